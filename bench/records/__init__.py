@@ -1,0 +1,1 @@
+"""The store: immutable records, artifacts, leases."""

@@ -1,0 +1,109 @@
+"""The record: the immutable outcome of an attempt, as written to the store."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+Status = Literal["done", "failed", "timed-out", "cancelled"]
+FailureKind = Literal[
+    "error", "user-error", "signal", "exit", "out-of-memory", "not-a-number", "time-limit",
+    "parent", "interrupt",
+]  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Failure:
+    """Why an attempt did not end as done.
+
+    ``detail`` is a traceback, or the log's tail of a process that died.
+    """
+
+    kind: FailureKind
+    message: str
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class Curve:
+    """A metric over steps; both sequences have one length."""
+
+    step: tuple[int, ...]
+    value: tuple[float, ...]
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """A file an attempt left in its cell's folder; ``sha256`` is of its bytes."""
+
+    file: str
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """What an attempt was made of.
+
+    Attributes
+    ----------
+    code
+        Name to digest of the numeric code (``core``, and one entry for each part used).
+    data
+        Digests: ``dataset`` (all splits as loaded), ``subset`` (the images trained on),
+        ``test``; and plain facts (``revision``, ``train_images``, …).
+    weights
+        ``source`` and ``sha256`` of the weights started from.
+    parents
+        Role to ``{"id", "attempt", "sha256"}`` of the artifact used.
+    versions
+        Library to version.
+    machine
+        Host-independent facts: processor, device, threads, operating system.
+    """
+
+    code: Mapping[str, str] = field(default_factory=dict)
+    data: Mapping[str, Any] = field(default_factory=dict)
+    weights: Mapping[str, str] = field(default_factory=dict)
+    parents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    machine: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What an engine returns for an attempt; the store turns it into a record.
+
+    ``metrics`` maps names such as ``test/top1`` to fractions in [0, 1] (losses to nats);
+    ``timings`` maps phases to seconds.
+    """
+
+    status: Status
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curves: Mapping[str, Curve] = field(default_factory=dict)
+    timings: Mapping[str, float] = field(default_factory=dict)
+    provenance: Provenance = field(default_factory=Provenance)
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    failure: Failure | None = None
+
+
+@dataclass(frozen=True)
+class Record:
+    """An outcome with its place: which cell, which attempt, when (UTC, ISO 8601), for how long."""
+
+    cell: Mapping[str, Any]
+    attempt: int
+    started: str
+    ended: str
+    seconds: float
+    outcome: Outcome
+
+    @property
+    def id(self) -> str:
+        """Id of the cell."""
+        return str(self.cell["id"])
+
+    @property
+    def done(self) -> bool:
+        """Whether the attempt ended as done."""
+        return self.outcome.status == "done"

@@ -1,0 +1,233 @@
+"""The recipe: every training setting that is not an axis. Frozen, validated, plain data."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    NonNegativeFloat,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    model_validator,
+)
+
+Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+class Frozen(BaseModel):
+    """Base of everything a suite may say: immutable, and unknown keys are errors."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+
+class OneOf(Frozen):
+    """A mapping with exactly one key: the choice; its value holds the choice's settings."""
+
+    @model_validator(mode="after")
+    def _exactly_one(self) -> OneOf:
+        chosen = [name for name in type(self).model_fields if getattr(self, name) is not None]
+        if len(chosen) != 1:
+            known = ", ".join(type(self).model_fields)
+            raise ValueError(f"exactly one of {known} must be given, not {chosen or 'none'}")
+        return self
+
+    @property
+    def choice(self) -> str:
+        """Name of the choice made."""
+        return next(n for n in type(self).model_fields if getattr(self, n) is not None)
+
+    @property
+    def settings(self) -> Frozen:
+        """Settings of the choice made."""
+        value: Frozen = getattr(self, self.choice)
+        return value
+
+
+class Image(Frozen):
+    """From a file to the network's input, before augmentation."""
+
+    resize: PositiveInt = 256
+    fit: Literal["stretch", "crop"] = "stretch"
+    size: PositiveInt = 224
+    normalise: Literal["imagenet", "half"] = "imagenet"
+
+    @model_validator(mode="after")
+    def _crop_fits(self) -> Image:
+        if self.size > self.resize:
+            raise ValueError(f"size {self.size} is larger than resize {self.resize}")
+        return self
+
+
+class Augmentation(Frozen):
+    """Per-sample augmentation of the training images."""
+
+    crop: Literal["random-resized", "random", "centre"] = "random-resized"
+    scale: tuple[PositiveFloat, PositiveFloat] = (0.08, 1.0)
+    ratio: tuple[PositiveFloat, PositiveFloat] = (0.75, 4 / 3)
+    flip: bool = True
+
+    @model_validator(mode="after")
+    def _ordered(self) -> Augmentation:
+        if not (self.scale[0] <= self.scale[1] <= 1 and self.ratio[0] <= self.ratio[1]):
+            raise ValueError("scale and ratio are [low, high] with low <= high, and scale <= 1")
+        return self
+
+
+class _Rates(Frozen):
+    lr: NonNegativeFloat
+    """Learning rate of the head."""
+    backbone_lr: NonNegativeFloat | None = None
+    """Learning rate of the backbone; the head's where absent."""
+
+
+class SGD(_Rates):
+    """``torch.optim.SGD``."""
+
+    momentum: Fraction = 0.0
+    dampening: Fraction = 0.0
+    nesterov: bool = False
+
+    @model_validator(mode="after")
+    def _nesterov_needs_momentum(self) -> SGD:
+        if self.nesterov and (self.momentum == 0 or self.dampening != 0):
+            raise ValueError("nesterov needs momentum > 0 and dampening 0")
+        return self
+
+
+class Adam(_Rates):
+    """``torch.optim.Adam``; no decay: that is a penalty."""
+
+    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    eps: PositiveFloat = 1e-8
+
+
+class AdamW(Adam):
+    """``torch.optim.AdamW``."""
+
+    weight_decay: NonNegativeFloat = 0.01
+
+
+class RAdam(Adam):
+    """``torch.optim.RAdam``."""
+
+
+class RMSprop(_Rates):
+    """``torch.optim.RMSprop``."""
+
+    alpha: Fraction = 0.99
+    eps: PositiveFloat = 1e-8
+    momentum: Fraction = 0.0
+
+
+class Optimizer(OneOf):
+    """Which optimizer, with its learning rates."""
+
+    sgd: SGD | None = None
+    adam: Adam | None = None
+    adamw: AdamW | None = None
+    radam: RAdam | None = None
+    rmsprop: RMSprop | None = None
+
+
+class Constant(Frozen):
+    """The learning rate does not change."""
+
+
+class StepSchedule(Frozen):
+    """Multiply the learning rates by ``factor`` every ``every`` steps."""
+
+    every: PositiveInt
+    factor: PositiveFloat = 0.1
+
+
+class Cosine(Frozen):
+    """Half a cosine from the learning rate to ``final`` times it, after a linear warm-up."""
+
+    warmup: NonNegativeInt = 0
+    final: NonNegativeFloat = 0.0
+
+
+class Schedule(OneOf):
+    """How the learning rates change over the steps."""
+
+    constant: Constant | None = None
+    step: StepSchedule | None = None
+    cosine: Cosine | None = None
+
+
+class Normal(Frozen):
+    """Weights from N(0, std²); bias zero."""
+
+    std: PositiveFloat = 0.01
+
+
+class Zeros(Frozen):
+    """Weights and bias zero."""
+
+
+class Kaiming(Frozen):
+    """Weights from N(0, 2/fan); bias zero."""
+
+    mode: Literal["fan_in", "fan_out"] = "fan_in"
+
+
+class HeadInit(OneOf):
+    """Initialisation of the new head."""
+
+    normal: Normal | None = None
+    zeros: Zeros | None = None
+    kaiming: Kaiming | None = None
+
+
+class Evaluation(Frozen):
+    """How the test split is scored. ``crops``: 1 is the centre, 10 the corners, centre and flips."""
+
+    crops: Literal[1, 10] = 1
+    batch_size: PositiveInt = 200
+
+
+class ChannelAttention(Frozen):
+    """DELTA's supervised channel attention (Li et al. 2019; settings of their released code)."""
+
+    head_epochs: PositiveInt = 10
+    batch_size: PositiveInt = 32
+    lr: PositiveFloat = 0.01
+    momentum: Fraction = 0.9
+    weight_decay: NonNegativeFloat = 1e-4
+    batches: PositiveInt = 4
+    temperature: PositiveFloat = 5.0
+
+
+class Recipe(Frozen):
+    """Every training setting that is not an axis.
+
+    ``validation`` is the fraction of each class's training images held out for choosing;
+    ``selection`` names the state that is reported: the last step's, or the best on a split.
+    """
+
+    steps: PositiveInt = 9000
+    batch_size: PositiveInt = 48
+    image: Image = Image()
+    augmentation: Augmentation = Augmentation()
+    optimizer: Optimizer = Optimizer(sgd=SGD(lr=0.01, backbone_lr=0.001, momentum=0.9))
+    schedule: Schedule = Schedule(constant=Constant())
+    head_init: HeadInit = HeadInit(normal=Normal(std=0.01))
+    evaluation: Evaluation = Evaluation()
+    selection: Literal["last", "best-on-validation", "best-on-test"] = "last"
+    validation: Fraction = 0.0
+    validate_every: PositiveInt | None = None
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    channels_last: bool = True
+    channel_attention: ChannelAttention = ChannelAttention()
+
+    @model_validator(mode="after")
+    def _selection_has_a_split(self) -> Recipe:
+        if self.selection == "best-on-validation" and self.validation == 0:
+            raise ValueError("selection best-on-validation needs validation > 0")
+        if self.selection != "last" and self.validate_every is None:
+            raise ValueError(f"selection {self.selection} needs validate_every")
+        return self
