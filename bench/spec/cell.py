@@ -46,7 +46,7 @@ def canonical_json(value: object) -> str:
 
 @lru_cache(maxsize=65536)
 def _fragment_by_identity(_key: int, model: _Pinned) -> str:
-    return canonical_json(model.value.model_dump(mode="json", exclude=model.exclude))
+    return canonical_json(model.value.model_dump(mode="json", exclude=model.exclude, exclude_none=True))
 
 
 @dataclass(frozen=True, eq=False)

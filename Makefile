@@ -1,0 +1,54 @@
+# Every target installs what it needs into .venv (uv keeps one copy of each package on disk).
+PYTHON ?= python3
+PROFILE ?= offline
+WORKERS ?=
+STORE ?= results
+VENV := .venv
+BIN := $(VENV)/bin
+BENCH := $(BIN)/bench
+RUN_FLAGS := --store $(STORE) $(if $(WORKERS),--workers $(WORKERS))
+
+.DEFAULT_GOAL := help
+.PHONY: help install reproduce-bss reproduce-sources pretrain test lint check clean
+
+help: ## List the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
+
+$(BIN)/uv:
+	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=") if sys.version_info < (3, 11) else None'
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --upgrade pip uv
+
+$(VENV)/installed: pyproject.toml | $(BIN)/uv
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --editable '.[dev]'
+	@touch $@
+
+$(BIN)/tox: | $(BIN)/uv
+	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet 'tox>=4.23' 'tox-uv>=1.16'
+
+install: $(VENV)/installed ## Install Retable and its tools into .venv
+
+reproduce-bss: install ## Run BSS Table 2 and write its leaderboard (PROFILE=smoke|offline|paper)
+	$(BENCH) run bss/table2 --profile $(PROFILE) --engine local $(RUN_FLAGS)
+	$(BENCH) report bss/table2 --profile $(PROFILE) --store $(STORE)
+
+reproduce-sources: install ## Show that the shipped sources help, and how settings were chosen
+	$(BENCH) run sources/transfer --profile $(PROFILE) --engine local $(RUN_FLAGS)
+	$(BENCH) run sources/settings --profile $(PROFILE) --engine local $(RUN_FLAGS)
+	$(BENCH) report sources/transfer --profile $(PROFILE) --store $(STORE)
+	$(BENCH) report sources/settings --profile $(PROFILE) --store $(STORE)
+
+pretrain: install ## Train the shipped backbones again (replaces bench/models/shipped)
+	$(BENCH) run sources/pretrain --profile offline --engine local --keep $(RUN_FLAGS)
+	$(BENCH) export sources/pretrain --profile offline --store $(STORE) --to bench/models/shipped
+
+test: $(BIN)/tox ## Install what the tests need, and run them through tox
+	$(BIN)/tox run -e tests
+
+lint: $(BIN)/tox ## ruff, mypy and import contracts
+	$(BIN)/tox run -e lint,types,contracts
+
+check: lint test ## Lint, types, import contracts and tests
+
+clean: ## Remove environments and caches (records stay)
+	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -1,0 +1,24 @@
+"""Options that several commands share."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+suite_argument = click.argument("suite")
+profile_option = click.option(
+    "-p", "--profile", default="offline", show_default=True, help="Which overlay of the suite."
+)
+store_option = click.option(
+    "--store",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("results"),
+    show_default=True,
+    envvar="RETABLE_STORE",
+    help="Folder of records, leases and artifacts.",
+)

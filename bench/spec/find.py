@@ -1,0 +1,77 @@
+"""Where suites lie: a path, or a name such as ``bss/table2`` below a ``suites`` folder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.errors import SpecError, did_you_mean
+
+NOT_SUITES = ("paper.yaml", "reported.yaml")
+
+
+def suites_folder() -> Path:
+    """Return ``./suites`` if it is there, else the one beside the installed package.
+
+    Raises
+    ------
+    SpecError
+        If neither exists.
+    """
+    for folder in (Path.cwd() / "suites", Path(__file__).parents[2] / "suites"):
+        if folder.is_dir():
+            return folder
+    raise SpecError("there is no folder 'suites' here", remedy="name the suite by its path")
+
+
+def list_suites(folder: Path) -> list[Path]:
+    """Return every suite file below a folder, sorted."""
+    return sorted(file for file in folder.rglob("*.yaml") if file.name not in NOT_SUITES)
+
+
+def find_suite(name: str) -> Path:
+    """Return a suite's file from a path, ``paper/suite``, or a suite's bare name.
+
+    Raises
+    ------
+    SpecError
+        If there is none, or a bare name stands for several.
+    """
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml") or path.is_absolute():
+        if path.is_file():
+            return path.resolve()
+        near = list_suites(path.parent) if path.parent.is_dir() else []
+        raise SpecError("there is no such file", file=path, remedy=did_you_mean(path, near))
+    folder = suites_folder()
+    known = {"/".join(f.relative_to(folder).with_suffix("").parts): f for f in list_suites(folder)}
+    if name in known:
+        return known[name].resolve()
+    same = [key for key in known if key.split("/")[-1] == name]
+    if len(same) == 1:
+        return known[same[0]].resolve()
+    if same:
+        raise SpecError(f"{name!r} stands for {', '.join(same)}", remedy="name the paper too")
+    raise SpecError(f"there is no suite {name!r}", remedy=did_you_mean(name, known))
+
+
+def find_suites(names: Sequence[str]) -> list[Path]:
+    """Return the files of the named suites or papers' folders; all suites where none is named."""
+    if not names:
+        return [file.resolve() for file in list_suites(suites_folder())]
+    found: list[Path] = []
+    for name in names:
+        for folder in (Path(name), _folder_of_paper(name)):
+            if folder is not None and folder.is_dir():
+                found += [file.resolve() for file in list_suites(folder)]
+                break
+        else:
+            found.append(find_suite(name))
+    return found
+
+
+def _folder_of_paper(name: str) -> Path | None:
+    try:
+        return suites_folder() / name
+    except SpecError:
+        return None

@@ -1,0 +1,355 @@
+"""A suite's base and its profile, laid over each other, every name checked."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bench.errors import SpecError, did_you_mean
+from bench.spec.catalogue import names as dataset_names
+from bench.spec.cell import Method, Resources, Scalar
+from bench.spec.loader import load_yaml
+from bench.spec.merge import merge
+from bench.spec.paper import Note
+from bench.spec.parts import Part, installed_part, known_parts, part_names
+from bench.spec.problems import Source, validate
+from bench.spec.suite import (
+    CELL_AXES,
+    DOTTED,
+    LAST_AXES,
+    MethodSpec,
+    Overlay,
+    Profile,
+    Stage,
+    SuiteFile,
+    Table,
+)
+
+SHIPPED = Path(__file__).parent.parent / "models" / "shipped"
+_WHEN_KEYS = ("recipe", "methods", "axes", "exclude")
+_REQUIRED_AXES = (*CELL_AXES, *LAST_AXES)
+
+
+@dataclass(frozen=True)
+class When:
+    """One ``when:`` entry: conditions on axes, and what holds where they do."""
+
+    index: int
+    conditions: Mapping[str, tuple[Scalar, ...]]
+    recipe: Mapping[str, Any]
+    methods: Mapping[str, Any]
+    axes: Mapping[str, tuple[Scalar, ...]]
+    exclude: bool
+    source: Source
+
+    def matches(self, labels: Mapping[str, Scalar]) -> bool:
+        """Whether every condition holds; one on an axis not yet enumerated does not."""
+        return all(labels.get(axis) in values for axis, values in self.conditions.items())
+
+
+@dataclass
+class Layers:
+    """Everything a suite says under one profile, merged and name-checked.
+
+    ``sources`` are the fragments it was merged from, in order: the suite, then its profiles.
+    """
+
+    file: Path
+    sources: list[Source]
+    title: str
+    source: str
+    notes: tuple[Note, ...]
+    axes: dict[str, tuple[Scalar, ...]]
+    recipe: dict[str, Any]
+    recipe_sources: list[Source]
+    methods: dict[str, Any]
+    method_sources: dict[str, list[Source]]
+    whens: tuple[When, ...]
+    stages: dict[str, Stage]
+    labels: dict[str, dict[str, str]]
+    table: Table
+    resources: Resources
+    parts: Mapping[str, Part]
+    _stage_sources: dict[str, Source] = field(default_factory=dict)
+
+    def stage_source(self, name: str) -> Source:
+        """Return where a stage is written."""
+        return self._stage_sources[name]
+
+    def part(self, name: str, source: Source, loc: tuple[str | int, ...]) -> Part:
+        """Return a part by name; SpecError with the nearest name where there is none."""
+        part = self.parts.get(name) or installed_part(name)
+        if part is None:
+            raise source.error(
+                "is not a known penalty", loc, did_you_mean(name, part_names(self.parts))
+            )
+        return part
+
+    def needs(self, method: Method, need: str) -> bool:
+        """Whether any of a method's parts needs something."""
+        return any(
+            need in self.part(name, self.sources[0], ("methods",)).needs
+            for name in method.penalties
+        )
+
+
+def read_layers(file: Path, profile: str) -> Layers:
+    """Read a suite file and lay a profile over it.
+
+    Raises
+    ------
+    SpecError
+        For an unknown profile, key, axis, method, dataset, weights, stage or part.
+    """
+    document = load_yaml(file)
+    if not isinstance(document.data, dict):
+        raise SpecError("must be a mapping", file=file, line=1)
+    whole = Source(document)
+    suite = validate(SuiteFile, document.data, [whole])
+    chain = _profile_chain(suite, profile, whole)
+    overlays: list[tuple[Overlay, Source]] = [(suite, whole)]
+    overlays += [(suite.profiles[name], whole.at("profiles", name)) for name in chain]
+    layers = _lay(file, overlays)
+    _check_axes(layers, suite)
+    _check_names(layers)
+    return layers
+
+
+def profile_names(file: Path) -> list[str]:
+    """Return the profiles a suite has."""
+    document = load_yaml(file)
+    return list(validate(SuiteFile, document.data, [Source(document)]).profiles)
+
+
+def _profile_chain(suite: SuiteFile, profile: str, whole: Source) -> list[str]:
+    chain: list[str] = []
+    name: str | None = profile
+    while name is not None:
+        if name not in suite.profiles:
+            where = ("profiles", chain[-1], "extends") if chain else ("profiles",)
+            raise whole.error(
+                f"there is no profile {name!r}", where, did_you_mean(name, suite.profiles)
+            )
+        if name in chain:
+            raise whole.error("extends itself", ("profiles", name, "extends"))
+        chain.append(name)
+        name = suite.profiles[name].extends
+    return chain[::-1]
+
+
+def _lay(file: Path, overlays: Sequence[tuple[Overlay, Source]]) -> Layers:
+    sources = [source for _, source in overlays]
+    merged: dict[str, Any] = {}
+    for name in ("axes", "recipe", "methods", "labels", "table", "datasets", "weights", "stages"):
+        merged[name] = {}
+        for overlay, _ in overlays:
+            merged[name] = merge(merged[name], getattr(overlay, name))
+    plugins = tuple(_path(file, p) for overlay, _ in overlays for p in overlay.plugins)
+    method_sources = {
+        name: [s.at("methods", name) for o, s in overlays if o.methods.get(name) is not None]
+        for name in merged["methods"]
+    }
+    stage_sources = {
+        name: next(s.at("stages", name) for o, s in reversed(overlays) if name in o.stages)
+        for name in merged["stages"]
+    }
+    return Layers(
+        file=file,
+        sources=sources,
+        title=_last(overlays, "title") or file.stem,
+        source=_last(overlays, "source") or "",
+        notes=tuple(note for overlay, _ in overlays for note in overlay.notes),
+        axes={a: _axis_values(a, v, sources, ("axes", a)) for a, v in merged["axes"].items()},
+        recipe=merged["recipe"],
+        recipe_sources=[source.at("recipe") for source in sources],
+        methods=merged["methods"],
+        method_sources=method_sources,
+        whens=tuple(_whens(overlays)),
+        stages={n: validate(Stage, raw, [stage_sources[n]]) for n, raw in merged["stages"].items()},
+        labels=merged["labels"],
+        table=validate(Table, merged["table"], [source.at("table") for source in sources]),
+        resources=Resources(
+            folders={n: _path(file, d.folder) for n, d in merged["datasets"].items()},
+            files={n: (_path(file, w.file), w.classes) for n, w in merged["weights"].items()},
+            plugins=plugins,
+        ),
+        parts=known_parts(plugins),
+        _stage_sources=stage_sources,
+    )
+
+
+def _last(overlays: Sequence[tuple[Overlay, Source]], name: str) -> str | None:
+    values = [getattr(overlay, name) for overlay, _ in overlays]
+    return next((value for value in reversed(values) if value is not None), None)
+
+
+def _path(file: Path, given: str) -> str:
+    return str((file.parent / Path(given).expanduser()).resolve())
+
+
+def _whens(overlays: Sequence[tuple[Overlay, Source]]) -> Iterable[When]:
+    index = 0
+    for overlay, source in overlays:
+        for i, raw in enumerate(overlay.when):
+            here = source.at("when", i)
+            for key, kind in (("recipe", dict), ("methods", dict), ("axes", dict), ("exclude", bool)):
+                if key in raw and not isinstance(raw[key], kind):
+                    raise here.error(f"must be a {_KINDS[kind]}", (key,))
+            conditions = {
+                axis: _axis_values(axis, value, [here], (axis,))
+                for axis, value in raw.items()
+                if axis not in _WHEN_KEYS
+            }
+            axes = {
+                axis: _axis_values(axis, value, [here], ("axes", axis))
+                for axis, value in raw.get("axes", {}).items()
+            }
+            yield When(
+                index,
+                conditions,
+                raw.get("recipe", {}),
+                raw.get("methods", {}),
+                axes,
+                raw.get("exclude", False),
+                here,
+            )
+            index += 1
+
+
+_KINDS: dict[type, str] = {dict: "mapping", bool: "true or false"}
+
+
+def _axis_values(
+    axis: str, value: Any, sources: list[Source], loc: tuple[str, ...]
+) -> tuple[Scalar, ...]:
+    source = next((s for s in reversed(sources) if s.has(loc)), sources[0])
+    if axis == "seed" and isinstance(value, int) and not isinstance(value, bool):
+        if value < 1:
+            raise source.error(f"must be at least 1 (given: {value})", loc)
+        return tuple(range(value))
+    values = tuple(value) if isinstance(value, list) else (value,)
+    for item in values:
+        _check_value(axis, item, source, loc)
+    if len(set(values)) != len(values):
+        repeated = next(v for v in values if values.count(v) > 1)
+        raise source.error(f"{repeated!r} stands there twice", loc, "remove one of the two")
+    return values
+
+
+def _check_value(axis: str, item: Any, source: Source, loc: tuple[str, ...]) -> None:
+    number = isinstance(item, int | float) and not isinstance(item, bool)
+    if axis == "sampling_rate" and not (number and 0 < item <= 1):
+        raise source.error(
+            f"a sampling rate is a fraction in (0, 1] (given: {item!r})", loc, "15% is 0.15"
+        )
+    if axis == "seed" and not (isinstance(item, int) and number and item >= 0):
+        raise source.error(f"a seed is a whole number >= 0 (given: {item!r})", loc)
+    if axis in ("backbone", "weights", "dataset", "method") and not isinstance(item, str):
+        raise source.error(f"must be a name (given: {item!r})", loc, "put it in quotes")
+    if isinstance(item, dict | list) or item is None:
+        raise source.error("an axis value is a number or a word", loc)
+
+
+def _check_axes(layers: Layers, suite: SuiteFile) -> None:
+    last = layers.sources[0]
+    for axis in _REQUIRED_AXES:
+        if axis not in layers.axes:
+            raise last.error(f"the axis {axis} is required", ("axes",), "add it")
+    conditions = {axis for when in layers.whens for axis in when.conditions}
+    shown = {*layers.table.rows, layers.table.columns}
+    for axis in layers.axes:
+        known = axis in _REQUIRED_AXES or axis.startswith(DOTTED)
+        if not known and axis not in conditions:
+            near = did_you_mean(axis, [*_REQUIRED_AXES, "recipe.…", "penalties.…"])
+            raise last.error("is an axis that changes nothing", ("axes", axis), near)
+    for axis in sorted(shown - set(layers.axes)):
+        raise layers.sources[0].error(
+            f"{axis!r} is not an axis", ("table",), did_you_mean(axis, layers.axes)
+        )
+    everywhere = _values_in_any_profile(suite)
+    for when in layers.whens:
+        for axis, values in when.conditions.items():
+            known_values = everywhere.get(axis, set()) | set(layers.axes.get(axis, ()))
+            for value in values:
+                if axis in layers.axes and value not in known_values:
+                    raise when.source.error(
+                        f"{value!r} is not a value of this axis in any profile",
+                        (axis,),
+                        did_you_mean(value, sorted(map(str, known_values))),
+                    )
+
+
+def _values_in_any_profile(suite: SuiteFile) -> dict[str, set[Scalar]]:
+    values: dict[str, set[Scalar]] = {}
+    for overlay in (suite, *suite.profiles.values()):
+        axes = [overlay.axes, *(when.get("axes", {}) for when in overlay.when)]
+        for mapping in axes:
+            if isinstance(mapping, dict):
+                for axis, value in mapping.items():
+                    items = value if isinstance(value, list) else [value]
+                    values.setdefault(axis, set()).update(v for v in items if v is not None)
+    return values
+
+
+def _check_names(layers: Layers) -> None:
+    for axis, loc, values, source in _all_values(layers):
+        for value in values:
+            if axis == "dataset":
+                _check_dataset(layers, str(value), source, loc)
+            elif axis == "weights":
+                _check_weights(layers, str(value), source, loc)
+            elif axis == "method" and value not in layers.methods:
+                near = did_you_mean(value, layers.methods)
+                raise source.error(f"the method {value!r} is not defined", loc, near)
+    for name, raw in layers.methods.items():
+        for source in layers.method_sources[name]:
+            validate(MethodSpec, raw, [source])
+    for name, stage in layers.stages.items():
+        source = layers.stage_source(name)
+        if stage.dataset is not None:
+            _check_dataset(layers, stage.dataset, source, ("dataset",))
+        _check_weights(layers, stage.weights, source, ("weights",))
+        if stage.method not in layers.methods:
+            near = did_you_mean(stage.method, layers.methods)
+            raise source.error(f"the method {stage.method!r} is not defined", ("method",), near)
+    for when in layers.whens:
+        for name in when.methods:
+            if name not in layers.methods:
+                raise when.source.error(
+                    f"the method {name!r} is not defined",
+                    ("methods", name),
+                    did_you_mean(name, layers.methods),
+                )
+
+
+def _all_values(
+    layers: Layers,
+) -> Iterable[tuple[str, tuple[str, ...], tuple[Scalar, ...], Source]]:
+    for axis, values in layers.axes.items():
+        loc = ("axes", axis)
+        source = next((s for s in reversed(layers.sources) if s.has(loc)), layers.sources[0])
+        yield axis, loc, values, source
+    for when in layers.whens:
+        for axis, values in when.axes.items():
+            yield axis, ("axes", axis), values, when.source
+
+
+def _check_dataset(layers: Layers, name: str, source: Source, loc: tuple[str, ...]) -> None:
+    known = [*layers.resources.folders, *dataset_names()]
+    if name not in known:
+        raise source.error(
+            f"the dataset {name!r} is neither in the catalogue nor under `datasets:`",
+            loc,
+            did_you_mean(name, known),
+        )
+
+
+def _check_weights(layers: Layers, name: str, source: Source, loc: tuple[str, ...]) -> None:
+    shipped = sorted(f"shipped:{file.stem}" for file in SHIPPED.glob("*.json"))
+    known = ["random", "timm", *shipped]
+    known += [f"file:{n}" for n in layers.resources.files]
+    known += [f"stage:{n}" for n in layers.stages]
+    if name not in known:
+        raise source.error(f"there are no weights {name!r}", loc, did_you_mean(name, known))

@@ -1,0 +1,153 @@
+"""Strict YAML: numbers are numbers, words are words, a repeated key is an error, lines are kept."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from bench.errors import SpecError
+
+Key = str | int
+Where = tuple[Key, ...]
+
+# YAML 1.2's core schema; PyYAML implements 1.1, where `1e-3` is a string and `no` is false.
+_INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
+_FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_WORDS: dict[str, Any] = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+_MAX_NODES = 2_000_000
+_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+@dataclass(frozen=True)
+class Document:
+    """A YAML file as plain data, with the line of every key and item (from 1)."""
+
+    file: Path
+    data: Any
+    lines: Mapping[Where, int]
+
+    def line(self, where: Sequence[Key]) -> int | None:
+        """Return the line of the longest known prefix of a path."""
+        path = tuple(where)
+        while path not in self.lines and path:
+            path = path[:-1]
+        return self.lines.get(path)
+
+
+def load_yaml(file: Path) -> Document:
+    """Read one YAML file strictly.
+
+    Raises
+    ------
+    SpecError
+        If it cannot be read, is not YAML, repeats a key, or uses a tag, a merge key or an alias
+        inside itself.
+    """
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror or error}", file=file) from None
+    except UnicodeDecodeError:
+        raise SpecError("is not UTF-8 text", file=file) from None
+    return parse_yaml(text, file)
+
+
+def parse_yaml(text: str, file: Path) -> Document:
+    """Parse YAML text; ``file`` is only named in errors."""
+    parser = None
+    try:
+        # The constructor already reads the start of the text, and may refuse it.
+        parser = _Parser(text)
+        node = parser.get_single_node()
+    except yaml.MarkedYAMLError as error:
+        line = error.problem_mark.line + 1 if error.problem_mark else None
+        message = error.problem or error.context or "is not valid"
+        raise SpecError(f"not valid YAML: {message}", file=file, line=line) from None
+    except yaml.YAMLError as error:
+        raise SpecError(f"not valid YAML: {error}", file=file) from None
+    finally:
+        if parser is not None:
+            parser.dispose()
+    if node is None:
+        raise SpecError("is empty", file=file, line=1)
+    reader = _Reader(file)
+    data = reader.read(node, ())
+    return Document(file, data, reader.lines)
+
+
+class _Reader:
+    def __init__(self, file: Path) -> None:
+        self.file = file
+        self.lines: dict[Where, int] = {}
+        self._open: set[int] = set()
+        self._count = 0
+
+    def read(self, node: yaml.Node, where: Where) -> Any:
+        line = node.start_mark.line + 1
+        self.lines.setdefault(where, line)
+        self._count += 1
+        if self._count > _MAX_NODES:
+            raise SpecError("is too large (aliases multiply it)", file=self.file, line=line)
+        if id(node) in self._open:
+            raise SpecError("an alias contains itself", file=self.file, line=line)
+        self._open.add(id(node))
+        try:
+            if isinstance(node, yaml.MappingNode):
+                return self._mapping(node, where)
+            if isinstance(node, yaml.SequenceNode):
+                return [self.read(child, (*where, i)) for i, child in enumerate(node.value)]
+            return self._scalar(node, line)
+        except RecursionError:
+            raise SpecError("is nested too deeply", file=self.file, line=line) from None
+        finally:
+            self._open.discard(id(node))
+
+    def _mapping(self, node: yaml.MappingNode, where: Where) -> dict[str, Any]:
+        result: dict[str, Any] = {}
+        for key_node, value_node in node.value:
+            line = key_node.start_mark.line + 1
+            if not isinstance(key_node, yaml.ScalarNode):
+                raise SpecError("a key must be a word or a number", file=self.file, line=line)
+            # Keys keep their text: `0.15: 15%` has the key "0.15".
+            key = str(key_node.value)
+            if key == "<<":
+                raise SpecError(
+                    "merge keys are not supported",
+                    file=self.file, line=line, remedy="write the keys out, or use a profile",
+                )  # fmt: skip
+            if key in result:
+                first = self.lines[(*where, key)]
+                raise SpecError(
+                    f"repeated key {key!r} (first on line {first})",
+                    file=self.file, line=line, remedy="remove one of the two",
+                )  # fmt: skip
+            self.lines[(*where, key)] = line
+            result[key] = self.read(value_node, (*where, key))
+        return result
+
+    def _scalar(self, node: yaml.Node, line: int) -> Any:
+        text = str(node.value)
+        explicit = not str(node.tag).startswith("tag:yaml.org,2002:")
+        if explicit or str(node.tag) in {"tag:yaml.org,2002:binary", "tag:yaml.org,2002:set"}:
+            raise SpecError(f"tags such as {node.tag} are not allowed", file=self.file, line=line)
+        if getattr(node, "style", None):
+            return text
+        if text in _WORDS:
+            return _WORDS[text]
+        if _INT.match(text):
+            base = {"0o": 8, "0x": 16}.get(text[:2], 10)
+            return int(text[2:] if base != 10 else text, base)
+        if _FLOAT.match(text):
+            value = float(text)
+            if value in (float("inf"), float("-inf")):
+                raise SpecError(f"{text} is too large a number", file=self.file, line=line)
+            return value
+        return text

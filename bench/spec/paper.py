@@ -1,0 +1,98 @@
+"""A paper's folder: its citation and notes, and the numbers it reports."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from pydantic import PositiveInt, model_validator
+
+from bench.errors import SpecError
+from bench.spec.cell import Scalar
+from bench.spec.loader import load_yaml
+from bench.spec.problems import Source, validate
+from bench.spec.recipe import Frozen
+
+_FIXED = ("mean", "spread", "n", "note")
+
+
+class Note(Frozen):
+    """Something a reader must know: in our words, with its source."""
+
+    text: str
+    source: str = ""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _text_alone(cls, data: Any) -> Any:
+        return {"text": data} if isinstance(data, str) else data
+
+
+class Paper(Frozen):
+    """A published work: its citation and what its protocol leaves open."""
+
+    id: str
+    title: str
+    authors: tuple[str, ...] = ()
+    year: int | None = None
+    venue: str = ""
+    url: str | None = None
+    code: str | None = None
+    notes: tuple[Note, ...] = ()
+
+
+class ReportedEntry(Frozen):
+    """One number as the paper printed it; ``where`` names its axis values."""
+
+    where: dict[str, Scalar]
+    mean: float
+    spread: float | None = None
+    n: PositiveInt | None = None
+    note: str | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _split_axes(cls, data: Any) -> Any:
+        if not isinstance(data, dict) or "where" in data:
+            return data
+        fixed = {key: value for key, value in data.items() if key in _FIXED}
+        return {**fixed, "where": {k: v for k, v in data.items() if k not in _FIXED}}
+
+
+class ReportedTable(Frozen):
+    """Numbers of one table of the paper (or of a stated second source)."""
+
+    suite: str
+    profile: str = "paper"
+    metric: str
+    unit: str = "%"
+    spread: str
+    """What ± means, as far as the source says."""
+    source: str
+    entries: tuple[ReportedEntry, ...]
+
+
+class Reported(Frozen):
+    """All numbers a paper reports that our suites rebuild."""
+
+    tables: tuple[ReportedTable, ...]
+
+
+def load_paper(folder: Path) -> Paper:
+    """Read ``paper.yaml`` of a paper's folder; SpecError if it is missing or wrong."""
+    return _load(Paper, folder / "paper.yaml")
+
+
+def load_reported(folder: Path) -> Reported | None:
+    """Read ``reported.yaml`` of a paper's folder; None where there is none."""
+    file = folder / "reported.yaml"
+    return _load(Reported, file) if file.exists() else None
+
+
+def _load(model: type[Any], file: Path) -> Any:
+    document = load_yaml(file)
+    if not isinstance(document.data, dict):
+        raise SpecError("must be a mapping", file=file, line=1)
+    return validate(model, document.data, [Source(document)])
+
+

@@ -1,0 +1,193 @@
+"""Each kind of broken suite has its one message: file, line, field, what to do."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import SpecError
+
+from .conftest import SUITE
+
+BASE = SUITE.lstrip()
+
+
+def line_of(text: str, fragment: str) -> int:
+    return next(i for i, line in enumerate(text.splitlines(), 1) if fragment in line)
+
+
+def broken(old: str, new: str) -> str:
+    assert old in BASE
+    return BASE.replace(old, new)
+
+
+CASES = {
+    "an unknown key": (
+        broken("title:", "titel:"),
+        "titel:",
+        r"titel: unknown key\n.*did you mean 'title'\?",
+    ),
+    "an unknown key of the recipe": (
+        broken("steps: 10", "stepz: 10"),
+        "stepz",
+        r"recipe.stepz: unknown key\n.*did you mean 'steps'\?",
+    ),
+    "an unknown key of an optimizer": (
+        broken("{lr: 0.1}", "{lr: 0.1, momentun: 0.9}"),
+        "momentun",
+        r"recipe.optimizer.sgd.momentun: unknown key\n.*did you mean 'momentum'\?",
+    ),
+    "a number that is a word": (
+        broken("steps: 10", "steps: many"),
+        "steps: many",
+        r"recipe.steps: .*integer.*\(given: 'many'\)",
+    ),
+    "a repeated key": (
+        broken("recipe:", "title: again\nrecipe:"),
+        "title: again",
+        r"repeated key 'title' \(first on line 1\)",
+    ),
+    "an unknown dataset": (
+        broken("[glyphs, digits]", "[glyps, digits]"),
+        "glyps",
+        r"axes.dataset: the dataset 'glyps' is neither .*\n.*did you mean 'glyphs'\?",
+    ),
+    "an unknown method": (
+        broken("[plain, l2]", "[plain, l3]"),
+        "l3]",
+        r"axes.method: the method 'l3' is not defined\n.*did you mean 'l2'\?",
+    ),
+    "an unknown penalty": (
+        broken("{penalties: {l2:", "{penalties: {l2sp:"),
+        "l2sp",
+        r"methods.l2.penalties.l2sp: is not a known penalty\n.*did you mean 'l2-sp'\?",
+    ),
+    "an unknown parameter of a penalty": (
+        broken("{weight: 1e-3}", "{wieght: 1e-3}"),
+        "wieght",
+        r"methods.l2.penalties.l2.wieght: unknown key\n.*did you mean 'weight'\?",
+    ),
+    "a negative weight of a penalty": (
+        broken("{weight: 1e-3}", "{weight: -1e-3}"),
+        "weight: -1e-3",
+        r"methods.l2.penalties.l2.weight: .*greater than or equal to 0",
+    ),
+    "a rate in percent": (
+        broken("[0.15, 0.3]", "[15, 0.3]"),
+        "[15",
+        r"axes.sampling_rate: a sampling rate is a fraction .*\n.*15% is 0.15",
+    ),
+    "no seeds": (broken("seed: 2", "seed: 0"), "seed: 0", r"axes.seed: must be at least 1"),
+    "a value twice": (
+        broken("[0.15, 0.3]", "[0.3, 0.3]"),
+        "[0.3, 0.3]",
+        r"axes.sampling_rate: 0.3 stands there twice",
+    ),
+    "a missing axis": (
+        broken("  weights: random\n", ""),
+        "axes:",
+        r"axes: the axis weights is required",
+    ),
+    "an axis that changes nothing": (
+        broken("  seed: 2", "  seed: 2\n  metod: [a, b]"),
+        "metod",
+        r"axes.metod: is an axis that changes nothing\n.*did you mean 'method'\?",
+    ),
+    "unknown weights": (
+        broken("weights: random", "weights: randm"),
+        "randm",
+        r"axes.weights: there are no weights 'randm'\n.*did you mean 'random'\?",
+    ),
+    "a when on something that is no axis": (
+        BASE + "when:\n  - {datset: digits, recipe: {steps: 3}}\n",
+        "datset",
+        r"when.0.datset: is neither an axis .*\n.*did you mean 'dataset'\?",
+    ),
+    "a when on a value that no axis has": (
+        BASE + "when:\n  - {dataset: digit, recipe: {steps: 3}}\n",
+        "digit, recipe",
+        r"when.0.dataset: 'digit' is not a value .*\n.*did you mean 'digits'\?",
+    ),
+    "a broken recipe in a when": (
+        BASE + "when:\n  - {dataset: digits, recipe: {steps: -3}}\n",
+        "steps: -3",
+        r"when.0.recipe.steps: .*greater than 0 \(given: -3\)",
+    ),
+    "a broken recipe in a profile": (
+        broken("offline: {}", "offline: {recipe: {precision: float8}}"),
+        "float8",
+        r"profiles.offline.recipe.precision: .*'float32', 'bfloat16' or 'float16'.*float8",
+    ),
+    "two optimizers": (
+        broken("{sgd: {lr: 0.1}}", "{sgd: {lr: 0.1}, adam: {lr: 0.1}}"),
+        "adam",
+        r"recipe.optimizer: exactly one of sgd, .* must be given",
+    ),
+    "selection without a validation split": (
+        broken("steps: 10", "steps: 10\n  selection: best-on-validation"),
+        "recipe:",
+        r"selection best-on-validation needs validation > 0",
+    ),
+    "a crop larger than the image": (
+        broken("steps: 10", "steps: 10\n  image: {resize: 32, size: 64}"),
+        "image:",
+        r"recipe.image: size 64 is larger than resize 32",
+    ),
+    "a row of the table that is no axis": (
+        BASE + "table: {rows: [datasets], columns: sampling_rate}\n",
+        "table:",
+        r"table: 'datasets' is not an axis\n.*did you mean 'dataset'\?",
+    ),
+    "a stage that starts from itself": (
+        broken("weights: random", "weights: 'stage:a'")
+        + "stages:\n  a: {weights: 'stage:a', method: plain}\n",
+        "a: {weights",
+        r"stages.a.weights: starts from itself: a -> a",
+    ),
+    "a rate that depends on the method": (
+        BASE + "when:\n  - {method: l2, axes: {sampling_rate: [0.5]}}\n",
+        "when:",
+        r"when.0.axes.sampling_rate: cannot depend on method",
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", CASES)
+def test_a_broken_suite_gets_one_message(plan, kind):
+    text, fragment, pattern = CASES[kind]
+    with pytest.raises(SpecError, match=pattern) as caught:
+        plan(text)
+    expected = line_of(text, fragment)
+    # An alias of nearby lines is allowed where a mapping spans two lines.
+    assert caught.value.line in (expected, expected + 1), str(caught.value)
+    assert str(caught.value).startswith(caught.value.file)
+
+
+def test_an_unknown_profile_names_the_nearest(plan):
+    with pytest.raises(SpecError, match=r"no profile 'ofline'\n.*did you mean 'offline'\?"):
+        plan(profile="ofline")
+
+
+def test_a_profile_that_extends_itself(plan):
+    text = BASE.replace("offline: {}", "offline: {extends: smoke}\n  smoke: {extends: offline}")
+    with pytest.raises(SpecError, match="extends itself"):
+        plan(text)
+
+
+def test_a_paper_that_is_missing(suite):
+    from bench.spec.expand import load_plan
+
+    file = suite()
+    (file.parent / "paper.yaml").unlink()
+    with pytest.raises(SpecError, match=r"paper.yaml: cannot be read"):
+        load_plan(file)
+
+
+@pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words\n"])
+def test_a_file_that_is_no_suite(plan, text):
+    with pytest.raises(SpecError, match="is empty|must be a mapping"):
+        plan(text)
+
+
+def test_several_problems_are_counted(plan):
+    with pytest.raises(SpecError, match=r"and 1 more problem"):
+        plan(BASE.replace("title:", "titel:").replace("recipe:", "recipee:"))

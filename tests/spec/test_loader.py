@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import SpecError
+from bench.spec.loader import parse_yaml
+
+FILE = Path("suite.yaml")
+
+
+def load(text: str):
+    return parse_yaml(text, FILE).data
+
+
+@pytest.mark.parametrize(
+    ("text", "value"),
+    [
+        ("1e-3", 0.001),
+        ("5E4", 50000.0),
+        ("-.5", -0.5),
+        ("1.", 1.0),
+        ("0.07", 0.07),
+        ("007", 7),
+        ("0x10", 16),
+        ("no", "no"),
+        ("on", "on"),
+        ("yes", "yes"),
+        ("true", True),
+        ("~", None),
+        ("1_000", "1_000"),
+        ("12:30", "12:30"),
+        ("2019-01-01", "2019-01-01"),
+        ("'1e-3'", "1e-3"),
+        ("resnet50.tv_in1k", "resnet50.tv_in1k"),
+        (".inf", ".inf"),
+    ],
+)
+def test_scalars_are_what_they_look_like(text, value):
+    loaded = load(f"a: {text}")["a"]
+    assert loaded == value
+    assert type(loaded) is type(value)
+
+
+@given(st.floats(allow_nan=False, allow_infinity=False))
+def test_every_number_python_writes_comes_back(number):
+    assert load(f"a: {number!r}")["a"] == number
+
+
+plain = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.text(max_size=12),
+    lambda inner: (
+        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
+    ),
+    max_leaves=12,
+)
+
+
+@given(st.dictionaries(st.text(max_size=8).filter(lambda key: key != "<<"), plain, max_size=5))
+def test_json_is_read_as_json_reads_it(data):
+    # JSON is YAML: an independent reader of the same text. Merge keys are refused at any depth.
+    text = json.dumps(data)
+    if '"<<"' in text or not data:
+        return
+    assert load(text) == json.loads(text)
+
+
+def test_a_repeated_key_is_an_error_naming_both_lines():
+    with pytest.raises(SpecError, match=r"suite.yaml:3: repeated key 'a' \(first on line 1\)"):
+        load("a: 1\nb: 2\na: 3\n")
+
+
+def test_a_repeated_key_deep_inside_is_an_error():
+    with pytest.raises(SpecError, match=r"suite.yaml:1: repeated key 'x'"):
+        load("a: [{x: 1, x: 2}]")
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["a: !!python/object/apply:os.system ['true']", "a: !thing 1", "a: !!binary aGk="],
+)
+def test_tags_are_refused(text):
+    with pytest.raises(SpecError, match="not allowed"):
+        load(text)
+
+
+def test_merge_keys_are_refused():
+    with pytest.raises(SpecError, match="merge keys"):
+        load("base: &b {x: 1}\nother: {<<: *b}")
+
+
+def test_an_alias_inside_itself_is_refused():
+    with pytest.raises(SpecError, match="contains itself"):
+        load("a: &x [1, *x]")
+
+
+def test_a_bomb_of_aliases_is_refused():
+    lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
+    lines += [
+        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)
+    ]
+    with pytest.raises(SpecError, match="too large"):
+        load("\n".join(lines))
+
+
+@pytest.mark.parametrize(
+    ("text", "line"),
+    [("a: [1, 2\nb: 3", 2), ("a: 1\n\tb: 2", 2), ("a: 'x", 1), ("a: \x00", 1)],
+)
+def test_broken_yaml_names_file_and_line(text, line):
+    with pytest.raises(SpecError, match=r"^suite.yaml") as caught:
+        load(text)
+    assert caught.value.line in (line, line + 1, None)
+
+
+def test_lines_are_kept_for_keys_and_items():
+    document = parse_yaml("a:\n  b: 1\n  c:\n    - x\n    - y\n", FILE)
+    assert document.line(("a", "b")) == 2
+    assert document.line(("a", "c", 1)) == 5
+    assert document.line(("a", "c", 1, "deeper", "still")) == 5
