@@ -1,0 +1,1 @@
+"""From YAML to validated suites to cells; knows nothing of torch."""

@@ -39,14 +39,19 @@ class AttentionRecipe(Frozen):
     augmentation: Augmentation = Augmentation(crop="centre", flip=False)
 
 
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
 def canonical_json(value: object) -> str:
     """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 @lru_cache(maxsize=65536)
 def _fragment_by_identity(_key: int, model: _Pinned) -> str:
-    return canonical_json(model.value.model_dump(mode="json", exclude=model.exclude, exclude_none=True))
+    return canonical_json(
+        model.value.model_dump(mode="json", exclude=set(model.exclude), exclude_none=True)
+    )
 
 
 @dataclass(frozen=True, eq=False)

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from bench.errors import SpecError, did_you_mean
+from bench.errors import did_you_mean
 from bench.spec.cell import AttentionRecipe, Cell, Method, PlannedCell, Resources, Scalar
 from bench.spec.layers import Layers, When, read_layers
 from bench.spec.merge import merge
@@ -58,9 +58,7 @@ def load_plan(file: Path, profile: str = "offline") -> Plan:
     if not cells:
         raise layers.sources[-1].error("selects no cell", ("axes",), "give every axis a value")
     selections = {
-        p.cell.recipe.selection
-        for p in cells
-        if p.labels and isinstance(p.cell.recipe, Recipe)
+        p.cell.recipe.selection for p in cells if p.labels and isinstance(p.cell.recipe, Recipe)
     }
     suite = Suite(
         name=file.stem,
@@ -114,7 +112,9 @@ class _Expansion:
 
     # -- enumeration -----------------------------------------------------------------------
 
-    def _combinations(self, depth: int, labels: Labels) -> Iterator[tuple[Labels, tuple[When, ...]]]:
+    def _combinations(
+        self, depth: int, labels: Labels
+    ) -> Iterator[tuple[Labels, tuple[When, ...]]]:
         if depth == len(self.order):
             yield labels, self._matching(labels)
             return
@@ -217,15 +217,11 @@ class _Expansion:
 
     # -- stages ----------------------------------------------------------------------------
 
-    def _stage(
-        self, name: str, labels: Labels, below: tuple[str, ...]
-    ) -> tuple[Cell, list[Cell]]:
+    def _stage(self, name: str, labels: Labels, below: tuple[str, ...]) -> tuple[Cell, list[Cell]]:
         stage = self.layers.stages[name]
         if name in below:
             chain = " -> ".join([*below, name])
-            raise self.layers.stage_source(name).error(
-                f"starts from itself: {chain}", ("weights",)
-            )
+            raise self.layers.stage_source(name).error(f"starts from itself: {chain}", ("weights",))
         given = {
             axis: labels[axis] if getattr(stage, axis) is None else getattr(stage, axis)
             for axis in ("backbone", "dataset", "sampling_rate", "seed")
@@ -235,9 +231,7 @@ class _Expansion:
         weights, parents = stage.weights, {}
         if weights.startswith("stage:"):
             inner = {**labels, **given}
-            parent, above = self._stage(
-                weights.removeprefix("stage:"), inner, (*below, name)
-            )
+            parent, above = self._stage(weights.removeprefix("stage:"), inner, (*below, name))
             ancestors = [*above, parent]
             parents["weights"] = parent.id
             weights = "stage"

@@ -21,7 +21,6 @@ from bench.spec.suite import (
     LAST_AXES,
     MethodSpec,
     Overlay,
-    Profile,
     Stage,
     SuiteFile,
     Table,
@@ -194,7 +193,12 @@ def _whens(overlays: Sequence[tuple[Overlay, Source]]) -> Iterable[When]:
     for overlay, source in overlays:
         for i, raw in enumerate(overlay.when):
             here = source.at("when", i)
-            for key, kind in (("recipe", dict), ("methods", dict), ("axes", dict), ("exclude", bool)):
+            for key, kind in (
+                ("recipe", dict),
+                ("methods", dict),
+                ("axes", dict),
+                ("exclude", bool),
+            ):
                 if key in raw and not isinstance(raw[key], kind):
                     raise here.error(f"must be a {_KINDS[kind]}", (key,))
             conditions = {

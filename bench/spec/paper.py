@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
-from pydantic import PositiveInt, model_validator
+from pydantic import BaseModel, PositiveInt, model_validator
 
 from bench.errors import SpecError
 from bench.spec.cell import Scalar
@@ -13,6 +13,7 @@ from bench.spec.loader import load_yaml
 from bench.spec.problems import Source, validate
 from bench.spec.recipe import Frozen
 
+M = TypeVar("M", bound=BaseModel)
 _FIXED = ("mean", "spread", "n", "note")
 
 
@@ -89,10 +90,8 @@ def load_reported(folder: Path) -> Reported | None:
     return _load(Reported, file) if file.exists() else None
 
 
-def _load(model: type[Any], file: Path) -> Any:
+def _load(model: type[M], file: Path) -> M:
     document = load_yaml(file)
     if not isinstance(document.data, dict):
         raise SpecError("must be a mapping", file=file, line=1)
     return validate(model, document.data, [Source(document)])
-
-

@@ -11,7 +11,6 @@ from pydantic import BaseModel, ValidationError
 from bench.errors import SpecError, did_you_mean
 from bench.spec.loader import Document, Key, Where
 
-
 M = TypeVar("M", bound=BaseModel)
 
 
@@ -30,9 +29,7 @@ class Source:
         """Whether exactly this path is written here."""
         return (*self.prefix, *loc) in self.document.lines
 
-    def error(
-        self, message: str, loc: Iterable[Key] = (), remedy: str | None = None
-    ) -> SpecError:
+    def error(self, message: str, loc: Iterable[Key] = (), remedy: str | None = None) -> SpecError:
         """Return an error at a path inside this source."""
         path = (*self.prefix, *loc)
         return SpecError(
@@ -64,7 +61,9 @@ def validate(model: type[M], data: Any, sources: list[Source]) -> M:
         raise _first_problem(model, error, sources) from None
 
 
-def _first_problem(model: type[BaseModel], error: ValidationError, sources: list[Source]) -> SpecError:
+def _first_problem(
+    model: type[BaseModel], error: ValidationError, sources: list[Source]
+) -> SpecError:
     problems = error.errors(include_url=False)
     first = problems[0]
     loc = tuple(first["loc"])

@@ -184,8 +184,12 @@ class HeadInit(OneOf):
 
 
 class Evaluation(Frozen):
-    """How the test split is scored. ``crops``: 1 is the centre, 10 the corners, centre and flips."""
+    """How a split is scored. ``crops``: 1 is the centre, 10 the corners, centre and flips.
 
+    ``test`` false leaves the test split alone: for suites that choose settings on validation.
+    """
+
+    test: bool = True
     crops: Literal[1, 10] = 1
     batch_size: PositiveInt = 200
 
@@ -230,4 +234,8 @@ class Recipe(Frozen):
             raise ValueError("selection best-on-validation needs validation > 0")
         if self.selection != "last" and self.validate_every is None:
             raise ValueError(f"selection {self.selection} needs validate_every")
+        if not self.evaluation.test and self.selection == "best-on-test":
+            raise ValueError("selection best-on-test needs evaluation.test")
+        if not self.evaluation.test and self.validation == 0:
+            raise ValueError("evaluation.test false needs validation > 0: nothing would be scored")
         return self

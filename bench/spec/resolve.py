@@ -24,9 +24,7 @@ def set_dotted(raw: Mapping[str, Any], path: Sequence[str], value: Scalar) -> di
     return result
 
 
-def resolve_method(
-    layers: Layers, name: str, whens: Sequence[When], dotted: Dotted
-) -> Method:
+def resolve_method(layers: Layers, name: str, whens: Sequence[When], dotted: Dotted) -> Method:
     """Return the method as a cell holds it.
 
     ``dotted`` axes of the form ``penalties.PART.PARAMETER`` set a parameter where the method has

@@ -113,5 +113,3 @@ class Suite(Frozen):
     labels: dict[str, dict[str, str]]
     axes: tuple[str, ...]
     selection: tuple[str, ...] = ()
-
-

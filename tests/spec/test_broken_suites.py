@@ -54,7 +54,7 @@ CASES = {
     "an unknown method": (
         broken("[plain, l2]", "[plain, l3]"),
         "l3]",
-        r"axes.method: the method 'l3' is not defined\n.*did you mean 'l2'\?",
+        r"axes.method: the method 'l3' is not defined\n.*one of: plain, l2",
     ),
     "an unknown penalty": (
         broken("{penalties: {l2:", "{penalties: {l2sp:"),
@@ -184,7 +184,7 @@ def test_a_paper_that_is_missing(suite):
 
 @pytest.mark.parametrize("text", ["", "- a\n- b\n", "just words\n"])
 def test_a_file_that_is_no_suite(plan, text):
-    with pytest.raises(SpecError, match="is empty|must be a mapping"):
+    with pytest.raises(SpecError, match=r"is empty|must be a mapping"):
         plan(text)
 
 

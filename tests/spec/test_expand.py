@@ -85,8 +85,7 @@ def test_when_excludes(plan):
 
 def test_when_changes_a_methods_parameter(plan):
     found = plan(
-        SUITE
-        + "when:\n  - {dataset: digits, methods: {l2: {penalties: {l2: {weight: 0.5}}}}}\n"
+        SUITE + "when:\n  - {dataset: digits, methods: {l2: {penalties: {l2: {weight: 0.5}}}}}\n"
     )
     kwargs = {"sampling_rate": 0.3, "method": "l2", "seed": 0}
     assert cell(found, dataset="digits", **kwargs).method.penalties["l2"]["weight"] == 0.5
@@ -123,7 +122,9 @@ def test_the_same_choice_of_optimizer_is_merged(plan):
 def test_a_dotted_axis_sets_the_recipe(plan):
     text = SUITE.replace("  seed: 2", "  seed: 1\n  recipe.optimizer.sgd.lr: [0.1, 0.01]")
     found = plan(text)
-    rates = {p.labels["recipe.optimizer.sgd.lr"]: p.cell.recipe.optimizer.sgd.lr for p in found.cells}
+    rates = {
+        p.labels["recipe.optimizer.sgd.lr"]: p.cell.recipe.optimizer.sgd.lr for p in found.cells
+    }
     assert rates == {0.1: 0.1, 0.01: 0.01}
 
 
@@ -150,7 +151,8 @@ def test_a_free_axis_acts_through_when(plan):
 
 def test_delta_brings_a_shared_attention_cell(plan):
     text = SUITE.replace("method: [plain, l2]", "method: [delta, delta2]").replace(
-        "  plain: {}\n", "  delta: {penalties: {delta: {}}}\n  delta2: {penalties: {delta: {}, l2: {}}}\n"
+        "  plain: {}\n",
+        "  delta: {penalties: {delta: {}}}\n  delta2: {penalties: {delta: {}, l2: {}}}\n",
     )
     found = plan(text)
     attention = [p for p in found.cells if p.cell.kind == "channel-attention"]
@@ -167,11 +169,14 @@ def test_delta_brings_a_shared_attention_cell(plan):
             )  # fmt: skip
 
 
-STAGED = SUITE.replace("weights: random", "weights: 'stage:source'") + """
+STAGED = (
+    SUITE.replace("weights: random", "weights: 'stage:source'")
+    + """
 stages:
   first: {dataset: fractals, sampling_rate: 1.0, method: plain, seed: 0, recipe: {steps: 7}}
   source: {weights: "stage:first", dataset: glyphs-source, sampling_rate: 1.0, method: l2}
 """
+)
 
 
 def test_a_stage_in_a_row_becomes_a_graph_with_levels(plan):

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bench.errors import SpecError
@@ -51,21 +51,20 @@ def test_every_number_python_writes_comes_back(number):
     assert load(f"a: {number!r}")["a"] == number
 
 
+# JSON escapes characters beyond the basic plane as surrogate pairs, which YAML does not have.
+words = st.text(st.characters(min_codepoint=0, max_codepoint=0xD7FF), max_size=12)
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.text(max_size=12),
-    lambda inner: (
-        st.lists(inner, max_size=4) | st.dictionaries(st.text(max_size=8), inner, max_size=4)
-    ),
+    st.none() | st.booleans() | st.integers() | words,
+    lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4),
     max_leaves=12,
 )
 
 
-@given(st.dictionaries(st.text(max_size=8).filter(lambda key: key != "<<"), plain, max_size=5))
+@given(st.dictionaries(words, plain, max_size=5))
 def test_json_is_read_as_json_reads_it(data):
-    # JSON is YAML: an independent reader of the same text. Merge keys are refused at any depth.
+    # JSON is YAML: an independent reader of the same text.
     text = json.dumps(data)
-    if '"<<"' in text or not data:
-        return
+    assume('"<<"' not in text)
     assert load(text) == json.loads(text)
 
 
@@ -100,9 +99,7 @@ def test_an_alias_inside_itself_is_refused():
 
 def test_a_bomb_of_aliases_is_refused():
     lines = ["a0: &a0 [1, 1, 1, 1, 1, 1, 1, 1, 1, 1]"]
-    lines += [
-        f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)
-    ]
+    lines += [f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]" for i in range(1, 9)]
     with pytest.raises(SpecError, match="too large"):
         load("\n".join(lines))
 

@@ -1,0 +1,94 @@
+"""``bench export``."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.options import profile_option, store_option, suite_argument
+
+if TYPE_CHECKING:
+    from bench.records.record import Record
+
+EPILOG = """\b
+Example:
+  bench run sources/pretrain --keep
+  bench export sources/pretrain --to my-weights
+"""
+
+
+@click.command("export", epilog=EPILOG)
+@suite_argument
+@profile_option
+@store_option
+@click.option(
+    "--to",
+    "folder",
+    required=True,
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder to write NAME.safetensors and NAME.json to; NAME is the dataset trained on.",
+)
+def command(suite: str, profile: str, store: Path, folder: Path) -> None:
+    """Copy the checkpoints of a suite's cells, each with the record that made it.
+
+    Every cell must be done and have kept its checkpoint (bench run --keep).
+    """
+    from bench.cli.session import open_session
+    from bench.errors import StoreError
+
+    session = open_session(suite, profile, store)
+    datasets: set[str] = set()
+    for planned in session.plan.cells:
+        cell = planned.cell
+        state = session.states[cell.id]
+        found = session.store.artifact(state.fresh, "weights")
+        if found is None:
+            raise StoreError(
+                f"cell {cell.id} ({cell.dataset}) is {state.state} or has no checkpoint",
+                file=session.store.root,
+                remedy=f"bench run {suite} --profile {profile} --store {store} --keep",
+            )
+        if cell.dataset in datasets:
+            raise StoreError(
+                f"two cells of this suite were trained on {cell.dataset}",
+                remedy="an exported checkpoint is named after its dataset: export one of them",
+            )
+        datasets.add(cell.dataset)
+        record, checkpoint = found
+        _export(record, checkpoint, folder)
+        size = checkpoint.stat().st_size / 1e6
+        top1 = record.outcome.metrics.get("test/top1", float("nan"))
+        name = f"{cell.dataset}.safetensors"
+        click.echo(f"{folder / name}  {size:.2f} MB, test/top1 {top1:.1%}")
+
+
+def _export(record: Record, checkpoint: Path, folder: Path) -> None:
+    name = str(record.cell["dataset"])
+    folder.mkdir(parents=True, exist_ok=True)
+    target = folder / f"{name}.safetensors"
+    partial = target.with_suffix(".partial")
+    shutil.copyfile(checkpoint, partial)
+    os.replace(partial, target)
+    outcome = record.outcome
+    artifact = next(a for a in outcome.artifacts.values() if a.file == checkpoint.name)
+    about = {
+        "name": name,
+        "backbone": record.cell["backbone"],
+        "classes": outcome.provenance.data["classes"],
+        "sha256": artifact.sha256,
+        "cell": record.cell,
+        "metrics": dict(outcome.metrics),
+        "code": dict(outcome.provenance.code),
+        "data": dict(outcome.provenance.data),
+        "versions": dict(outcome.provenance.versions),
+        "machine": dict(outcome.provenance.machine),
+        "seconds": record.seconds,
+    }
+    partial = target.with_suffix(".json.partial")
+    partial.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
+    os.replace(partial, target.with_suffix(".json"))

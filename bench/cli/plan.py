@@ -1,0 +1,54 @@
+"""``bench plan``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import click
+
+from bench.cli.options import profile_option, store_option, suite_argument
+
+EPILOG = """\b
+Example:
+  bench plan bss/table2
+  bench plan bss/table2 --profile paper --json | head
+"""
+
+
+@click.command("plan", epilog=EPILOG)
+@suite_argument
+@profile_option
+@store_option
+@click.option("--json", "as_json", is_flag=True, help="One JSON object a cell and line.")
+def command(suite: str, profile: str, store: Path, as_json: bool) -> None:
+    """List a suite's cells by state: done, running, stale, failed, missing.
+
+    SUITE is a path or a name such as bss/table2. Nothing is loaded or trained.
+    """
+    from bench.cli.session import open_session, state_table
+
+    session = open_session(suite, profile, store)
+    if as_json:
+        for planned in session.plan.cells:
+            cell, state = planned.cell, session.states[planned.cell.id]
+            row = {
+                "id": cell.id,
+                "kind": cell.kind,
+                "labels": planned.labels,
+                "level": planned.level,
+                "parents": cell.parents,
+                "reasons": state.reasons,
+                "state": state.state,
+            }
+            click.echo(json.dumps(row))
+        return
+    plan = session.plan
+    levels = {planned.level for planned in plan.cells}
+    click.echo(f"{plan.paper.id}/{plan.suite.name}, profile {profile}: {plan.suite.title}")
+    click.echo(f"store {session.store.root}\n")
+    click.echo(state_table(session))
+    if len(levels) > 1:
+        per_level = [len({p.cell.id for p in plan.cells if p.level == lv}) for lv in sorted(levels)]
+        steps = ", ".join(f"level {lv}: {n:,}" for lv, n in enumerate(per_level))
+        click.echo(f"\nCells start from those of lower levels ({steps}).")

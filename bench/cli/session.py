@@ -1,0 +1,94 @@
+"""A suite, its store and the state of its cells: what most commands begin with."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bench.spec.expand import Plan, load_plan
+from bench.spec.find import find_suite
+
+if TYPE_CHECKING:
+    from bench.records.freshness import Expectations
+    from bench.records.store import CellState, Store
+
+STATES = ("done", "running", "stale", "failed", "missing")
+
+
+@dataclass(frozen=True)
+class Session:
+    """A plan beside what the store holds of it."""
+
+    plan: Plan
+    store: Store
+    expected: Expectations
+    states: Mapping[str, CellState]
+
+    def counts(self) -> Counter[str]:
+        """Return how many cells are in each state."""
+        return Counter(state.state for state in self.states.values())
+
+
+def open_session(suite: str, profile: str, store: Path) -> Session:
+    """Read a suite and look up the state of each of its cells."""
+    return session_of(load_plan(find_suite(suite), profile), store)
+
+
+def session_of(plan: Plan, store: Path) -> Session:
+    """Look up the state of each of a plan's cells."""
+    from bench.data.digests import cached_digest
+    from bench.records.expect import expectations
+    from bench.records.store import Store
+
+    opened = Store(store)
+    cells = list(plan.unique().values())
+    expected = expectations(cells, plan.resources, cached_digest)
+    return Session(plan, opened, expected, opened.states(cells, expected))
+
+
+def state_table(session: Session, *, limit: int = 60) -> str:
+    """Return the cells by state, one row for each combination of the table's row axes."""
+    from tabulate import tabulate
+
+    axes: Sequence[str] = session.plan.suite.table.rows
+    rows = _group(session, axes)
+    while len(rows) > limit and len(axes) > 1:
+        axes = axes[:-1]
+        rows = _group(session, axes)
+    shown = [state for state in STATES if any(count[state] for count in rows.values())]
+    lines = [
+        [*key, *(count[state] or "" for state in shown), sum(count.values())]
+        for key, count in rows.items()
+    ]
+    totals = session.counts()
+    lines.append(
+        [
+            "all cells",
+            *[""] * (len(axes) - 1),
+            *(totals[s] or "" for s in shown),
+            len(session.states),
+        ]
+    )
+    return tabulate(lines, headers=[*axes, *shown, "cells"], tablefmt="simple")
+
+
+def _group(session: Session, axes: Sequence[str]) -> dict[tuple[str, ...], Counter[str]]:
+    rows: dict[tuple[str, ...], Counter[str]] = {}
+    measured: dict[tuple[str, ...], Counter[str]] = {}
+    seen: set[str] = set()
+    for planned in session.plan.cells:
+        if planned.cell.id in seen:
+            continue
+        seen.add(planned.cell.id)
+        state = session.states[planned.cell.id].state
+        if planned.labels:
+            key = tuple(str(planned.labels[axis]) for axis in axes)
+            rows.setdefault(key, Counter())[state] += 1
+        else:
+            kind = "source training" if planned.cell.kind == "train" else planned.cell.kind
+            key = (f"({kind})", *[""] * (len(axes) - 1))
+            measured.setdefault(key, Counter())[state] += 1
+    return {**measured, **rows}

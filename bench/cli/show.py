@@ -1,0 +1,110 @@
+"""``bench show``."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli.options import store_option
+
+if TYPE_CHECKING:
+    from bench.records.record import Curve, Record
+    from bench.records.store import Store
+
+EPILOG = """\b
+Example:
+  bench show 42d4c4                the first digits of a cell's id are enough
+  bench show 42d4c4 --log
+"""
+_BARS = " ▁▂▃▄▅▆▇█"
+
+
+@click.command("show", epilog=EPILOG)
+@click.argument("cell")
+@store_option
+@click.option("--attempt", type=int, help="Which attempt; the last one where not given.")
+@click.option("--log", "whole_log", is_flag=True, help="Print the attempt's whole log.")
+@click.option("--json", "as_json", is_flag=True, help="Print the record as it is in the store.")
+def command(cell: str, store: Path, attempt: int | None, whole_log: bool, as_json: bool) -> None:
+    """Show one cell: its settings, results, curves, log and provenance.
+
+    CELL is the beginning of an id, as printed by plan --json, status and the leaderboard's CSV.
+    """
+    from bench.errors import StoreError
+    from bench.records.store import Store
+
+    opened = Store(store)
+    cell_id = opened.find(cell)
+    records = opened.attempts(cell_id)
+    chosen = [r for r in records if attempt is None or r.attempt == attempt]
+    if not chosen:
+        have = ", ".join(str(r.attempt) for r in records) or "none yet"
+        raise StoreError(
+            f"cell {cell_id} has no record of {'any attempt' if attempt is None else attempt}",
+            remedy=f"attempts with a record: {have}",
+        )
+    record = chosen[-1]
+    log = opened.log(cell_id, record.attempt)
+    if as_json:
+        click.echo(opened.layout.cell(cell_id).record(record.attempt).read_text(), nl=False)
+    elif whole_log:
+        click.echo(log.read_text(errors="replace") if log.exists() else "", nl=False)
+    else:
+        _show(opened, record, len(records), log)
+
+
+def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
+    outcome = record.outcome
+    click.echo(f"cell {record.id}, attempt {record.attempt} of {attempts}: {outcome.status}")
+    click.echo(f"{record.started} to {record.ended}, {record.seconds:.1f} s")
+    if outcome.failure is not None:
+        click.echo(f"\n{outcome.failure.kind}: {outcome.failure.message}")
+        if outcome.failure.detail:
+            click.echo(outcome.failure.detail.rstrip())
+    _section("settings", {k: v for k, v in record.cell.items() if k != "id"})
+    _section("metrics", dict(outcome.metrics))
+    if outcome.curves:
+        click.echo("\ncurves")
+        for name, curve in outcome.curves.items():
+            click.echo(f"  {name}: {sketch(curve)}")
+    _section("seconds", {k: round(v, 3) for k, v in outcome.timings.items()})
+    provenance = outcome.provenance
+    for name in ("code", "data", "weights", "parents", "versions", "machine"):
+        _section(name, dict(getattr(provenance, name)))
+    _section("artifacts", {k: v.file for k, v in outcome.artifacts.items()})
+    click.echo(f"\nrecord  {store.layout.cell(record.id).record(record.attempt)}")
+    if log.exists():
+        click.echo(f"log     {log}")
+        tail = log.read_text(errors="replace").splitlines()[-5:]
+        for line in tail:
+            click.echo(f"  {line}")
+
+
+def _section(title: str, values: dict[str, Any]) -> None:
+    if values:
+        click.echo(f"\n{title}")
+        for key, value in sorted(values.items()):
+            shown = value if isinstance(value, str) else json.dumps(value)
+            click.echo(f"  {key}: {shown}")
+
+
+def sketch(curve: Curve, width: int = 48) -> str:
+    """Return a curve as a line of bars with its first and last value."""
+    values = [v for v in curve.value if v == v]
+    if not values:
+        return "no finite value"
+    low, high = min(values), max(values)
+    picked = [curve.value[i * len(curve.value) // width] for i in range(width)]
+    if len(curve.value) <= width:
+        picked = list(curve.value)
+    span = (high - low) or 1.0
+    bars = "".join(
+        _BARS[1 + round((v - low) / span * (len(_BARS) - 2))] if v == v else "?" for v in picked
+    )
+    return (
+        f"{bars}  {curve.value[0]:.4g} at step {curve.step[0]} "
+        f"to {curve.value[-1]:.4g} at step {curve.step[-1]}"
+    )

@@ -1,0 +1,66 @@
+"""``bench status``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.options import profile_option, store_option, suite_argument
+
+if TYPE_CHECKING:
+    from bench.cli.session import Session
+
+EPILOG = """\b
+Example:
+  bench status bss/table2 --profile smoke
+
+Exit code 0 only when every cell is done.
+"""
+_SHOWN = 10
+
+
+@click.command("status", epilog=EPILOG)
+@suite_argument
+@profile_option
+@store_option
+@click.option("--all", "everything", is_flag=True, help="List every cell that is not done.")
+def command(suite: str, profile: str, store: Path, everything: bool) -> None:
+    """Say how far a suite is, and what failed or is stale and why."""
+    from bench.cli.session import open_session, state_table
+
+    session = open_session(suite, profile, store)
+    click.echo(state_table(session))
+    for path, reason in session.store.broken.items():
+        click.echo(f"\nnot a readable record: {path}: {reason}")
+    for state in ("running", "failed", "stale"):
+        _list(session, state, None if everything else _SHOWN)
+    if everything:
+        _list(session, "missing", None)
+    counts = session.counts()
+    if counts["done"] == len(session.states):
+        click.echo("\nEvery cell is done.")
+        return
+    click.echo(f"\nRun the rest: bench run {suite} --profile {profile} --store {store}")
+    sys.exit(1)
+
+
+def _list(session: Session, wanted: str, limit: int | None) -> None:
+    found = [p for p in session.plan.cells if session.states[p.cell.id].state == wanted]
+    if not found:
+        return
+    click.echo(f"\n{wanted}:")
+    for planned in found[:limit]:
+        state = session.states[planned.cell.id]
+        why = ", ".join(state.reasons)
+        record = state.record
+        if wanted == "failed" and record is not None and record.outcome.failure is not None:
+            why = f"{record.outcome.failure.kind}: {record.outcome.failure.message}"
+        if wanted == "running" and state.owner is not None:
+            why = f"by process {state.owner.pid} on {state.owner.host}"
+        name = ", ".join(f"{a} {v}" for a, v in planned.labels.items()) or planned.cell.kind
+        click.echo(f"  {planned.cell.id}  {name}" + (f"  ({why})" if why else ""))
+    if limit is not None and len(found) > limit:
+        click.echo(f"  … and {len(found) - limit} more (--all lists them)")

@@ -1,0 +1,139 @@
+"""The catalogue: a typed entry for every dataset of the papers. Reads no dataset."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import yaml
+from pydantic import Field, PositiveInt, model_validator
+
+from bench.errors import SpecError, did_you_mean
+from bench.spec.recipe import Frozen
+
+FILE = Path(__file__).with_name("catalogue.yaml")
+Kind = Literal["hub", "digits", "procedural", "folder", "unavailable"]
+Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
+Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
+
+
+class Splits(Frozen):
+    """Which Hub splits make a split here, concatenated in this order."""
+
+    train: tuple[str, ...] = ("train",)
+    test: tuple[str, ...] = ("test",)
+
+
+class Rows(Frozen):
+    """Expected numbers of images; absent where no source states them exactly."""
+
+    train: PositiveInt | None = None
+    test: PositiveInt | None = None
+
+
+class Keep(Frozen):
+    """Only rows whose ``column`` has this value are taken."""
+
+    column: str
+    value: int | str
+
+
+class DatasetEntry(Frozen):
+    """What is known of a dataset, and how it is had.
+
+    Attributes
+    ----------
+    kind
+        ``hub``: Parquet on the Hugging Face Hub. ``digits``: scikit-learn's. ``procedural``:
+        generated here. ``folder``: the user's own image folder, which the suite names under
+        ``datasets:``. ``unavailable``: cannot be had or cannot be used; ``reason`` says why.
+    hub, revision, config
+        Hub id, pinned commit (absent: none is known in full, see ``notes``) and configuration.
+    image, label
+        Columns.
+    drop_labels
+        Values of the label column that are left out; the others are renumbered.
+    test_fraction
+        Of each class's rows, the part that is made the test split (a fixed rule) where no
+        official one exists.
+    classes
+        Number of classes, checked when the data is read.
+    terms
+        Page with the terms to accept, where the repository is gated.
+    digest
+        SHA-256 of the whole set where it is fixed by this package: procedural sets and digits.
+    papers
+        Ids of the papers that use it.
+    """
+
+    name: str = ""
+    kind: Kind
+    title: str
+    classes: PositiveInt | None = None
+    hub: str | None = None
+    revision: Revision | None = None
+    config: str | None = None
+    splits: Splits = Splits()
+    rows: Rows = Rows()
+    image: str = "image"
+    label: str = "label"
+    keep: Keep | None = None
+    drop_labels: tuple[int, ...] = ()
+    test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    terms: str | None = None
+    licence: str = "not stated"
+    source: str | None = None
+    evidence: str | None = None
+    digest: Digest | None = None
+    reason: str | None = None
+    notes: str | None = None
+    papers: tuple[str, ...] = ()
+
+    @property
+    def gated(self) -> bool:
+        """Whether terms must be accepted before the data can be downloaded."""
+        return self.terms is not None
+
+    @model_validator(mode="after")
+    def _says_what_its_kind_needs(self) -> DatasetEntry:
+        needed = {
+            "hub": ("hub", "classes"),
+            "digits": ("classes", "digest"),
+            "procedural": ("classes", "digest"),
+            "folder": ("classes", "reason"),
+            "unavailable": ("reason",),
+        }[self.kind]
+        absent = [field for field in needed if getattr(self, field) is None]
+        if absent:
+            raise ValueError(f"a {self.kind} entry needs {', '.join(absent)}")
+        if self.kind == "hub" and self.revision is None and self.notes is None:
+            raise ValueError("an entry without a pinned revision needs notes that say why")
+        return self
+
+
+@lru_cache(maxsize=1)
+def _documents() -> dict[str, dict[str, Any]]:
+    loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+    data: dict[str, dict[str, Any]] = yaml.load(FILE.read_text(encoding="utf-8"), loader)
+    return data
+
+
+def names() -> tuple[str, ...]:
+    """Return the names of all datasets, in the catalogue's order."""
+    return tuple(_documents())
+
+
+@lru_cache(maxsize=256)
+def entry(name: str) -> DatasetEntry:
+    """Return a dataset's entry.
+
+    Raises
+    ------
+    SpecError
+        If the catalogue has no such dataset.
+    """
+    known = _documents()
+    if name not in known:
+        raise SpecError(f"no dataset {name!r} in the catalogue", remedy=did_you_mean(name, known))
+    return DatasetEntry.model_validate({**known[name], "name": name})
