@@ -59,15 +59,15 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
                 remedy="an exported checkpoint is named after its dataset: export one of them",
             )
         datasets.add(cell.dataset)
-        record, checkpoint = found
-        _export(record, checkpoint, folder)
+        record, checkpoint, digest = found
+        _export(record, checkpoint, digest, folder)
         size = checkpoint.stat().st_size / 1e6
         top1 = record.outcome.metrics.get("test/top1", float("nan"))
         name = f"{cell.dataset}.safetensors"
         click.echo(f"{folder / name}  {size:.2f} MB, test/top1 {top1:.1%}")
 
 
-def _export(record: Record, checkpoint: Path, folder: Path) -> None:
+def _export(record: Record, checkpoint: Path, digest: str, folder: Path) -> None:
     name = str(record.cell["dataset"])
     folder.mkdir(parents=True, exist_ok=True)
     target = folder / f"{name}.safetensors"
@@ -75,12 +75,11 @@ def _export(record: Record, checkpoint: Path, folder: Path) -> None:
     shutil.copyfile(checkpoint, partial)
     os.replace(partial, target)
     outcome = record.outcome
-    artifact = next(a for a in outcome.artifacts.values() if a.file == checkpoint.name)
     about = {
         "name": name,
         "backbone": record.cell["backbone"],
         "classes": outcome.provenance.data["classes"],
-        "sha256": artifact.sha256,
+        "sha256": digest,
         "cell": record.cell,
         "metrics": dict(outcome.metrics),
         "code": dict(outcome.provenance.code),

@@ -45,7 +45,7 @@ def session_of(plan: Plan, store: Path) -> Session:
 
     opened = Store(store)
     cells = list(plan.unique().values())
-    expected = expectations(cells, plan.resources, cached_digest)
+    expected = expectations(cells, plan.resources, lambda name: cached_digest(name, plan.resources))
     return Session(plan, opened, expected, opened.states(cells, expected))
 
 

@@ -61,6 +61,15 @@ class Penalty(BaseModel):
         """Return the scalar that is added to the mean cross-entropy."""
         raise TypeError(f"{type(self).__name__} does not define __call__(self, step)")
 
+    @classmethod
+    def invariants(cls, step: Step) -> Mapping[str, bool]:
+        """Return what must hold for any step, each with whether it does; a part may have none.
+
+        ``bench test-method`` calls it on synthetic float64 steps whose differentiable inputs
+        are independent leaves.
+        """
+        return {}
+
 
 P = TypeVar("P", bound=type[Penalty])
 REGISTRY: dict[str, type[Penalty]] = {}

@@ -1,0 +1,1 @@
+"""Backbones from timm: features, head, taps on inner layers, weights."""

@@ -53,7 +53,8 @@ class Provenance:
         Digests: ``dataset`` (all splits as loaded), ``subset`` (the images trained on),
         ``test``; and plain facts (``revision``, ``train_images``, …).
     weights
-        ``source`` and ``sha256`` of the weights started from.
+        ``source`` and ``sha256`` of the state started from, and ``file``, the digest of the
+        bytes of a file that was named.
     parents
         Role to ``{"id", "attempt", "sha256"}`` of the artifact used.
     versions

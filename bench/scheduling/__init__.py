@@ -1,0 +1,1 @@
+"""The queue, slots, engines, retries and progress: what runs when, and where."""

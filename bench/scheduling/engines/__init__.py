@@ -1,0 +1,1 @@
+"""What executes jobs: one file an engine."""

@@ -1,0 +1,67 @@
+"""``bench report``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import click
+
+from bench.cli.options import profile_option, store_option, suite_argument
+
+EPILOG = """\b
+Example:
+  bench report bss/table2
+  bench report bss/table2 --profile smoke --to /tmp/leaderboards
+"""
+
+
+@click.command("report", epilog=EPILOG)
+@suite_argument
+@profile_option
+@store_option
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("leaderboards"),
+    show_default=True,
+    help="Folder of leaderboards.",
+)
+def command(suite: str, profile: str, store: Path, folder: Path) -> None:
+    """Rebuild a suite's table from the records, as a leaderboard.
+
+    Writes PAPER.PROFILE.md (PAPER-SUITE.PROFILE.md where a paper has several suites), the values of
+    each seed as CSV, and a figure. Records are only read: what is missing, stale or failed is shown
+    as such. The same records give the same bytes.
+    """
+    from bench.cli.session import open_session
+    from bench.report.page import build_page, write_page
+    from bench.spec.find import list_suites
+    from bench.spec.paper import load_reported
+
+    session = open_session(suite, profile, store)
+    plan = session.plan
+    records = {
+        cell_id: state.record
+        for cell_id, state in session.states.items()
+        if state.state == "done" and state.record is not None
+    }
+    alone = len(list_suites(plan.file.parent)) == 1
+    name = plan.paper.id if alone else f"{plan.paper.id}-{plan.suite.name}"
+    page = build_page(
+        plan,
+        records,
+        session.states,
+        reported=load_reported(plan.file.parent),
+        stem=f"{name}.{profile}",
+    )
+    for path in write_page(page, folder):
+        click.echo(path)
+    counts = session.counts()
+    if counts["done"] < len(session.states):
+        rest = ", ".join(f"{n:,} {state}" for state, n in counts.items() if state != "done")
+        click.echo(f"not every cell is done: {rest}", err=True)
+        if not records:
+            click.echo("no cell is done: the tables are empty", err=True)
+            sys.exit(1)

@@ -1,0 +1,146 @@
+"""``bench run``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+import click
+
+from bench.cli.options import profile_option, store_option, suite_argument
+
+if TYPE_CHECKING:
+    from bench.cli.session import Session
+    from bench.scheduling.engines.engine import Engine
+    from bench.scheduling.summary import RunSummary
+
+EPILOG = """\b
+Example:
+  bench run bss/table2 --profile smoke --workers 2
+  bench run bss/table2 --profile paper --slots-per-gpu 4 --time-limit 7200
+
+Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every cell is done.
+"""
+
+
+@click.command("run", epilog=EPILOG)
+@suite_argument
+@profile_option
+@store_option
+@click.option(
+    "--engine",
+    type=click.Choice(["local", "inline"]),
+    default="local",
+    show_default=True,
+    help="local: a process a cell; inline: one cell after the other in this process.",
+)
+@click.option(
+    "--workers", type=click.IntRange(min=1), help="Cells at a time on the CPU; default: all cores."
+)
+@click.option(
+    "--device",
+    type=click.Choice(["auto", "cpu", "cuda"]),
+    default="auto",
+    show_default=True,
+    help="auto: the GPUs if there are any.",
+)
+@click.option(
+    "--slots-per-gpu",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Cells at a time on each GPU.",
+)
+@click.option(
+    "--time-limit", type=click.FloatRange(min=0, min_open=True), help="Seconds a cell may take."
+)
+@click.option(
+    "--retries",
+    type=click.IntRange(min=0),
+    default=1,
+    show_default=True,
+    help="Further attempts at a cell that crashed.",
+)
+@click.option("--keep", is_flag=True, help="Keep every cell's checkpoint.")
+def command(
+    suite: str,
+    profile: str,
+    store: Path,
+    engine: str,
+    workers: int | None,
+    device: Literal["auto", "cpu", "cuda"],
+    slots_per_gpu: int,
+    time_limit: float | None,
+    retries: int,
+    keep: bool,
+) -> None:
+    """Run what is missing or stale of a suite, and resume what was interrupted."""
+    from rich.console import Console
+
+    from bench.cli.session import open_session
+    from bench.errors import UserError
+    from bench.scheduling.engines.devices import devices
+    from bench.scheduling.engines.inline import InlineEngine
+    from bench.scheduling.engines.local import LocalEngine
+    from bench.scheduling.progress import progress_for
+    from bench.scheduling.run import RunOptions, run
+
+    session = open_session(suite, profile, store)
+    chosen = devices(device, workers=workers, slots_per_gpu=slots_per_gpu)
+    runs: Engine
+    if engine == "inline":
+        if time_limit is not None:
+            raise UserError("the inline engine has no time limit", remedy="use --engine local")
+        runs = InlineEngine(chosen[0])
+    else:
+        runs = LocalEngine(chosen, time_limit=time_limit)
+    _announce(session, runs, profile)
+    summary = run(
+        session.plan.cells,
+        session.store,
+        runs,
+        resources=session.plan.resources,
+        expectations=session.expected,
+        options=RunOptions(retries=retries, keep=keep),
+        progress=progress_for(Console(stderr=True)),
+    )
+    _conclude(session, summary, suite, profile, store)
+    sys.exit(summary.exit_code)
+
+
+def _announce(session: Session, engine: Engine, profile: str) -> None:
+    counts = session.counts()
+    states = ", ".join(f"{counts[state]:,} {state}" for state in counts)
+    places = ", ".join(engine.devices)
+    plan = session.plan
+    click.echo(f"{plan.paper.id}/{plan.suite.name}, profile {profile}: {plan.suite.title}")
+    click.echo(f"{len(session.states):,} cells ({states}); {engine.slots} at a time on {places}")
+
+
+def _conclude(session: Session, summary: RunSummary, suite: str, profile: str, store: Path) -> None:
+    for failed in summary.failures:
+        click.echo(
+            f"failed: {failed.planned.cell.id} ({failed.failure.kind}): {failed.failure.message}"
+        )
+    parts = [f"{summary.done:,} done now", f"{summary.before:,} before"]
+    if summary.elsewhere:
+        parts.append(f"{summary.elsewhere:,} by another runner")
+    if summary.failures:
+        parts.append(f"{len(summary.failures):,} failed")
+    if summary.unfinished:
+        parts.append(f"{summary.unfinished:,} not begun or stopped")
+    click.echo("cells: " + ", ".join(parts))
+    if summary.overhead is not None:
+        click.echo(
+            f"{summary.wall_seconds:.1f} s for {summary.cell_seconds:.1f} s of cells in "
+            f"{summary.slots} slots: {summary.overhead:.2f} times perfect packing"
+        )
+    click.echo(f"records: {session.store.root}")
+    options = f"{suite} --profile {profile} --store {store}"
+    if summary.interrupted:
+        click.echo(f"go on with: bench run {options}")
+    elif summary.exit_code:
+        click.echo(f"see why with: bench status {options}")
+    else:
+        click.echo(f"see the tables with: bench report {options}")

@@ -1,0 +1,132 @@
+"""Augmentation: parameters drawn on the CPU, applied to whole batches on the device."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+
+from bench.data.streams import Stream
+from bench.spec.recipe import Augmentation, Image
+
+TRIES = 10
+MEANS = {"imagenet": (0.485, 0.456, 0.406), "half": (0.5, 0.5, 0.5)}
+DEVIATIONS = {"imagenet": (0.229, 0.224, 0.225), "half": (0.5, 0.5, 0.5)}
+Ints = NDArray[np.int64]
+
+
+class Boxes(NamedTuple):
+    """What is cut of each image, ``(b,)`` each, in pixels, and whether it is mirrored."""
+
+    top: Ints
+    left: Ints
+    height: Ints
+    width: Ints
+    flip: NDArray[np.bool_]
+
+
+def draw_boxes(stream: Stream, count: int, image: Image, augmentation: Augmentation) -> Boxes:
+    """Draw the parameters of one batch.
+
+    ``random-resized`` is torchvision's rule: up to ten tries of an area uniform in ``scale`` and
+    an aspect log-uniform in ``ratio``; where none fits, the largest centred box of an allowed
+    aspect. All tries are drawn at once, so the numbers drawn do not depend on their outcome.
+    """
+    u = stream.uniform(count * (2 * TRIES + 3)).reshape(count, -1)
+    side = image.resize
+    flip = (u[:, 2] < 0.5) if augmentation.flip else np.zeros(count, dtype=bool)
+    if augmentation.crop == "random-resized":
+        height, width = _box_sizes(u[:, 3 : 3 + TRIES], u[:, 3 + TRIES :], side, augmentation)
+        # A fallback box lies in the middle; a try is anywhere.
+        found = height > 0
+        fallback_h, fallback_w = _fallback(side, augmentation)
+        height, width = np.where(found, height, fallback_h), np.where(found, width, fallback_w)
+    else:
+        found = np.full(count, augmentation.crop == "random")
+        height = width = np.full(count, image.size, dtype=np.int64)
+    top = np.where(found, np.floor(u[:, 0] * (side - height + 1)), centre(side, height))
+    left = np.where(found, np.floor(u[:, 1] * (side - width + 1)), centre(side, width))
+    return Boxes(top.astype(np.int64), left.astype(np.int64), height, width, flip)
+
+
+def centre(side: int, size: Ints | int) -> Ints:
+    """Return the offset of a centred box: half the excess, halves rounded to even."""
+    return np.rint((side - np.asarray(size)) / 2).astype(np.int64)
+
+
+def _box_sizes(
+    area: NDArray[np.float64], aspect: NDArray[np.float64], side: int, augmentation: Augmentation
+) -> tuple[Ints, Ints]:
+    """Return height and width of the first of the tries (b, TRIES) that fits; 0 where none does."""
+    low, high = augmentation.scale
+    areas = side * side * (low + (high - low) * area)
+    low, high = np.log(augmentation.ratio)
+    ratio = np.exp(low + (high - low) * aspect)
+    width = np.rint(np.sqrt(areas * ratio)).astype(np.int64)
+    height = np.rint(np.sqrt(areas / ratio)).astype(np.int64)
+    fits = (width > 0) & (width <= side) & (height > 0) & (height <= side)
+    first = np.argmax(fits, axis=1)[:, None]
+    any_fits = fits.any(axis=1)
+    return (
+        np.where(any_fits, np.take_along_axis(height, first, 1)[:, 0], 0),
+        np.where(any_fits, np.take_along_axis(width, first, 1)[:, 0], 0),
+    )
+
+
+def _fallback(side: int, augmentation: Augmentation) -> tuple[int, int]:
+    low, high = augmentation.ratio
+    if low > 1:
+        return round(side / low), side
+    if high < 1:
+        return side, round(side * high)
+    return side, side
+
+
+def resize_weights(start: Tensor, length: Tensor, side: int, size: int, flip: Tensor) -> Tensor:
+    """Return ``(b, size, side)`` weights that cut and resize one axis, and mirror where asked.
+
+    Output pixel i is Σ_j w[i, j] x[j]: bilinear and antialiased as Pillow and torchvision do,
+    that is a triangle as wide as a pixel of the coarser grid; pixels outside the box do not
+    enter. ``start``, ``length`` and ``flip`` are ``(b,)``.
+    """
+    start, length = start.float()[:, None, None], length.float()[:, None, None]
+    out = torch.arange(size, device=start.device, dtype=torch.float32)[None, :, None]
+    out = torch.where(flip[:, None, None], size - 1 - out, out)
+    source = torch.arange(side, device=start.device, dtype=torch.float32)[None, None, :]
+    scale = length / size
+    middle = start + (out + 0.5) * scale
+    weights = (source + 0.5 - middle).abs_().div_(scale.clamp(min=1)).neg_().add_(1).clamp_(min=0)
+    weights *= (source >= start) & (source < start + length)
+    return weights.div_(weights.sum(dim=2, keepdim=True))
+
+
+def resized_boxes(images: Tensor, boxes: Boxes, size: int) -> Tensor:
+    """Cut boxes out of ``(b, h, w, 3)`` uint8 images, resize to ``(b, 3, size, size)`` in 0…255."""
+    top, left, height, width, flip = (
+        torch.from_numpy(np.ascontiguousarray(part)).to(images.device) for part in boxes
+    )
+    count, high, wide, _ = images.shape
+    rows = resize_weights(top, height, high, size, torch.zeros_like(flip))
+    columns = resize_weights(left, width, wide, size, flip)
+    # Resizing is separable: two batched products, each with one matrix an image.
+    tall = torch.bmm(rows, images.float().view(count, high, wide * 3))
+    planes = tall.view(count, size, wide, 3).permute(0, 3, 1, 2).reshape(count, 3 * size, wide)
+    return torch.bmm(planes, columns.transpose(1, 2)).view(count, 3, size, size)
+
+
+def mirrored(images: Tensor, flip: NDArray[np.bool_]) -> Tensor:
+    """Mirror those of ``(b, 3, h, w)`` images that ``flip`` (b,) names."""
+    if not flip.any():
+        return images
+    which = torch.from_numpy(flip).to(images.device)[:, None, None, None]
+    return torch.where(which, images.flip(-1), images)
+
+
+def normalised(images: Tensor, rule: str) -> Tensor:
+    """Return ``(x / 255 - mean) / deviation`` of float images ``(…, 3, h, w)`` in 0…255."""
+    mean = torch.tensor(MEANS[rule], device=images.device).view(3, 1, 1)
+    deviation = torch.tensor(DEVIATIONS[rule], device=images.device).view(3, 1, 1)
+    return torch.addcmul(-mean / deviation, images, 1.0 / (255.0 * deviation))

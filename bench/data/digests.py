@@ -1,0 +1,52 @@
+"""Digests of datasets: how they are made, and how to know one without reading the data.
+
+Imports neither torch nor datasets: staleness is checked with this before any work.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from pathlib import Path
+
+from bench.data.cache import CachePaths, read_json
+from bench.data.identity import known_entry, source_identity
+from bench.errors import UserError
+from bench.spec.cell import Resources
+
+
+class RowDigest:
+    """SHA-256 over rows in order: split, label, length and raw bytes of each image."""
+
+    def __init__(self) -> None:
+        self._hash = hashlib.sha256(b"retable-rows-1")
+
+    def start(self, split: str) -> None:
+        """Begin a split: rows that move from one split to another change the digest."""
+        self._hash.update(b"\x1f" + split.encode() + b"\x1f")
+
+    def add(self, label: int, data: bytes | memoryview) -> None:
+        """Add a row."""
+        self._hash.update(label.to_bytes(8, "little", signed=True))
+        self._hash.update(len(data).to_bytes(8, "little"))
+        self._hash.update(data)
+
+    def hexdigest(self) -> str:
+        """Return the digest of all rows so far."""
+        return self._hash.hexdigest()
+
+
+def cached_digest(name: str, resources: Resources, cache: Path | None = None) -> str | None:
+    """Return the digest of a dataset if it is known without reading the data, else ``None``.
+
+    It is known for sets whose digest the catalogue pins, and for every dataset that was
+    prepared before on this cache, as long as its pin (or its folder's files) did not change.
+    """
+    try:
+        known = known_entry(name, resources)
+        if known is not None and known.digest is not None:
+            return known.digest
+        identity = source_identity(name, resources)
+    except UserError:
+        return None
+    source = read_json(CachePaths(name, identity, cache).source)
+    return str(source["digest"]) if source else None

@@ -1,0 +1,1 @@
+"""Where rows come from: the Hub, a folder, scikit-learn's digits, a generator."""

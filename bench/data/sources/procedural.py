@@ -1,0 +1,67 @@
+"""Procedural sets as a source of rows."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from bench.data.decode import decode_pixels
+from bench.data.procedural import fractals, glyphs
+from bench.data.procedural.canvas import SIDE
+from bench.data.sources.source import Blob, Source, SourceSplit
+from bench.spec.recipe import Image
+
+
+class Plan(NamedTuple):
+    """Numbers of classes and of images a class in each split."""
+
+    classes: int
+    train: int
+    test: int
+
+
+PLANS = {
+    "fractals": Plan(fractals.CLASSES, 200, 20),
+    "glyphs": Plan(20, 60, 30),
+    "glyphs-source": Plan(100, 200, 20),
+}
+
+
+def class_images(name: str, label: int, split: str) -> NDArray[np.uint8]:
+    """Return all images of a class in a split, ``(n, 64, 64, 3)`` uint8."""
+    count: int = getattr(PLANS[name], split)
+    if name == "fractals":
+        return fractals.images(label, split, count)
+    return glyphs.images(name, label, split, count)
+
+
+def _split(name: str, split: str) -> SourceSplit:
+    plan = PLANS[name]
+
+    def blobs() -> Iterator[Blob]:
+        for label in range(plan.classes):
+            for row, pixels in enumerate(class_images(name, label, split)):
+                yield Blob(pixels.tobytes(), f"{name}, {split} image {row} of class {label}")
+
+    count: int = getattr(plan, split)
+    return SourceSplit(np.repeat(np.arange(plan.classes, dtype=np.int64), count), blobs)
+
+
+def _decode(data: bytes, image: Image) -> NDArray[np.uint8]:
+    return decode_pixels(np.frombuffer(data, dtype=np.uint8).reshape(SIDE, SIDE, 3), image)
+
+
+def procedural_source(name: str) -> Source:
+    """Return the rows of a procedural set, sorted by class."""
+    names = (
+        [f"system-{label}" for label in range(PLANS[name].classes)]
+        if name == "fractals"
+        else [
+            "family-{}-variant-{}".format(*divmod(label, glyphs.VARIANTS))
+            for label in range(PLANS[name].classes)
+        ]
+    )
+    return Source(tuple(names), _split(name, "train"), _split(name, "test"), _decode)

@@ -1,0 +1,120 @@
+"""What records made now would say of their origin, found without loading data or models."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from bench.errors import WeightsError
+from bench.records.artifacts import place, sha256
+from bench.records.code import code_digests
+from bench.records.freshness import Expectations
+from bench.spec.cell import Cell, Resources
+
+SHIPPED = Path(__file__).parent.parent / "models" / "shipped"
+
+
+def expectations(
+    cells: Iterable[Cell],
+    resources: Resources,
+    dataset_digest: Callable[[str], str | None] = lambda name: None,
+    *,
+    cache: Path | None = None,
+) -> Expectations:
+    """Return what the cells' records should say.
+
+    Parameters
+    ----------
+    dataset_digest
+        Dataset's name to the digest of all its splits; None where only loading would tell.
+    cache
+        File that remembers the digests of weights files by path, size and time.
+
+    Raises
+    ------
+    SpecError
+        If a part is not known.
+    WeightsError
+        If a weights file cannot be read.
+    """
+    cells = list(cells)
+    parts = {name for cell in cells if cell.method is not None for name in cell.method.penalties}
+    files = _DigestCache(cache)
+    weights = {w: _weights_digest(w, resources, files) for w in {cell.weights for cell in cells}}
+    files.save()
+    return Expectations(
+        code=code_digests(sorted(parts), resources.plugins),
+        data={name: dataset_digest(name) for name in {cell.dataset for cell in cells}},
+        weights=weights,
+    )
+
+
+def _weights_digest(weights: str, resources: Resources, files: _DigestCache) -> str | None:
+    source, _, name = weights.partition(":")
+    if source == "shipped":
+        return shipped_digest(name)
+    if source == "file" and name in resources.files:
+        path = resources.files[name][0]
+        try:
+            return files.digest(path)
+        except OSError as error:
+            raise WeightsError(
+                f"the weights {name!r} cannot be read: {error.strerror or error}", file=path
+            ) from None
+    return None
+
+
+def shipped_digest(name: str) -> str | None:
+    """Return the SHA-256 that the package states for its weights; None if it ships none such."""
+    path = SHIPPED / f"{name}.json"
+    try:
+        return str(json.loads(path.read_text(encoding="utf-8"))["sha256"])
+    except FileNotFoundError:
+        return None
+    except (ValueError, KeyError, OSError) as error:
+        raise WeightsError(
+            f"the description of the shipped weights cannot be read: {error}",
+            file=path,
+            remedy="install the package again",
+        ) from None
+
+
+class _DigestCache:
+    """Digests of files, read again only when size or time changed."""
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._known: dict[str, Any] = {}
+        self._changed = False
+        if path is not None and path.exists():
+            try:
+                known = json.loads(path.read_text(encoding="utf-8"))
+                self._known = known if isinstance(known, dict) else {}
+            except (ValueError, OSError):
+                # It is a cache: what cannot be read is made again.
+                self._known = {}
+
+    def digest(self, path: str) -> str:
+        stat = os.stat(path)
+        version = [stat.st_size, stat.st_mtime_ns]
+        entry = self._known.get(path)
+        if isinstance(entry, list) and len(entry) == 3 and entry[:2] == version:
+            return str(entry[2])
+        digest = sha256(path)
+        self._known[path] = [*version, digest]
+        self._changed = True
+        return digest
+
+    def save(self) -> None:
+        if self._path is None or not self._changed:
+            return
+        text = json.dumps(self._known, indent=1, sort_keys=True)
+        try:
+            self._path.parent.mkdir(parents=True, exist_ok=True)
+            place(self._path.parent, self._path.name, lambda part: part.write_text(text))
+        except OSError:
+            # A read-only home only costs time.
+            return

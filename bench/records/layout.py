@@ -1,0 +1,125 @@
+"""Where everything lies in a store: the one place that knows a file's name."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+# What a child finds in its parent's folder, by the parent's role.
+PARENT_FILES = {
+    "weights": "checkpoint.safetensors",
+    "channel-attention": "channel-weights.safetensors",
+}
+
+
+@dataclass(frozen=True)
+class Numbers:
+    """Attempt numbers found in a cell's folder, ascending."""
+
+    records: tuple[int, ...] = ()
+    leases: tuple[int, ...] = ()
+    logs: tuple[int, ...] = ()
+
+    @property
+    def next(self) -> int:
+        """First number above those of all records and leases."""
+        return max(self.highest_record, self.highest_lease) + 1
+
+    @property
+    def highest_record(self) -> int:
+        """Highest record's number, 0 without records."""
+        return self.records[-1] if self.records else 0
+
+    @property
+    def highest_lease(self) -> int:
+        """Highest lease's number, 0 without leases."""
+        return self.leases[-1] if self.leases else 0
+
+
+@dataclass(frozen=True)
+class CellFolder:
+    """Names of the files in one cell's folder."""
+
+    path: Path
+
+    def record(self, attempt: int) -> Path:
+        """Return the record of an attempt."""
+        return self.path / f"{attempt:04d}.json"
+
+    def lease(self, attempt: int) -> Path:
+        """Return the lease of an attempt."""
+        return self.path / f"{attempt:04d}.lease"
+
+    def log(self, attempt: int) -> Path:
+        """Return the file that holds an attempt's stdout and stderr."""
+        return self.path / f"{attempt:04d}.log"
+
+    def artifact(self, file: str) -> Path:
+        """Return an artifact by its file name."""
+        return self.path / file
+
+    def numbers(self) -> Numbers:
+        """Return the attempts that have left a file; none if there is no folder."""
+        try:
+            names = os.listdir(self.path)
+        except FileNotFoundError:
+            return Numbers()
+        found: dict[str, list[int]] = {"json": [], "lease": [], "log": []}
+        for name in names:
+            number, _, kind = name.partition(".")
+            if kind in found and number.isdigit():
+                found[kind].append(int(number))
+        records, leases, logs = (tuple(sorted(n)) for n in found.values())
+        return Numbers(records, leases, logs)
+
+
+@dataclass(frozen=True)
+class Layout:
+    """Names of the folders of a store."""
+
+    root: Path
+
+    @property
+    def cells(self) -> Path:
+        """Return the folder of all cells."""
+        return self.root / "cells"
+
+    @property
+    def runners(self) -> Path:
+        """Return the folder where each running runner keeps its owner file."""
+        return self.root / "runners"
+
+    @property
+    def clock(self) -> Path:
+        """Return the file that is touched to read the file server's clock."""
+        return self.root / "clock"
+
+    def cell(self, cell_id: str) -> CellFolder:
+        """Return the folder of a cell."""
+        return CellFolder(self.cells / cell_id[:2] / cell_id)
+
+    def present(self, cell_ids: Iterable[str]) -> set[str]:
+        """Return those of the cells that have a folder; of many, by listing prefix folders once."""
+        wanted = set(cell_ids)
+        if len(wanted) <= 64:
+            return {cell_id for cell_id in wanted if self.cell(cell_id).path.is_dir()}
+        found: set[str] = set()
+        for prefix in self._list(self.cells):
+            found.update(wanted.intersection(self._list(self.cells / prefix)))
+        return found
+
+    def matching(self, prefix: str) -> list[str]:
+        """Return the ids of all cells in the store that begin with ``prefix``, sorted."""
+        folders = [f for f in self._list(self.cells) if f.startswith(prefix[:2])]
+        return sorted(
+            i for f in folders for i in self._list(self.cells / f) if i.startswith(prefix)
+        )
+
+    @staticmethod
+    def _list(folder: Path) -> list[str]:
+        try:
+            return [name for name in os.listdir(folder) if not name.startswith(".")]
+        except (FileNotFoundError, NotADirectoryError):
+            return []

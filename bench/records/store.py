@@ -1,0 +1,291 @@
+"""The store: immutable records by cell, and what each cell's state is."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from bench.errors import StoreError
+from bench.records.artifacts import known_sha256
+from bench.records.codec import BrokenRecord, load_record
+from bench.records.freshness import Expectations, digests_for, stale_reasons
+from bench.records.layout import PARENT_FILES, CellFolder, Layout
+from bench.records.lease import TIME_TO_LIVE, live_owner
+from bench.records.owner import Owner
+from bench.records.record import Artifact, Record
+from bench.spec.cell import Cell
+
+log = logging.getLogger(__name__)
+State = Literal["done", "stale", "failed", "running", "missing"]
+
+
+@dataclass(frozen=True)
+class CellState:
+    """What the store knows of a cell.
+
+    Attributes
+    ----------
+    state
+        ``done`` (a fresh done record), ``stale`` (done, but ``reasons``), ``failed`` (the last
+        attempt did not end as done), ``running`` (a live lease) or ``missing`` (also a done
+        cell whose artifact is gone and needed by a cell that is not done).
+    record
+        The record that counts: of a done cell the oldest fresh one, else the newest.
+    fresh
+        All fresh done records, oldest first.
+    reasons
+        Of a stale record: ``code: NAME``, ``data``, ``weights``, ``parent: ROLE``.
+    failed
+        Number of attempts that did not end as done.
+    attempts
+        Highest number of an attempt that left a record.
+    owner
+        Who is executing the cell, if it is running.
+    """
+
+    state: State
+    record: Record | None = None
+    fresh: tuple[Record, ...] = ()
+    reasons: tuple[str, ...] = ()
+    failed: int = 0
+    attempts: int = 0
+    owner: Owner | None = None
+
+    @property
+    def done(self) -> bool:
+        """Whether a fresh done record exists."""
+        return self.state == "done"
+
+
+MISSING = CellState("missing")
+
+
+class Store:
+    """Records of cells in a folder; see ``docs/architecture.md`` for its layout.
+
+    Reading needs no write permission. Leases are in :class:`bench.records.lease.Leases`.
+
+    Attributes
+    ----------
+    broken
+        Record files that could not be read, with the reason: reported, and treated as not there.
+    """
+
+    def __init__(self, root: Path | str, *, ttl: float = TIME_TO_LIVE) -> None:
+        self.layout = Layout(Path(root).absolute())
+        self.ttl = ttl
+        self.broken: dict[Path, str] = {}
+
+    @property
+    def root(self) -> Path:
+        """Return the store's folder."""
+        return self.layout.root
+
+    def states(self, cells: Iterable[Cell], expected: Expectations) -> dict[str, CellState]:
+        """Return each cell's state by id.
+
+        A parent that is not among the cells is judged by whether it has a done record at all.
+
+        Raises
+        ------
+        StoreError
+            If the store is not a folder or cannot be read.
+        """
+        by_id = {cell.id: cell for cell in cells}
+        parents = (parent for cell in by_id.values() for parent in cell.parents.values())
+        try:
+            if self.root.exists() and not self.root.is_dir():
+                raise NotADirectoryError("it is not a folder")
+            present = self.layout.present({*by_id, *parents})
+            judge = _Judge(self, by_id, expected, present, self._now())
+            states = {cell_id: judge.state(cell_id) for cell_id in by_id}
+        except OSError as error:
+            raise StoreError(
+                f"the store cannot be read: {error.strerror or error}", file=self.root
+            ) from None
+        self._mark_lost_parents(by_id, states)
+        return states
+
+    def state(self, cell: Cell, expected: Expectations, parents: Iterable[Cell] = ()) -> CellState:
+        """Return one cell's state; ``parents`` are its parents and theirs."""
+        return self.states((cell, *parents), expected)[cell.id]
+
+    def fresh(
+        self, cell: Cell, expected: Expectations, parents: Iterable[Cell] = ()
+    ) -> Record | None:
+        """Return the record that counts for a cell, if it has a fresh done one."""
+        state = self.state(cell, expected, parents)
+        return state.record if state.done else None
+
+    def attempts(self, cell_id: str) -> list[Record]:
+        """Return all readable records of a cell, oldest first."""
+        folder = self.layout.cell(cell_id)
+        return self._read(cell_id, folder, folder.numbers().records)
+
+    def find(self, prefix: str) -> str:
+        """Return the id of the one cell in the store whose id begins with ``prefix``.
+
+        Raises
+        ------
+        StoreError
+            If none or several do.
+        """
+        found = self.layout.matching(prefix.lower())
+        if len(found) == 1:
+            return found[0]
+        if not found:
+            raise StoreError(
+                f"no cell's id begins with {prefix!r}",
+                file=self.root,
+                remedy="`bench status` lists the ids of a suite's cells",
+            )
+        shown = ", ".join(i[: len(prefix) + 6] for i in found[:5]) + (", …" if found[5:] else "")
+        raise StoreError(
+            f"{len(found)} cells' ids begin with {prefix!r}: {shown}",
+            file=self.root,
+            remedy="give more of its digits",
+        )
+
+    def log(self, cell_id: str, attempt: int) -> Path:
+        """Return the file that holds an attempt's stdout and stderr; it may not exist."""
+        return self.layout.cell(cell_id).log(attempt)
+
+    def artifact(self, records: Sequence[Record], role: str) -> tuple[Record, Path, str] | None:
+        """Return the first of a parent's records whose artifact for ``role`` is still there.
+
+        With it come the artifact's path and SHA-256.
+        The file's digest is compared: a later attempt may have replaced it.
+        """
+        for record in records:
+            for artifact in record.outcome.artifacts.values():
+                path = self.layout.cell(record.id).artifact(artifact.file)
+                if artifact.file == PARENT_FILES.get(role) and _intact(path, artifact):
+                    return record, path, artifact.sha256
+        return None
+
+    def _mark_lost_parents(self, cells: Mapping[str, Cell], states: dict[str, CellState]) -> None:
+        # A child that is to start needs its parent's file, and so on up to the first stage.
+        todo = [cell for cell in cells.values() if not states[cell.id].done]
+        while todo:
+            for role, parent in todo.pop().parents.items():
+                state = states.get(parent, MISSING)
+                if state.done and not self._has_artifact(state.fresh, role):
+                    states[parent] = replace(state, state="missing")
+                    todo.append(cells[parent])
+
+    def _has_artifact(self, records: Iterable[Record], role: str) -> bool:
+        # Whether it is the right file is found when a child starts: hashing is not for a status.
+        file = PARENT_FILES.get(role, "")
+        return any(
+            artifact.file == file and self.layout.cell(record.id).artifact(file).exists()
+            for record in records
+            for artifact in record.outcome.artifacts.values()
+        )
+
+    def _read(self, cell_id: str, folder: CellFolder, numbers: Iterable[int]) -> list[Record]:
+        records = []
+        for number in numbers:
+            path = folder.record(number)
+            try:
+                with open(path, "rb") as file:
+                    record = load_record(file.read())
+                if (record.id, record.attempt) != (cell_id, number):
+                    raise BrokenRecord(f"it is attempt {record.attempt} at cell {record.id}")
+            except FileNotFoundError:
+                continue
+            except (BrokenRecord, OSError) as error:
+                self._report(path, str(error))
+            else:
+                records.append(record)
+        return records
+
+    def _report(self, path: Path, reason: str) -> None:
+        if path not in self.broken:
+            self.broken[path] = reason
+            log.warning("%s is not a readable record and is not used: %s", path, reason)
+
+    def _now(self) -> float:
+        # Only leases of other machines need the file server's clock; a reader may not be allowed
+        # to touch anything.
+        try:
+            self.layout.clock.touch()
+            return self.layout.clock.stat().st_mtime
+        except OSError:
+            return time.time()
+
+
+def _intact(path: Path, artifact: Artifact) -> bool:
+    return known_sha256(path) == artifact.sha256
+
+
+class _Judge:
+    """Judges cells, each parent once."""
+
+    def __init__(
+        self,
+        store: Store,
+        cells: Mapping[str, Cell],
+        expected: Expectations,
+        present: set[str],
+        now: float,
+    ) -> None:
+        self._store = store
+        self._cells = cells
+        self._expected = expected
+        self._present = present
+        self._now = now
+        self._known: dict[str, CellState] = {}
+
+    def state(self, cell_id: str) -> CellState:
+        known = self._known.get(cell_id)
+        if known is None:
+            known = self._look(cell_id) if cell_id in self._present else MISSING
+            self._known[cell_id] = known
+        return known
+
+    def _look(self, cell_id: str) -> CellState:
+        folder = self._store.layout.cell(cell_id)
+        numbers = folder.numbers()
+        records = self._store._read(cell_id, folder, numbers.records)
+        done = [record for record in records if record.done]
+        fresh, reasons = self._sift(cell_id, done)
+        owner = None
+        if not fresh:
+            owner = live_owner(folder, numbers, self._now, self._store.ttl)
+        newest = records[-1] if records else None
+        state: State = "missing"
+        if fresh:
+            state = "done"
+        elif owner is not None:
+            state = "running"
+        elif newest is not None:
+            state = "stale" if newest.done else "failed"
+        return CellState(
+            state=state,
+            record=fresh[0] if fresh else newest,
+            fresh=tuple(fresh),
+            reasons=reasons if state == "stale" else (),
+            failed=len(records) - len(done),
+            attempts=numbers.highest_record,
+            owner=owner,
+        )
+
+    def _sift(self, cell_id: str, done: list[Record]) -> tuple[list[Record], tuple[str, ...]]:
+        cell = self._cells.get(cell_id)
+        if cell is None:
+            return done, ()
+        parents = {role: self._digests(role, parent) for role, parent in cell.parents.items()}
+        fresh: list[Record] = []
+        reasons: tuple[str, ...] = ()
+        for record in done:
+            reasons = stale_reasons(record, cell, self._expected, parents)
+            if not reasons:
+                fresh.append(record)
+        return fresh, reasons
+
+    def _digests(self, role: str, parent: str) -> frozenset[str]:
+        return digests_for(role, self.state(parent).fresh)

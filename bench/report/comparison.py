@@ -1,0 +1,109 @@
+"""The paper's numbers in our table's shape, and how far ours are from them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.report import markdown
+from bench.report.aggregate import Block, Entry
+from bench.report.numbers import number, plural, portion
+from bench.report.tables import best_entries, render
+from bench.spec.cell import Scalar
+from bench.spec.paper import ReportedEntry, ReportedTable
+from bench.spec.suite import Suite
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A reported number and our entry at the same axis values."""
+
+    where: Mapping[str, Scalar]
+    reported: ReportedEntry
+    ours: Entry
+
+    @property
+    def delta(self) -> float | None:
+        """Our mean less the reported one; None where we have none."""
+        return self.ours.estimate.mean - self.reported.mean if self.ours.n else None
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether the reported mean lies in our interval; None where ours is not complete."""
+        estimate = self.ours.estimate
+        if self.ours.partial or estimate.half_width is None:
+            return None
+        return estimate.low <= self.reported.mean <= estimate.high
+
+
+def compare(entries: Sequence[Entry], table: ReportedTable, suite: Suite) -> list[Compared]:
+    """Return our entries that a reported table has, in our order.
+
+    A reported entry need not name axes with one value only. Nothing is comparable where metric
+    or unit differ.
+    """
+    if (table.metric, table.unit) != (suite.table.metric, suite.table.unit):
+        return []
+    # All entries of a table usually name the same axes; one index for each set of names.
+    indices: dict[tuple[str, ...], dict[tuple[Scalar, ...], ReportedEntry]] = {}
+    for reported in table.entries:
+        axes = tuple(sorted(reported.where))
+        indices.setdefault(axes, {})[tuple(reported.where[a] for a in axes)] = reported
+    found = []
+    for entry in entries:
+        for axes, index in indices.items():
+            match = index.get(tuple(entry.where.get(axis, "") for axis in axes))
+            if match is not None:
+                found.append(Compared(entry.where, match, entry))
+    return found
+
+
+def comparison_table(
+    blocks: Sequence[Block[Compared]], axes: tuple[Sequence[str], str], suite: Suite
+) -> str:
+    """Return the reported numbers as printed, Δ = ours − reported, and numbered notes."""
+    entries = [entry for block in blocks for entry in block.entries.values()]
+    printed = _printed_decimals(entries)
+    notes = list(dict.fromkeys(e.reported.note for e in entries if e.reported.note))
+    best = {
+        id(entry)
+        for block in blocks
+        for column in block.columns
+        for entry in best_entries(block.column(column), lambda e: e.reported.mean, suite.table)
+    }
+
+    def text(_: Block[Compared], entry: Compared) -> str:
+        mean = number(entry.reported.mean, printed)
+        shown = f"**{mean}**" if id(entry) in best else mean
+        if entry.reported.spread is not None:
+            shown += f" ± {number(entry.reported.spread, printed)}"
+        if entry.reported.note:
+            shown += f" <sup>{notes.index(entry.reported.note) + 1}</sup>"
+        if entry.delta is not None:
+            shown += f", Δ {number(entry.delta, suite.table.decimals, signed=True)}"
+            if entry.ours.partial:
+                shown += f" ({portion(entry.ours.n, entry.ours.expected)})"
+        return shown
+
+    rendered = render(blocks, axes, suite, text)
+    listed = [f"<sup>{i}</sup> {markdown.escape(note)}" for i, note in enumerate(notes, 1)]
+    return "\n\n".join([rendered, "<br>\n".join(listed)]) if listed else rendered
+
+
+def _printed_decimals(entries: Sequence[Compared]) -> int:
+    # YAML's 86.00 loads as 86.0, but a table is printed with as many decimals throughout.
+    numbers = [x for e in entries for x in (e.reported.mean, e.reported.spread) if x is not None]
+    return max(len(f"{x:.6f}".rstrip("0").partition(".")[2]) for x in numbers)
+
+
+def agreement(compared: Sequence[Compared]) -> str:
+    """Return one sentence: in how many entries ours is above, and the reported mean inside."""
+    deltas = [c.delta for c in compared if c.delta is not None]
+    if not deltas:
+        return f"We have no number yet for any of the {plural(len(compared), 'entry', 'entries')}."
+    above = sum(delta > 0 for delta in deltas)
+    inside = [c.inside for c in compared if c.inside is not None]
+    text = f"Our mean is above the reported one in {above} of {len(deltas)} entries"
+    if inside:
+        text += f"; the reported mean is in our interval in {sum(inside)} of {len(inside)} entries"
+    return text + "."

@@ -1,0 +1,128 @@
+"""A leaderboard: the page, its figure and its CSV, the same bytes for the same records."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from bench.records.record import Record
+from bench.report import sections
+from bench.report.aggregate import arrange, row_axes, table_entries
+from bench.report.figure import figure_svg
+from bench.report.frame import State, cell_frame, frame_csv
+from bench.report.sections import Board
+from bench.spec.expand import Plan
+from bench.spec.paper import Reported
+
+
+@dataclass(frozen=True)
+class Page:
+    """A leaderboard's files.
+
+    Attributes
+    ----------
+    stem
+        Name of the page and the CSV without their endings.
+    markdown
+        The page; it links to the CSV and the figures by file name.
+    csv
+        One row a cell: axes, id, state, metrics as recorded (fractions).
+    figures
+        File name to SVG.
+    """
+
+    stem: str
+    markdown: str
+    csv: str
+    figures: Mapping[str, str] = field(default_factory=dict)
+
+    def files(self) -> dict[str, str]:
+        """Return file name to text."""
+        return {f"{self.stem}.md": self.markdown, f"{self.stem}.csv": self.csv, **self.figures}
+
+
+def build_page(
+    plan: Plan,
+    records: Mapping[str, Record],
+    states: Mapping[str, State],
+    *,
+    reported: Reported | None = None,
+    stem: str | None = None,
+) -> Page:
+    """Build the leaderboard of a plan. Nothing is read or written, and no clock is asked.
+
+    Parameters
+    ----------
+    records
+        Cell id to its fresh done record; what is not here is not averaged.
+    states
+        Cell id to its state in the store; a cell that is absent is missing.
+    reported
+        The paper's numbers; those of this suite and profile are shown beside ours.
+    stem
+        Name of the files without ending; ``SUITE-PROFILE`` by default.
+
+    Raises
+    ------
+    SpecError
+        If no record has the table's metric.
+    """
+    stem = stem or f"{plan.suite.name}-{plan.profile}"
+    frame = cell_frame(plan, records, states)
+    entries = tuple(table_entries(frame, plan.suite))
+    axes = (row_axes(plan.suite, frame), plan.suite.table.columns)
+    blocks = tuple(arrange(entries, *axes))
+    svg = figure_svg(blocks, axes, plan.suite)
+    figures = {f"{stem}.svg": svg} if svg else {}
+    board = Board(plan, records, states, reported, entries, blocks, axes)
+    parts: Iterable[str] = (
+        sections.heading(board),
+        sections.summary(board),
+        sections.picture(board, figures),
+        sections.results(board, f"{stem}.csv"),
+        sections.contrast(board),
+        sections.comparison(board),
+        sections.notes(board),
+        sections.setting(board),
+        sections.provenance(board),
+        sections.again(board),
+    )
+    markdown = "\n\n".join(part for part in parts if part) + "\n"
+    return Page(stem, markdown, frame_csv(frame), figures)
+
+
+def write_page(page: Page, folder: Path) -> list[Path]:
+    """Write a page's files, each whole or not at all; one that would not change is left alone.
+
+    Returns
+    -------
+    list of Path
+        The page, the CSV, the figures.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    written = []
+    for name, text in page.files().items():
+        path = folder / name
+        data = text.encode()
+        if not (path.is_file() and path.read_bytes() == data):
+            _replace(path, data)
+        written.append(path)
+    return written
+
+
+def _replace(path: Path, data: bytes) -> None:
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        # mkstemp's 0600 is for secrets; a page is to be read.
+        os.chmod(name, 0o644)
+        os.replace(name, path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise

@@ -1,0 +1,97 @@
+"""What the records were made of: code, data, weights, libraries, machines. No host, no path."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Sequence
+
+from bench.records.record import Record
+from bench.report import markdown
+from bench.report.numbers import plural
+
+_DIGEST = 12
+
+
+def provenance_table(records: Sequence[Record]) -> str:
+    """Return one row for each distinct origin, with how many records have it."""
+    counts: Counter[tuple[str, str, str]] = Counter()
+    for record in records:
+        made = record.outcome.provenance
+        counts.update(("code", name, _short(digest)) for name, digest in made.code.items())
+        counts.update(("version", name, version) for name, version in made.versions.items())
+        if made.machine:
+            facts = ", ".join(f"{k}: {v}" for k, v in sorted(made.machine.items()))
+            counts["machine", "", facts] += 1
+    counts.update(_data(records))
+    counts.update(_weights(records))
+    order = ("code", "data", "weights", "version", "machine")
+    rows = [
+        [what, markdown.escape(name), markdown.escape(value), f"{count:,}"]
+        for (what, name, value), count in sorted(
+            counts.items(), key=lambda item: (order.index(item[0][0]), item[0])
+        )
+    ]
+    if not rows:
+        return ""
+    return markdown.table(["what", "of", "value", "records"], rows, left=3)
+
+
+def effort(records: Iterable[Record]) -> str:
+    """Return how long the records' attempts took in all."""
+    seconds = math.fsum(record.seconds for record in records)
+    if seconds < 60:
+        return f"{seconds:.1f} s"
+    return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:,.1f} h"
+
+
+def unpaired(records: Iterable[Record]) -> str:
+    """Return a warning if cells of one dataset, rate and seed trained on different images."""
+    subsets: dict[tuple[object, ...], set[str]] = defaultdict(set)
+    for record in records:
+        subset = record.outcome.provenance.data.get("subset")
+        if subset is not None:
+            cell = record.cell
+            place = (cell.get("dataset"), cell.get("sampling_rate"), cell.get("seed"))
+            subsets[place].add(str(subset))
+    mixed = sum(len(digests) > 1 for digests in subsets.values())
+    if not mixed:
+        return ""
+    return (
+        f"**Not paired**: in {plural(mixed, 'place')} (dataset, sampling rate, seed) cells trained "
+        "on different images, so that differences of methods are also differences of data."
+    )
+
+
+def _data(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
+    # Facts that differ from cell to cell (the subset's digest) would fill pages.
+    seen: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for record in records:
+        for fact, value in record.outcome.provenance.data.items():
+            seen[str(record.cell.get("dataset", "")), fact][_short(str(value))] += 1
+    rows: Counter[tuple[str, str, str]] = Counter()
+    for (dataset, fact), values in seen.items():
+        if fact == "dataset" or len(values) == 1:
+            for value, count in values.items():
+                rows["data", dataset, f"{fact}: {value}"] = count
+    return rows
+
+
+def _weights(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
+    # Random weights and those of stages have a digest for each seed.
+    seen: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
+    for record in records:
+        weights = record.outcome.provenance.weights
+        if weights:
+            place = (str(record.cell.get("backbone", "")), weights.get("source", ""))
+            seen[place][_short(weights.get("sha256", ""))] += 1
+    rows: Counter[tuple[str, str, str]] = Counter()
+    for (backbone, source), digests in seen.items():
+        state = next(iter(digests)) if len(digests) == 1 else f"{len(digests)} different states"
+        rows["weights", backbone, ", ".join(filter(None, (source, state)))] = digests.total()
+    return rows
+
+
+def _short(text: str) -> str:
+    is_digest = len(text) >= 40 and all(c in "0123456789abcdef" for c in text)
+    return text[:_DIGEST] if is_digest else text

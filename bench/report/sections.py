@@ -1,0 +1,244 @@
+"""The parts of a leaderboard page, in the order in which they are read."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.records.record import Record
+from bench.report import comparison as compared
+from bench.report import markdown, tables
+from bench.report import provenance as origin
+from bench.report import setting as settings
+from bench.report.aggregate import Block, Entry, arrange
+from bench.report.contrasts import contrast_table, differences
+from bench.report.figure import MAX_PANELS
+from bench.report.frame import State, cell_state
+from bench.report.numbers import plural
+from bench.spec.expand import Plan
+from bench.spec.paper import Note, Reported, ReportedTable
+from bench.spec.reported import tables_for
+
+STATES = ("done", "missing", "running", "stale", "failed")
+
+
+@dataclass(frozen=True)
+class Board:
+    """All that a page is made of."""
+
+    plan: Plan
+    records: Mapping[str, Record]
+    states: Mapping[str, State]
+    reported: Reported | None
+    entries: tuple[Entry, ...]
+    blocks: tuple[Block[Entry], ...]
+    axes: tuple[Sequence[str], str]
+
+    @property
+    def columns(self) -> str:
+        """Name of the columns' axis in words."""
+        return markdown.escape(tables.axis_name(self.axes[1]))
+
+    @property
+    def difference_unit(self) -> str:
+        """What differences are measured in."""
+        unit = self.plan.suite.table.unit
+        return "percentage points" if unit == "%" else unit or "the metric's unit"
+
+    def comparable(self) -> list[ReportedTable]:
+        """Reported tables of this suite and profile."""
+        return tables_for(self.plan, self.reported) if self.reported else []
+
+    def own_records(self, *, shown: bool = False) -> list[Record]:
+        """Records of the plan's cells, each once; with ``shown`` those in the tables only."""
+        ids = dict.fromkeys(p.cell.id for p in self.plan.cells if p.labels or not shown)
+        return [self.records[i] for i in ids if i in self.records]
+
+
+def heading(board: Board) -> str:
+    """Return title, citation and what the profile is."""
+    paper, suite = board.plan.paper, board.plan.suite
+    cited = [", ".join(map(markdown.escape, paper.authors)), f"*{markdown.escape(paper.title)}*"]
+    cited += [markdown.escape(x) for x in (paper.venue or str(paper.year or ""),) if x]
+    line = ". ".join(part for part in cited if part) + "."
+    links = [markdown.link(t, u) for t, u in (("Paper", paper.url), ("code", paper.code)) if u]
+    if links:
+        line += f" {', '.join(links)}."
+    return "\n\n".join(
+        [
+            f"# {markdown.escape(suite.title)}",
+            f"{markdown.escape(suite.source)} of: {line}",
+            f"**Profile {markdown.code(board.plan.profile)}.** {_profile(board)}",
+        ]
+    )
+
+
+def _profile(board: Board) -> str:
+    sources = [markdown.escape(table.source) for table in board.comparable()]
+    if sources:
+        return (
+            f"The setting of {'; '.join(sources)}, as far as it is known "
+            "(see the notes); its numbers stand beside ours below."
+        )
+    if board.plan.profile == "paper":
+        return "The paper's own setting, as far as it is known (see the notes)."
+    if board.reported is None and board.plan.paper.url is None:
+        return "No published numbers belong to it."
+    return (
+        "**Not the paper's setting**: a track of its own. Its numbers must not be read as, or "
+        "compared with, the paper's."
+    )
+
+
+def summary(board: Board) -> str:
+    """Return how many cells are in which state, and why some are stale."""
+    shown = {p.cell.id for p in board.plan.cells if p.labels}
+    others = {p.cell.id for p in board.plan.cells} - shown
+    rows = [_state_row(board, name, ids) for name, ids in (
+        ("in the tables", shown), ("that others start from", others)
+    ) if ids]  # fmt: skip
+    parts = [markdown.table(["cells", "planned", *STATES], rows)]
+    reasons = Counter(
+        reason
+        for cell_id in shown | others
+        if cell_state(cell_id, board.records, board.states) == "stale"
+        for reason in board.states[cell_id].reasons
+    )
+    if reasons:
+        listed = [f"{markdown.code(r)} ({plural(n, 'cell')})" for r, n in sorted(reasons.items())]
+        parts.append(f"Stale, and left out, because of: {', '.join(listed)}.")
+    return "\n\n".join(parts)
+
+
+def _state_row(board: Board, name: str, ids: set[str]) -> list[str]:
+    states = Counter(cell_state(i, board.records, board.states) for i in ids)
+    return [name, f"{len(ids):,}", *(f"{states[s]:,}" if states[s] else "" for s in STATES)]
+
+
+def picture(board: Board, figures: Mapping[str, str]) -> str:
+    """Return the figures with what they show."""
+    if not figures:
+        return ""
+    title = markdown.escape(board.plan.suite.title)
+    images = "\n".join(f"![{title}](<{name}>)" for name in figures)
+    caption = "Means over seeds; bands are 95% intervals (Student's t)."
+    if board.plan.suite.table.contrast:
+        caption += " The base of each pair is dashed."
+    if len(board.blocks) > MAX_PANELS:
+        caption += f" Only the first {MAX_PANELS} of {len(board.blocks)} groups are drawn."
+    return f"{images}\n\n{caption}"
+
+
+def results(board: Board, csv: str) -> str:
+    """Return our table, what its numbers are, and which entries lack seeds."""
+    suite = board.plan.suite
+    table = tables.results_table(board.blocks, board.axes, suite)
+    count, why = tables.incomplete_table(board.blocks, board.axes, suite)
+    parts = ["## Results", _what_numbers_are(board), table]
+    if why:
+        title = f"{plural(count, 'entry lacks', 'entries lack')} seeds"
+        parts.append(markdown.details(title, why))
+    parts.append(f"Every cell's own numbers: {markdown.link(csv, csv)}.")
+    return "\n\n".join(parts)
+
+
+def _what_numbers_are(board: Board) -> str:
+    table = board.plan.suite.table
+    seeds = sorted({entry.expected for entry in board.entries})
+    unit = f" in {table.unit}" if table.unit else ""
+    n = f"n = {seeds[0]}" if len(seeds) == 1 else "n as in the brackets"
+    text = f"{markdown.code(table.metric)}{unit} by {board.columns}: the mean over seeds, {n}"
+    if max(seeds, default=0) > 1:
+        text += ", ± half the width of its 95% interval (Student's t)"
+    text += f". Bold: the {table.best} mean of a column among the complete entries of its group."
+    if any(entry.partial for entry in board.entries):
+        text += " (k/n): only k of the n seeds are done; such a mean is partial and never bold."
+    if "best-on-test" in board.plan.suite.selection:
+        text += (
+            "\n\n**Chosen on the test split**: the state with the best test score is reported "
+            "(`selection: best-on-test`), so these numbers are optimistic."
+        )
+    return text
+
+
+def contrast(board: Board) -> str:
+    """Return the paired differences that the table is about."""
+    suite = board.plan.suite
+    if suite.table.contrast is None:
+        return ""
+    found = differences(board.entries, suite.table.contrast, suite)
+    if not found:
+        return ""
+    table = contrast_table(arrange(found, *board.axes), board.axes, suite)
+    # Seeds choose images and their order by dataset and rate; only at equal ones are they shared.
+    same_images = suite.table.contrast.axis not in ("dataset", "sampling_rate")
+    caption = (
+        f"Paired by seed, in {board.difference_unit}, by {board.columns}"
+        f"{': at a seed both train on the same images' if same_images else ''}. Mean ± half the "
+        "width of its 95% interval (paired Student's t). Bold: the interval excludes zero, and no "
+        "seed is missing. Each interval stands for itself: of twenty true zeros, one is expected "
+        "to be excluded."
+    )
+    warning = origin.unpaired(board.own_records(shown=True))
+    return "\n\n".join(p for p in ("## Paired differences", caption, warning, table) if p)
+
+
+def comparison(board: Board) -> str:
+    """Return the reported numbers in the same shape, with how far ours are from them."""
+    suite, parts = board.plan.suite, []
+    for table in board.comparable():
+        found = compared.compare(board.entries, table, suite)
+        if not found:
+            continue
+        caption = (
+            f"Source: {markdown.escape(table.source)}. ± as printed; what it means: "
+            f"{markdown.escape(table.spread)}. Δ: our mean less the reported one, in "
+            f"{board.difference_unit}. Bold: the {suite.table.best} reported mean of a column."
+        )
+        rendered = compared.comparison_table(arrange(found, *board.axes), board.axes, suite)
+        parts += ["## Reported numbers", caption, compared.agreement(found), rendered]
+    return "\n\n".join(parts)
+
+
+def notes(board: Board) -> str:
+    """Return what a reader must know: the suite's notes, then the paper's."""
+    listed = [_note(note) for note in (*board.plan.suite.notes, *board.plan.paper.notes)]
+    return "## Notes\n\n" + "\n".join(dict.fromkeys(listed)) if listed else ""
+
+
+def _note(note: Note) -> str:
+    source = f" ({markdown.escape(note.source)})" if note.source else ""
+    return f"- {markdown.escape(note.text)}{source}"
+
+
+def setting(board: Board) -> str:
+    """Return recipe and methods, folded."""
+    parts = [settings.methods_table(board.plan), settings.setting_table(board.plan)]
+    body = "\n\n".join(part for part in parts if part)
+    return f"## Setting\n\n{markdown.details('Methods and recipe', body)}" if body else ""
+
+
+def provenance(board: Board) -> str:
+    """Return what the records were made of, folded."""
+    records = board.own_records()
+    table = origin.provenance_table(records)
+    if not table:
+        return ""
+    spent = (
+        f"{plural(len(records), 'record')}; their attempts took {origin.effort(records)} in all."
+    )
+    folded = markdown.details("Code, data, weights, libraries and machines", table)
+    return f"## Provenance\n\n{spent}\n\n{folded}"
+
+
+def again(board: Board) -> str:
+    """Return the commands that make this page."""
+    paper, suite, profile = board.plan.paper.id, board.plan.suite.name, board.plan.profile
+    commands = [
+        f"make reproduce-{paper} PROFILE={profile}",
+        "# or, where Retable is installed",
+        f"bench run {paper}/{suite} --profile {profile}",
+        f"bench report {paper}/{suite} --profile {profile}",
+    ]
+    return "## Run it again\n\n```sh\n" + "\n".join(commands) + "\n```"

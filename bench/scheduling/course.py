@@ -1,0 +1,70 @@
+"""The course of a run: what has happened so far, in numbers."""
+
+from __future__ import annotations
+
+import time
+
+from bench.records.store import Store
+from bench.scheduling.estimate import Estimate
+from bench.scheduling.progress import Tally
+from bench.scheduling.queue import Queue
+from bench.scheduling.summary import FailedCell, RunSummary
+from bench.spec.cell import PlannedCell
+
+
+class Course:
+    """Counts what happens in a run.
+
+    Parameters
+    ----------
+    queue
+        The run's queue, opened.
+    slots
+        Cells at once.
+    """
+
+    def __init__(self, queue: Queue, slots: int) -> None:
+        self._queue = queue
+        self._slots = slots
+        self._before = queue.counts["done"]
+        rest = (p for cell_id, p in queue.cells.items() if queue.place(cell_id) != "done")
+        self.estimate = Estimate(rest, slots)
+        self.done = 0
+        self.elsewhere = 0
+        self.attempts = 0
+        self.cell_seconds = 0.0
+        self.failures: list[FailedCell] = []
+
+    def measured(self, planned: PlannedCell, seconds: float) -> None:
+        """Count an attempt that ended as done."""
+        self.cell_seconds += seconds
+        self.estimate.measured(planned, seconds)
+
+    def tally(self, elapsed: float = 0.0) -> Tally:
+        """Return where the cells are; ``elapsed`` is the sum of seconds of those that run."""
+        counts = self._queue.counts
+        return Tally(
+            total=len(self._queue.cells),
+            done=self.done,
+            skipped=max(counts["done"] - self.done, 0),
+            running=counts["running"],
+            elsewhere=counts["elsewhere"],
+            failed=counts["failed"],
+            left=self.estimate.left(elapsed),
+        )
+
+    def summary(self, started: float, store: Store, interrupted: bool = False) -> RunSummary:
+        """Return what has been done since ``started``, in monotonic seconds."""
+        return RunSummary(
+            done=self.done,
+            before=self._before,
+            elsewhere=self.elsewhere,
+            failures=tuple(self.failures),
+            unfinished=self._queue.unfinished,
+            attempts=self.attempts,
+            cell_seconds=self.cell_seconds,
+            wall_seconds=time.monotonic() - started,
+            slots=self._slots,
+            interrupted=interrupted,
+            broken=tuple(f"{path}: {reason}" for path, reason in store.broken.items()),
+        )

@@ -1,0 +1,65 @@
+"""Calls what a job is executed by, and turns whatever happens into an outcome."""
+
+from __future__ import annotations
+
+import importlib
+import traceback
+from collections.abc import Callable
+
+from bench.errors import UserError
+from bench.records.record import Failure, FailureKind, Outcome
+from bench.scheduling.job import Job
+
+
+def resolve(target: str) -> Callable[[Job], Outcome]:
+    """Return the function named ``package.module:function``, importing its module."""
+    module, _, name = target.partition(":")
+    function: Callable[[Job], Outcome] = getattr(importlib.import_module(module), name)
+    return function
+
+
+def call(target: str, job: Job) -> Outcome:
+    """Return the target's outcome, or a failed one for any exception.
+
+    ``KeyboardInterrupt`` passes; ``SystemExit`` is a failure of kind ``exit``.
+    """
+    try:
+        outcome = resolve(target)(job)
+        if not isinstance(outcome, Outcome):
+            raise TypeError(f"{target} returned {type(outcome).__name__}, not an Outcome")
+    except SystemExit as error:
+        return failed("exit", f"the code called exit({error.code!r})", traceback.format_exc())
+    except UserError as error:
+        return failed("user-error", str(error))
+    except Exception as error:
+        return failed(kind_of(error), _message(error), traceback.format_exc())
+    return outcome
+
+
+def failed(kind: FailureKind, message: str, detail: str = "") -> Outcome:
+    """Return a failed outcome."""
+    return Outcome("failed", failure=Failure(kind, message, detail))
+
+
+def kind_of(error: BaseException) -> FailureKind:
+    """Return what kind of failure an exception is.
+
+    By names and texts, since scheduling does not import torch: its out-of-memory error has that
+    name on CUDA and is a plain ``RuntimeError`` on the CPU.
+    """
+    names = {cls.__name__ for cls in type(error).__mro__}
+    if any(name.startswith("NotANumber") for name in names):
+        return "not-a-number"
+    if names & {"OutOfMemoryError", "MemoryError"}:
+        return "out-of-memory"
+    text = str(error).lower()
+    if isinstance(error, RuntimeError) and (
+        "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
+    ):
+        return "out-of-memory"
+    return "error"
+
+
+def _message(error: BaseException) -> str:
+    lines = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

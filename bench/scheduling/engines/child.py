@@ -1,0 +1,122 @@
+"""What runs in a worker process: one job, then the end."""
+
+from __future__ import annotations
+
+import ctypes
+import faulthandler
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from multiprocessing import forkserver
+from multiprocessing.connection import Connection
+from pathlib import Path
+from typing import Any
+
+from bench.records.codec import dump_outcome, load_outcome
+from bench.records.record import Outcome
+from bench.scheduling.engines.call import call, failed
+from bench.scheduling.job import Job
+
+_PR_SET_PDEATHSIG = 1
+
+
+@dataclass(frozen=True)
+class Report:
+    """What a worker sends: plain JSON, so that the runner unpickles nothing."""
+
+    outcome: Outcome
+    seconds: float
+
+    def dump(self) -> bytes:
+        """Return the message."""
+        return f"{self.seconds!r}\n{dump_outcome(self.outcome)}".encode()
+
+    @staticmethod
+    def load(message: bytes) -> Report:
+        """Return the report in a message."""
+        seconds, _, text = message.partition(b"\n")
+        return Report(load_outcome(text), float(seconds))
+
+
+def main(
+    job: Job,
+    target: str,
+    log: Path,
+    environment: Mapping[str, str],
+    life: Connection,
+    report: Connection,
+) -> None:
+    """Execute a job and send a :class:`Report`.
+
+    Parameters
+    ----------
+    target
+        ``package.module:function``, from a job to an outcome.
+    log
+        File that gets stdout and stderr.
+    environment
+        Variables to set before anything touches CUDA.
+    life
+        Read end of a pipe whose only write end is the runner's: its end is the runner's death.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # A process group of its own: the runner ends it with all that it has started.
+    os.setsid()
+    die_with_server()
+    die_with_runner(life)
+    os.environ.update(environment)
+    start = time.monotonic()
+    try:
+        redirect_output(log)
+        outcome = call(target, job)
+        seconds = time.monotonic() - start
+        message = Report(outcome, seconds).dump()
+    except Exception as error:
+        seconds = time.monotonic() - start
+        told = failed("error", f"{type(error).__name__}: {error}", traceback.format_exc())
+        message = Report(told, seconds).dump()
+    report.send_bytes(message)
+    report.close()
+
+
+def redirect_output(log: Path) -> None:
+    """Send stdout and stderr, also of native code, to a file; dump tracebacks there on signals."""
+    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
+    os.dup2(handle, 1)
+    os.dup2(handle, 2)
+    os.close(handle)
+    for stream in (sys.stdout, sys.stderr):
+        if hasattr(stream, "reconfigure"):
+            stream.reconfigure(line_buffering=True)
+    faulthandler.enable(file=2)
+    # A job that is stopped, by its time limit or by the user, says where it was.
+    faulthandler.register(signal.SIGTERM, file=2, chain=True)
+
+
+def die_with_runner(life: Connection) -> None:
+    """Kill this process and all it has started when the runner's end of the pipe closes."""
+
+    def watch() -> None:
+        life.poll(None)
+        os.killpg(0, signal.SIGKILL)
+
+    threading.Thread(target=watch, name="life", daemon=True).start()
+
+
+def die_with_server() -> None:
+    """Let the kernel kill this process with the fork server, even while it holds the GIL.
+
+    The server lives as long as anyone holds its own pipe: only the runner may.
+    """
+    server: Any = getattr(forkserver, "_forkserver", None)
+    handle = getattr(server, "_forkserver_alive_fd", None)
+    if not sys.platform.startswith("linux") or handle is None:
+        return
+    os.close(handle)
+    server._forkserver_alive_fd = None
+    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)

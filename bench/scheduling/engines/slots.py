@@ -1,0 +1,53 @@
+"""Which slots are taken; no process is known here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from bench.scheduling.engines.devices import Device
+
+
+class Slots:
+    """Slots of several devices; a device can be given to one job alone."""
+
+    def __init__(self, devices: Sequence[Device]) -> None:
+        self.devices = {device.name: device for device in devices}
+        self._used = dict.fromkeys(self.devices, 0)
+        self._alone: set[str] = set()
+
+    @property
+    def total(self) -> int:
+        """Number of all slots."""
+        return sum(device.slots for device in self.devices.values())
+
+    def room(self, avoid: str | None = None) -> bool:
+        """Return whether a slot is free on another device than ``avoid``."""
+        return self._emptiest(avoid) is not None
+
+    def idle(self, device: str) -> bool:
+        """Return whether all of a device's slots are free."""
+        return self._used[device] == 0
+
+    def take(self, avoid: str | None = None, alone_on: str | None = None) -> Device:
+        """Take a slot of the emptiest device, or the idle device ``alone_on`` as a whole."""
+        name = alone_on if alone_on is not None else self._emptiest(avoid)
+        if name is None or (alone_on is not None and not self.idle(alone_on)):
+            raise RuntimeError("no slot is free")
+        if alone_on is not None:
+            self._alone.add(name)
+        self._used[name] += 1
+        return self.devices[name]
+
+    def give_back(self, device: Device) -> None:
+        """Free a slot."""
+        self._used[device.name] -= 1
+        if not self._used[device.name]:
+            self._alone.discard(device.name)
+
+    def _emptiest(self, avoid: str | None) -> str | None:
+        free = [
+            name
+            for name, device in self.devices.items()
+            if name != avoid and name not in self._alone and self._used[name] < device.slots
+        ]
+        return min(free, key=self._used.__getitem__, default=None)

@@ -1,0 +1,43 @@
+"""Ctrl-C and SIGTERM as a count that the run looks at."""
+
+from __future__ import annotations
+
+import signal
+import threading
+from types import FrameType, TracebackType
+
+
+class Interrupts:
+    """Counts SIGINT and SIGTERM while it is entered; the first stops the run, the second harder.
+
+    Parameters
+    ----------
+    raises
+        Raise ``KeyboardInterrupt`` too: for an engine that executes jobs in this thread.
+    """
+
+    def __init__(self, raises: bool = False) -> None:
+        self.count = 0
+        self._raises = raises
+        self._before: dict[signal.Signals, object] = {}
+
+    def __enter__(self) -> Interrupts:
+        # Python lets only the main thread set handlers; elsewhere nobody interrupts.
+        if threading.current_thread() is threading.main_thread():
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._count)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for number, handler in self._before.items():
+            signal.signal(number, handler)  # type: ignore[arg-type]
+
+    def _count(self, number: int, frame: FrameType | None) -> None:
+        self.count += 1
+        if self._raises:
+            raise KeyboardInterrupt

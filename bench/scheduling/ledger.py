@@ -1,0 +1,137 @@
+"""What a run asks of the store and writes to it."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from bench.records.freshness import Expectations
+from bench.records.lease import Lease, Leases
+from bench.records.record import Failure, Outcome, Record
+from bench.records.store import CellState, Store
+from bench.scheduling.engines.engine import Ended
+from bench.scheduling.job import ParentArtifact
+from bench.spec.cell import Cell
+
+
+@dataclass(frozen=True)
+class Held:
+    """A lease this run holds, with when its attempt began."""
+
+    lease: Lease
+    since: datetime
+    monotonic: float
+
+
+class Ledger:
+    """The store as one run sees it.
+
+    Parameters
+    ----------
+    cells
+        All cells of the plan by id.
+    states
+        Their states when the run began.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        leases: Leases,
+        cells: Mapping[str, Cell],
+        expected: Expectations,
+        states: Mapping[str, CellState],
+    ) -> None:
+        self._store = store
+        self._leases = leases
+        self._cells = cells
+        self._expected = expected
+        self._baseline = {cell_id: state.attempts for cell_id, state in states.items()}
+        self._held: dict[str, Held] = {}
+        # Roles in which a cell that is not done starts from a cell: its artifact must be there.
+        self._needed: dict[str, set[str]] = {}
+        for cell_id, state in states.items():
+            if not state.done:
+                for role, parent in cells[cell_id].parents.items():
+                    self._needed.setdefault(parent, set()).add(role)
+
+    @property
+    def elapsed(self) -> float:
+        """Sum of the seconds since the attempts now held began."""
+        now = time.monotonic()
+        return sum(now - held.monotonic for held in self._held.values())
+
+    def state(self, cell_id: str) -> CellState:
+        """Return a cell's state now."""
+        return self._store.state(self._cells[cell_id], self._expected, self._ancestors(cell_id))
+
+    def settled(self, cell_id: str) -> bool:
+        """Return whether nothing is to be done: a fresh record, and the artifacts needed of it."""
+        fresh = self.state(cell_id).fresh
+        return bool(fresh) and all(
+            self._store.artifact(fresh, role) is not None for role in self._needed.get(cell_id, ())
+        )
+
+    def parents(self, cell_id: str) -> Mapping[str, ParentArtifact] | str:
+        """Return what a cell starts from, or the id of the parent whose artifact is gone."""
+        found = {}
+        for role, parent in self._cells[cell_id].parents.items():
+            self._needed.setdefault(parent, set()).add(role)
+            artifact = self._store.artifact(self.state(parent).fresh, role)
+            if artifact is None:
+                return parent
+            record, path, sha256 = artifact
+            found[role] = ParentArtifact(parent, record.attempt, path, sha256)
+        return found
+
+    def failures(self, cell_id: str) -> list[tuple[int, Failure]]:
+        """Return attempt and failure of what failed since the run began, by any runner."""
+        return [
+            (record.attempt, record.outcome.failure)
+            for record in self._store.attempts(cell_id)
+            if record.attempt > self._baseline[cell_id]
+            and record.outcome.status in ("failed", "timed-out")
+            and record.outcome.failure is not None
+        ]
+
+    def claim(self, cell_id: str) -> Lease | None:
+        """Take the next attempt at a cell that is not settled."""
+        lease = self._leases.claim(cell_id, lambda: not self.settled(cell_id))
+        if lease is not None:
+            self._held[cell_id] = Held(lease, datetime.now(UTC), time.monotonic())
+        return lease
+
+    def commit(self, ended: Ended) -> bool:
+        """Write an attempt's record; False if another runner has taken the cell over."""
+        held = self._held.pop(ended.job.cell.id)
+        return self._leases.commit(held.lease, self._record(held, ended.outcome, ended.seconds))
+
+    def commit_parent_failure(self, cell_id: str, failure: Failure) -> None:
+        """Record that a cell cannot start, unless its last record says just that."""
+
+        def news() -> bool:
+            records = self._store.attempts(cell_id)
+            return not records or records[-1].outcome.failure != failure
+
+        lease = self._leases.claim(cell_id, news)
+        if lease is not None:
+            held = Held(lease, datetime.now(UTC), time.monotonic())
+            outcome = Outcome("failed", failure=failure)
+            self._leases.commit(lease, self._record(held, outcome, 0.0))
+
+    def _record(self, held: Held, outcome: Outcome, seconds: float) -> Record:
+        return Record(
+            cell=self._cells[held.lease.cell_id].to_json(),
+            attempt=held.lease.attempt,
+            started=held.since.isoformat(timespec="seconds"),
+            ended=datetime.now(UTC).isoformat(timespec="seconds"),
+            seconds=round(seconds, 3),
+            outcome=outcome,
+        )
+
+    def _ancestors(self, cell_id: str) -> Iterator[Cell]:
+        for parent in self._cells[cell_id].parents.values():
+            yield self._cells[parent]
+            yield from self._ancestors(parent)

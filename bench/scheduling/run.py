@@ -1,0 +1,293 @@
+"""A run: brings every cell of a plan to its end, beside whoever else works on the store."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from bench.errors import StoreError
+from bench.records.freshness import Expectations
+from bench.records.lease import Leases
+from bench.records.record import Failure
+from bench.records.store import Store
+from bench.scheduling.course import Course
+from bench.scheduling.engines.engine import Ended, Engine
+from bench.scheduling.interrupts import Interrupts
+from bench.scheduling.job import Job
+from bench.scheduling.ledger import Ledger
+from bench.scheduling.progress import Progress, Silence, name_of
+from bench.scheduling.queue import Queue
+from bench.scheduling.retries import verdict
+from bench.scheduling.summary import FailedCell, RunSummary
+from bench.spec.cell import PlannedCell, Resources
+
+_POLL = 0.2
+
+
+@dataclass(frozen=True)
+class RunOptions:
+    """How to run.
+
+    Attributes
+    ----------
+    retries
+        Further attempts at a cell in this run; see :func:`bench.scheduling.retries.verdict`.
+    keep
+        Keep the checkpoint of every cell, not only of those that others start from.
+    look_every
+        Seconds between looks at cells that another runner has.
+    """
+
+    retries: int = 1
+    keep: bool = False
+    look_every: float = 1.0
+
+
+def run(
+    plan: Sequence[PlannedCell],
+    store: Store,
+    engine: Engine,
+    *,
+    resources: Resources | None = None,
+    expectations: Expectations | None = None,
+    options: RunOptions | None = None,
+    progress: Progress | None = None,
+) -> RunSummary:
+    """Execute all cells of a plan that have no fresh done record; the engine is closed after.
+
+    Cells that failed in earlier runs are tried again. Cells that another live runner has are left
+    to it, and the run ends when they have ended too. SIGINT and SIGTERM stop the run: its cells
+    are recorded as cancelled.
+
+    Raises
+    ------
+    SpecError
+        If a cell's parent is not in the plan.
+    StoreError
+        If the store cannot be read or written.
+    """
+    started = time.monotonic()
+    expected = expectations or Expectations()
+    options = options or RunOptions()
+    progress = progress or Silence()
+    try:
+        queue = Queue(plan)
+        cells = {cell_id: planned.cell for cell_id, planned in queue.cells.items()}
+        states = store.states(cells.values(), expected)
+        queue.open(cell_id for cell_id, state in states.items() if state.done)
+        if not queue.unfinished:
+            return Course(queue, engine.slots).summary(started, store)
+        with (
+            Leases(store.layout, ttl=store.ttl) as leases,
+            Interrupts(raises=engine.blocking) as interrupts,
+        ):
+            ledger = Ledger(store, leases, cells, expected, states)
+            course = Course(queue, engine.slots)
+            runner = _Runner(
+                queue, ledger, engine, resources or Resources(), options, progress, course
+            )
+            runner.run(interrupts)
+        return course.summary(started, store, interrupts.count > 0)
+    finally:
+        engine.close()
+
+
+class _Runner:
+    """The loop: starts what can start, takes in what has ended."""
+
+    def __init__(
+        self,
+        queue: Queue,
+        ledger: Ledger,
+        engine: Engine,
+        resources: Resources,
+        options: RunOptions,
+        progress: Progress,
+        course: Course,
+    ) -> None:
+        self.queue = queue
+        self.ledger = ledger
+        self.engine = engine
+        self.resources = resources
+        self.options = options
+        self.progress = progress
+        self.course = course
+        parents = (planned.cell.parents.get("weights") for planned in queue.cells.values())
+        self.stages = {parent for parent in parents if parent is not None}
+        self.next_look = 0.0
+
+    def run(self, interrupts: Interrupts) -> None:
+        self.progress.begin()
+        try:
+            # An engine that blocks is interrupted by this exception; the count says the rest.
+            with contextlib.suppress(KeyboardInterrupt):
+                while self.queue.unfinished and not interrupts.count:
+                    self.fill(interrupts)
+                    for ended in self.engine.poll(_POLL):
+                        self.finish(ended)
+                    self.look_elsewhere()
+                    self.progress.update(lambda: self.course.tally(self.ledger.elapsed))
+        finally:
+            if interrupts.count:
+                self.progress.note("stopping; once more stops harder")
+            try:
+                self.stop(interrupts)
+            finally:
+                self.progress.end(self.course.tally())
+
+    def fill(self, interrupts: Interrupts) -> None:
+        """Start cells as long as there is room; keep a device free for a cell that needs it."""
+        alone = self.queue.next_alone()
+        if alone is not None and self.engine.idle(alone[1]):
+            self.queue.take_alone(alone[0])
+            self.start(alone[0], alone_on=alone[1])
+            alone = self.queue.next_alone()
+        avoid = alone[1] if alone is not None else None
+        while not interrupts.count and self.engine.room(avoid):
+            cell_id = self.queue.next()
+            if cell_id is None:
+                return
+            self.start(cell_id, avoid=avoid)
+
+    def start(self, cell_id: str, *, avoid: str | None = None, alone_on: str | None = None) -> None:
+        """Start a cell, unless somebody else has done it, has it, or has failed at it."""
+        if self.ledger.settled(cell_id):
+            self.done_elsewhere(cell_id)
+            return
+        failures = self.ledger.failures(cell_id)
+        if failures and verdict([f for _, f in failures], self.options.retries) == "over":
+            self.fail(cell_id, *failures[-1])
+            return
+        parents = self.ledger.parents(cell_id)
+        if isinstance(parents, str):
+            self.reopen(parents)
+            self.queue.again(cell_id, alone_on)
+            return
+        lease = self.ledger.claim(cell_id)
+        if lease is None:
+            self.leave(cell_id)
+            return
+        job = Job(
+            cell=self.queue.cells[cell_id].cell,
+            attempt=lease.attempt,
+            folder=lease.folder.path,
+            keep_checkpoint=self.options.keep or cell_id in self.stages,
+            parents=parents,
+            resources=self.resources,
+        )
+        self.engine.start(job, avoid=avoid, alone_on=alone_on)
+
+    def reopen(self, parent: str) -> None:
+        """Let a done parent run again, because its artifact is gone or another one's."""
+        if self.queue.place(parent) == "done":
+            self.progress.note(f"{name_of(self.queue.cells[parent])} runs again: its file is gone")
+            self.queue.reopen(parent)
+            self.course.estimate.reopened(self.queue.cells[parent])
+
+    def finish(self, ended: Ended) -> None:
+        """Record what has ended, and decide what follows."""
+        cell_id = ended.job.cell.id
+        self.course.attempts += 1
+        if not self.ledger.commit(ended):
+            self.leave(cell_id)
+            return
+        if ended.outcome.status != "done":
+            self.retry_or_fail(cell_id, ended)
+            return
+        planned = self.queue.cells[cell_id]
+        self.course.measured(planned, ended.seconds)
+        if self.ledger.settled(cell_id):
+            self.course.done += 1
+            self.succeed(cell_id)
+        else:
+            self.fail(cell_id, ended.job.attempt, self.why_not_settled(cell_id), told=False)
+
+    def why_not_settled(self, cell_id: str) -> Failure:
+        """Return what is wrong with a cell whose attempt has just ended as done."""
+        state = self.ledger.state(cell_id)
+        if state.fresh:
+            return Failure("error", "it has left no file for the cells that start from it")
+        reasons = ", ".join(state.reasons)
+        return Failure("error", f"its record is stale at once ({reasons}): edited meanwhile?")
+
+    def retry_or_fail(self, cell_id: str, ended: Ended) -> None:
+        """Put a cell back if its failure is worth another attempt."""
+        failures = self.ledger.failures(cell_id)
+        what = verdict([failure for _, failure in failures], self.options.retries)
+        failure = ended.outcome.failure or Failure("error", "no reason was given")
+        planned = self.queue.cells[cell_id]
+        self.progress.failed(planned, ended.job.attempt, failure, what != "over")
+        if what == "over":
+            self.fail(cell_id, ended.job.attempt, failure)
+        else:
+            self.queue.again(cell_id, ended.device if what == "alone" else None)
+
+    def succeed(self, cell_id: str) -> None:
+        """A cell is done."""
+        self.queue.done(cell_id)
+        self.course.estimate.finished(self.queue.cells[cell_id])
+
+    def done_elsewhere(self, cell_id: str) -> None:
+        """Another runner has done a cell."""
+        self.course.elsewhere += 1
+        self.succeed(cell_id)
+
+    def fail(self, cell_id: str, attempt: int, failure: Failure, *, told: bool = True) -> None:
+        """Give a cell up, and with it all that start from it."""
+        planned = self.queue.cells[cell_id]
+        if not told:
+            self.progress.failed(planned, attempt, failure, False)
+        self.course.failures.append(FailedCell(planned, attempt, failure))
+        self.course.estimate.finished(planned)
+        self.fail_by_parent(self.queue.failed(cell_id))
+
+    def fail_by_parent(self, cell_ids: Sequence[str]) -> None:
+        """Record cells that cannot start because a parent has failed for good."""
+        reasons = {failed.planned.cell.id: failed.failure for failed in self.course.failures}
+        for cell_id in cell_ids:
+            parent = self.queue.failed_parent(cell_id) or ""
+            name = name_of(self.queue.cells[parent])
+            message = f"its parent {name} failed: {reasons[parent].message}"
+            failure = reasons[cell_id] = Failure("parent", message)
+            self.course.failures.append(FailedCell(self.queue.cells[cell_id], 0, failure))
+            self.course.estimate.finished(self.queue.cells[cell_id])
+            self.ledger.commit_parent_failure(cell_id, failure)
+
+    def leave(self, cell_id: str) -> None:
+        """Leave a cell to the runner that has it."""
+        if self.ledger.settled(cell_id):
+            self.done_elsewhere(cell_id)
+        else:
+            self.queue.elsewhere(cell_id)
+
+    def look_elsewhere(self) -> None:
+        """Look after the cells that other runners have."""
+        if time.monotonic() < self.next_look:
+            return
+        self.next_look = time.monotonic() + self.options.look_every
+        for cell_id in self.queue.at("elsewhere"):
+            if self.ledger.settled(cell_id):
+                self.done_elsewhere(cell_id)
+            elif self.ledger.state(cell_id).owner is None:
+                self.take_back(cell_id)
+
+    def take_back(self, cell_id: str) -> None:
+        """Queue a cell that its runner has let go of without a done record."""
+        self.queue.again(cell_id)
+        if self.queue.failed_parent(cell_id) is not None:
+            self.fail_by_parent([cell_id, *self.queue.failed(cell_id)])
+
+    def stop(self, interrupts: Interrupts) -> None:
+        """End what runs, and record it."""
+        for ended in self.engine.stop(lambda: interrupts.count > 1):
+            cell_id = ended.job.cell.id
+            self.course.attempts += 1
+            # If the store is why we stop, the rest cannot be recorded either.
+            with contextlib.suppress(StoreError):
+                done = self.ledger.commit(ended) and ended.outcome.status == "done"
+                if done and self.ledger.settled(cell_id):
+                    self.course.measured(self.queue.cells[cell_id], ended.seconds)
+                    self.course.done += 1
+                    self.succeed(cell_id)

@@ -1,0 +1,68 @@
+"""What a run has done, and what it cost."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from bench.records.record import Failure
+from bench.spec.cell import PlannedCell
+
+
+@dataclass(frozen=True)
+class FailedCell:
+    """A cell that has failed for good in this run, with its last attempt's failure."""
+
+    planned: PlannedCell
+    attempt: int
+    failure: Failure
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a run has done.
+
+    Attributes
+    ----------
+    done
+        Cells done by this run.
+    before
+        Cells that were done when it began.
+    elsewhere
+        Cells that another runner did meanwhile.
+    unfinished
+        Cells that were not begun, or were stopped, because the run was interrupted.
+    attempts
+        Attempts this run has made, however they ended.
+    cell_seconds
+        Sum of the seconds of this run's done attempts.
+    wall_seconds
+        Seconds the run took.
+    broken
+        Files in the store that could not be read.
+    """
+
+    done: int
+    before: int
+    elsewhere: int
+    failures: tuple[FailedCell, ...]
+    unfinished: int
+    attempts: int
+    cell_seconds: float
+    wall_seconds: float
+    slots: int
+    interrupted: bool = False
+    broken: tuple[str, ...] = field(default=())
+
+    @property
+    def overhead(self) -> float | None:
+        """Wall time over what perfect packing would take; None if this run has done nothing."""
+        if not self.cell_seconds:
+            return None
+        return self.wall_seconds / (self.cell_seconds / self.slots)
+
+    @property
+    def exit_code(self) -> int:
+        """0 if all is done, 1 if a cell has failed, 130 if the run was interrupted."""
+        if self.interrupted:
+            return 130
+        return 1 if self.failures or self.unfinished else 0

@@ -1,0 +1,116 @@
+"""Student's t intervals of a mean and of a paired difference, for the few seeds that are the rule.
+
+At five seeds the percentile bootstrap's nominal 95% covers about 85%; Student's t keeps its level
+for normal data at any n, which is why it is the only interval here.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+from scipy.special import stdtrit
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """A mean with the interval of the expected value it estimates.
+
+    Attributes
+    ----------
+    mean
+        Arithmetic mean, in the unit of the values; NaN where there is none.
+    low, high
+        Ends of the interval; the whole line (``-inf``, ``inf``) where nothing bounds it.
+    half_width
+        ``high - mean``; None where the interval is the whole line.
+    n
+        How many values the mean is of.
+    sd
+        Sample standard deviation (``ddof=1``); NaN where n < 2.
+    """
+
+    mean: float
+    low: float
+    high: float
+    half_width: float | None
+    n: int
+    sd: float
+
+    @property
+    def excludes_zero(self) -> bool:
+        """Whether the interval lies wholly on one side of zero."""
+        return self.half_width is not None and (self.low > 0 or self.high < 0)
+
+
+def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
+    """Estimate a mean by Student's t with n − 1 degrees of freedom.
+
+    Parameters
+    ----------
+    values
+        ``(n,)``, one value a seed. With n = 0 the mean is NaN; with n < 2 the interval is the
+        whole line; equal values give a half-width of zero; a value that is not finite, or whose
+        square is not, makes the mean NaN and the interval the whole line: it is never left out.
+    confidence
+        Level of the two-sided interval, in (0, 1).
+
+    Raises
+    ------
+    ValueError
+        If ``values`` is not one-dimensional or ``confidence`` is not in (0, 1).
+    """
+    x = _vector(values)
+    if not 0 < confidence < 1:
+        raise ValueError(f"confidence is in (0, 1), not {confidence}")
+    unknown = Estimate(math.nan, -math.inf, math.inf, None, x.size, math.nan)
+    if x.size == 0 or not np.isfinite(x).all():
+        return unknown
+    if x.size == 1:
+        return Estimate(float(x[0]), -math.inf, math.inf, None, 1, math.nan)
+    if x.min() == x.max():
+        # Rounding in the mean would leave a tiny spread where there is none.
+        return Estimate(float(x[0]), float(x[0]), float(x[0]), 0.0, x.size, 0.0)
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, sd = float(x.mean()), float(x.std(ddof=1))
+    half = _quantile(confidence, x.size - 1) * sd / math.sqrt(x.size)
+    if not math.isfinite(mean + half):
+        return unknown
+    return Estimate(mean, mean - half, mean + half, half, x.size, sd)
+
+
+def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate:
+    """Estimate the mean of ``a − b``, whose entries belong together (one pair a seed).
+
+    Parameters
+    ----------
+    a, b
+        ``(n,)`` each, in the same order of seeds. The interval is that of ``mean_interval`` of
+        the differences, the counterpart of the paired t-test.
+
+    Raises
+    ------
+    ValueError
+        If the two have different lengths.
+    """
+    first, second = _vector(a), _vector(b)
+    if first.shape != second.shape:
+        raise ValueError(f"pairs need equal lengths, not {first.size} and {second.size}")
+    with np.errstate(invalid="ignore", over="ignore"):
+        return mean_interval(first - second, confidence)
+
+
+def _vector(values: ArrayLike) -> NDArray[np.float64]:
+    x = np.asarray(values, dtype=np.float64)
+    if x.ndim != 1:
+        raise ValueError(f"values are one-dimensional, not of shape {x.shape}")
+    return x
+
+
+@lru_cache(maxsize=4096)
+def _quantile(confidence: float, df: int) -> float:
+    # scipy.special alone: scipy.stats takes half a second to import.
+    return float(stdtrit(df, (1 + confidence) / 2))

@@ -1,0 +1,30 @@
+"""Metrics over steps, collected while training."""
+
+from __future__ import annotations
+
+from bench.records.record import Curve
+
+POINTS = 50
+
+
+def is_report_step(done: int, steps: int) -> bool:
+    """Say whether the curves get a point after ``done`` steps: about fifty, and the last."""
+    return done == steps or done % max(1, round(steps / POINTS)) == 0
+
+
+class CurveBook:
+    """Named curves that grow point by point."""
+
+    def __init__(self) -> None:
+        self._points: dict[str, list[tuple[int, float]]] = {}
+
+    def add(self, name: str, step: int, value: float) -> None:
+        """Append a point; steps count from 1."""
+        self._points.setdefault(name, []).append((step, value))
+
+    def curves(self) -> dict[str, Curve]:
+        """Return what was collected."""
+        return {
+            name: Curve(step=tuple(s for s, _ in points), value=tuple(v for _, v in points))
+            for name, points in self._points.items()
+        }

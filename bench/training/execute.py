@@ -1,0 +1,38 @@
+"""From a job to an outcome: what a worker calls.
+
+Importing this module imports all that a cell needs, so that a server which forks workers can
+load it once. It does not touch CUDA.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from bench.records.record import Outcome
+from bench.scheduling.job import Job
+from bench.spec.seeds import stream_seed
+from bench.training.fine_tune import fine_tune
+from bench.training.measure import measure_attention
+from bench.training.numerics import deterministic
+
+
+def execute(job: Job) -> Outcome:
+    """Do one attempt at a cell.
+
+    On one machine the same cell gives the same bits: algorithms are deterministic, threads
+    are those of the job, and torch's global random state, which no part of Retable draws from
+    but a backbone's dropout may, is seeded from the cell and put back afterwards.
+
+    Raises
+    ------
+    UserError
+        If data, weights or a part cannot be had.
+    NotANumber
+        If a loss or metric is not finite.
+    """
+    devices = [0] if job.device == "cuda" else []
+    with deterministic(job.threads), torch.random.fork_rng(devices=devices):
+        torch.manual_seed(stream_seed(job.cell.seed, "dropout"))
+        if job.cell.kind == "channel-attention":
+            return measure_attention(job)
+        return fine_tune(job)

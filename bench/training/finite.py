@@ -1,0 +1,85 @@
+"""Watching the loss: which term stopped being a number first, and at which step."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor
+
+
+class NotANumber(ArithmeticError):
+    """A term of the loss, or a metric, is infinite or not a number.
+
+    Attributes
+    ----------
+    term
+        ``cross-entropy``, a penalty's name, or a metric such as ``test/loss``.
+    step
+        The step it was first seen at, counted from 1.
+    """
+
+    def __init__(self, term: str, step: int, value: float) -> None:
+        # All three go to Exception, so that the error survives pickling.
+        super().__init__(term, step, value)
+        self.term = term
+        self.step = step
+        self.value = value
+
+    def __str__(self) -> str:
+        return f"{self.term} became {self.value} at step {self.step}"
+
+
+class TermWatch:
+    """Checks the terms of the loss, and keeps their means between two reports.
+
+    Parameters
+    ----------
+    names
+        Names of the terms, in the order they are given to `add`.
+    every
+        How many steps to collect before the values are fetched. Fetching waits for the
+        device, so more than 1 on a GPU; the step that an error names is right all the same.
+    """
+
+    def __init__(self, names: Sequence[str], every: int = 1) -> None:
+        self._names = tuple(names)
+        self._every = every
+        self._pending: list[Tensor] = []
+        self._sums = [0.0] * len(self._names)
+        self._counted = 0
+        self._step = 0
+
+    def add(self, terms: Tensor) -> None:
+        """Take the terms ``(t,)`` of the next step.
+
+        Raises
+        ------
+        NotANumber
+            For the first term, in the first step, that is not finite.
+        """
+        self._pending.append(terms.detach())
+        if len(self._pending) >= self._every:
+            self.check()
+
+    def check(self) -> None:
+        """Look at everything not yet looked at; raises as `add` does."""
+        rows = torch.stack(self._pending).tolist() if self._pending else []
+        self._pending.clear()
+        for row in rows:
+            self._step += 1
+            self._counted += 1
+            for i, value in enumerate(row):
+                if not math.isfinite(value):
+                    raise NotANumber(self._names[i], self._step, value)
+                self._sums[i] += value
+
+    def means(self) -> dict[str, float]:
+        """Return each term's mean since the last call, and start anew."""
+        self.check()
+        counted = max(1, self._counted)
+        means = {n: s / counted for n, s in zip(self._names, self._sums, strict=True)}
+        self._sums = [0.0] * len(self._names)
+        self._counted = 0
+        return means

@@ -1,0 +1,52 @@
+"""Optimizers of torch with one learning rate for the backbone and one for the head."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+import torch
+from torch.nn import Parameter
+
+from bench.spec.recipe import Optimizer
+
+_CLASSES: dict[str, type[torch.optim.Optimizer]] = {
+    "sgd": torch.optim.SGD,
+    "adam": torch.optim.Adam,
+    "adamw": torch.optim.AdamW,
+    "radam": torch.optim.RAdam,
+    "rmsprop": torch.optim.RMSprop,
+}
+
+
+def build_optimizer(
+    optimizer: Optimizer, backbone: Iterable[Parameter], head: Iterable[Parameter]
+) -> torch.optim.Optimizer:
+    """Return the torch optimizer with a group for the backbone and one for the head.
+
+    Parameters that do not train are left out, and so is a group without any. Each group keeps
+    its rate before scheduling under ``initial_lr``. Decay is a penalty and not the
+    optimizer's, but for AdamW's own decoupled one.
+    """
+    settings: dict[str, Any] = optimizer.settings.model_dump()
+    head_rate = settings.pop("lr")
+    backbone_rate = settings.pop("backbone_lr")
+    if backbone_rate is None:
+        backbone_rate = head_rate
+    groups = []
+    for name, parameters, rate in (
+        ("backbone", backbone, backbone_rate),
+        ("head", head, head_rate),
+    ):
+        training = [p for p in parameters if p.requires_grad]
+        if training:
+            groups.append({"name": name, "params": training, "lr": rate, "initial_lr": rate})
+    return _CLASSES[optimizer.choice](groups, lr=head_rate, **settings)  # type: ignore[call-arg]
+
+
+def scale_rates(optimizer: torch.optim.Optimizer, factor: float) -> float:
+    """Set every group's learning rate to ``factor`` times its own, and return the head's."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["initial_lr"] * factor
+    rate: float = optimizer.param_groups[-1]["lr"]
+    return rate

@@ -1,0 +1,75 @@
+"""What an attempt was made of, for its record."""
+
+from __future__ import annotations
+
+import platform
+from collections.abc import Mapping
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+import torch
+
+import bench
+from bench.models.weights import LoadedBackbone
+from bench.records.record import Provenance
+from bench.scheduling.job import Job
+
+_LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow")
+
+
+def provenance(
+    job: Job, loaded: LoadedBackbone, data: Mapping[str, Any], device: torch.device
+) -> Provenance:
+    """Return the provenance of an attempt: code, data, weights, parents, versions, machine."""
+    from bench.records.code import code_digests
+
+    parts = tuple(job.cell.method.penalties) if job.cell.method else ()
+    return Provenance(
+        code=code_digests(parts, job.resources.plugins),
+        data=data,
+        weights={"source": loaded.source, "sha256": loaded.sha256}
+        | ({"file": loaded.file} if loaded.file else {}),
+        parents={
+            role: {"id": parent.id, "attempt": parent.attempt, "sha256": parent.sha256}
+            for role, parent in job.parents.items()
+        },
+        versions=versions(),
+        machine=machine(device, job.threads),
+    )
+
+
+def versions() -> dict[str, str]:
+    """Return the versions of what can change a number."""
+    found = {"python": platform.python_version(), "retable": bench.__version__}
+    for name in _LIBRARIES:
+        try:
+            found[name.lower()] = version(name)
+        except PackageNotFoundError:  # an optional build under another name
+            continue
+    return found
+
+
+def machine(device: torch.device, threads: int) -> dict[str, str]:
+    """Return facts about the machine that hold for any host of its kind."""
+    facts = {
+        "processor": _processor(),
+        "device": "cpu",
+        "threads": str(threads),
+        "os": f"{platform.system()} {platform.machine()}",
+    }
+    if device.type == "cuda":
+        facts["device"] = torch.cuda.get_device_name(device)
+        facts["cuda"] = str(torch.version.cuda)
+    return facts
+
+
+@cache
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        lines = []
+    models = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return models[0] if models else platform.processor() or platform.machine()

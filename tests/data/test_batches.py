@@ -1,0 +1,171 @@
+"""Batches: what is in them, in what order, and what that depends on."""
+
+from __future__ import annotations
+
+from collections import Counter
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torchvision.transforms.v2 import functional as tv
+
+from bench.data.batches import TrainingBatches, evaluation_batches
+from bench.data.prepared import Split
+from bench.data.streams import Stream
+from bench.spec.recipe import Augmentation, Image
+
+CPU = torch.device("cpu")
+PLAIN = Augmentation(crop="centre", flip=False)
+
+
+def split(count: int, side: int = 8) -> Split:
+    pixels = (Stream(2).raw(count * side * side * 3) >> np.uint64(56)).astype(np.uint8)
+    return Split(pixels.reshape(count, side, side, 3), np.arange(count, dtype=np.int64) % 7)
+
+
+def batches(data: Split, **changes) -> TrainingBatches:
+    settings = {
+        "indices": np.arange(len(data)),
+        "batch_size": 4,
+        "image": Image(resize=8, size=8, normalise="half"),
+        "augmentation": PLAIN,
+        "seed": 0,
+        "dataset": "toy",
+        "device": CPU,
+        **changes,
+    }
+    return TrainingBatches(data, settings.pop("indices"), **settings)
+
+
+def bytes_of(images: torch.Tensor) -> np.ndarray:
+    """Undo ``normalise: half``: (b, 3, h, w) to (b, h, w, 3) uint8."""
+    pixels = ((images.double() * 0.5 + 0.5) * 255).round()
+    return pixels.permute(0, 2, 3, 1).to(torch.uint8).numpy()
+
+
+def test_images_and_labels_belong_together():
+    data = split(9)
+    b = batches(data)
+    images, labels = b.batch(1)
+    assert images.shape == (4, 3, 8, 8)
+    assert images.dtype == torch.float32
+    assert labels.dtype == torch.int64
+    assert np.array_equal(bytes_of(images), data.images[b.rows(1)])
+    assert labels.tolist() == data.labels[b.rows(1)].tolist()
+
+
+@given(st.integers(1, 30), st.integers(1, 12), st.integers(0, 3))
+def test_each_epoch_shows_every_row_once(count, batch_size, seed):
+    rows = np.arange(count) * 3 + 1
+    b = batches(split(1), indices=rows, batch_size=batch_size, seed=seed)
+    seen = np.concatenate([b.rows(step) for step in range(3 * count)])
+    assert all(len(b.rows(step)) == batch_size for step in range(3))
+    for epoch in range(3):
+        assert sorted(seen[epoch * count : (epoch + 1) * count].tolist()) == rows.tolist()
+
+
+def test_epochs_have_other_orders():
+    b = batches(split(50), batch_size=50)
+    assert b.rows(0).tolist() != b.rows(1).tolist()
+
+
+def test_any_step_can_be_had_at_any_time():
+    data = split(11)
+    one, other = (batches(data, augmentation=Augmentation(), seed=3) for _ in range(2))
+    forward = [one.batch(step)[0] for step in range(40)]
+    for step in (39, 0, 17, 5):
+        assert torch.equal(other.batch(step)[0], forward[step])
+
+
+def test_the_order_depends_on_seed_and_dataset():
+    data = split(40)
+    base = batches(data).rows(0).tolist()
+    assert batches(data).rows(0).tolist() == base
+    assert batches(data, seed=1).rows(0).tolist() != base
+    assert batches(data, dataset="other").rows(0).tolist() != base
+
+
+def test_augmentation_does_not_change_the_order():
+    data = split(40)
+    assert np.array_equal(batches(data, augmentation=Augmentation()).rows(2), batches(data).rows(2))
+
+
+def test_augmentation_differs_between_steps_and_images():
+    data = Split(np.repeat(split(1).images, 4, axis=0), np.zeros(4, dtype=np.int64))
+    b = batches(data, augmentation=Augmentation())
+    first, second = b.batch(0)[0], b.batch(1)[0]
+    assert not torch.equal(first, second)
+    assert not torch.equal(first[0], first[1])
+
+
+def test_random_crops_are_windows_of_the_image_or_its_mirror():
+    data = split(6, side=12)
+    b = batches(
+        data,
+        image=Image(resize=12, size=8, normalise="half"),
+        augmentation=Augmentation(crop="random"),
+    )
+    kinds = Counter()
+    for step in range(12):
+        found = bytes_of(b.batch(step)[0])
+        for row, window in zip(b.rows(step), found, strict=True):
+            whole = data.images[row]
+            places = [
+                (y, x, flip)
+                for y in range(5)
+                for x in range(5)
+                for flip in (False, True)
+                if np.array_equal(window, whole[y : y + 8, x : x + 8][:, :: -1 if flip else 1])
+            ]
+            assert len(places) == 1
+            kinds[places[0]] += 1
+    assert {flip for *_, flip in kinds} == {False, True}
+    assert len({place[:2] for place in kinds}) > 10
+
+
+def test_channels_last_is_a_layout_and_no_other_content():
+    data = split(6)
+    plain = batches(data, augmentation=Augmentation()).batch(0)[0]
+    last = batches(data, augmentation=Augmentation(), channels_last=True).batch(0)[0]
+    assert last.is_contiguous(memory_format=torch.channels_last)
+    assert plain.is_contiguous()
+    assert torch.equal(plain, last)
+
+
+def test_training_on_nothing_is_an_error():
+    with pytest.raises(ValueError, match="no image"):
+        batches(split(3), indices=[])
+
+
+def test_evaluation_shows_the_centre_of_all_rows_in_order():
+    data = split(7, side=11)
+    image = Image(resize=11, size=8, normalise="half")
+    found = list(evaluation_batches(data, image=image, batch_size=3, device=CPU))
+    assert [len(labels) for _, labels in found] == [3, 3, 1]
+    assert torch.cat([labels for _, labels in found]).tolist() == data.labels.tolist()
+    expected = tv.center_crop(torch.from_numpy(data.images).permute(0, 3, 1, 2), [8, 8])
+    images = torch.cat([images for images, _ in found])
+    assert np.array_equal(bytes_of(images), expected.permute(0, 2, 3, 1).numpy())
+
+
+@pytest.mark.parametrize("side", [8, 11, 12])
+def test_ten_crops_are_torchvisions(side):
+    data = split(3, side=side)
+    image = Image(resize=side, size=8, normalise="half")
+    ((images, _),) = evaluation_batches(data, image=image, crops=10, batch_size=5, device=CPU)
+    assert images.shape == (3, 10, 3, 8, 8)
+    expected = tv.ten_crop(torch.from_numpy(data.images).permute(0, 3, 1, 2), [8, 8])
+    for k, crop in enumerate(expected):
+        assert np.array_equal(bytes_of(images[:, k]), crop.permute(0, 2, 3, 1).numpy())
+
+
+def test_evaluation_can_be_of_some_rows():
+    data = split(9)
+    image = Image(resize=8, size=8, normalise="half")
+    ((images, labels),) = evaluation_batches(
+        data, indices=[4, 2], image=image, batch_size=8, device=CPU
+    )
+    assert labels.tolist() == [4, 2]
+    assert np.array_equal(bytes_of(images), data.images[[4, 2]])

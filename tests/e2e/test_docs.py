@@ -1,0 +1,79 @@
+"""The documentation works as written."""
+
+from __future__ import annotations
+
+import re
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
+BLOCK = re.compile(r"<!-- file: (\S+) -->\n```\w+\n(.*?)```", re.S)
+
+
+def files_of(page: str) -> dict[str, str]:
+    return dict(BLOCK.findall((ROOT / "docs" / page).read_text()))
+
+
+def write(folder: Path, files: dict[str, str]) -> None:
+    for name, text in files.items():
+        path = folder / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+
+def test_the_penalty_of_the_how_to_is_short_and_conforms(bench):
+    files = files_of("add-a-penalty.md")
+    assert len(files["l1_sp.py"].splitlines()) <= 25
+    write(bench.folder, files)
+    output = bench("test-method", "l1_sp.py")
+    assert "all checks passed" in output
+    bench("validate", "mine/table.yaml")
+    bench("run", "mine/table.yaml", "--profile", "smoke", "--workers", "2")
+    bench("report", "mine/table.yaml", "--profile", "smoke")
+    assert "l1-sp" in (bench.folder / "leaderboards" / "mine.smoke.md").read_text()
+
+
+def test_a_wrong_penalty_is_caught_by_the_conformance_checks(bench):
+    files = files_of("add-a-penalty.md")
+    wrong = files["l1_sp.py"].replace("(w - step.start", "(w.detach() - step.start")
+    assert wrong != files["l1_sp.py"]
+    (bench.folder / "wrong.py").write_text(wrong)
+    assert "FAILED" in bench("test-method", "wrong.py", code=1)
+
+
+def test_own_images_work_as_described(bench):
+    write(bench.folder, files_of("own-data.md"))
+    rng = np.random.default_rng(0)
+    for split, count in (("train", 8), ("test", 4)):
+        for c, name in enumerate(["rose", "tulip"]):
+            folder = bench.folder / "images" / split / name
+            folder.mkdir(parents=True)
+            for i in range(count):
+                pixels = rng.integers(0, 255, (70, 90, 3), dtype=np.uint8)
+                pixels[..., c] = 255
+                Image.fromarray(pixels).save(folder / f"{i}.jpg")
+    bench("run", "flowers/table.yaml", "--profile", "smoke", "--workers", "2")
+    # One image changes: what was made from the old one is stale, and the status says so.
+    shutil.copy(bench.folder / "images/train/rose/0.jpg", bench.folder / "images/train/rose/1.jpg")
+    output = bench("run", "flowers/table.yaml", "--profile", "smoke", "--workers", "2")
+    assert "4 done now" in output
+
+
+def test_every_link_in_the_docs_resolves():
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"\]\(([^)#\s]+)\)", page.read_text()):
+            if not target.startswith("http"):
+                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+def test_the_readmes_make_targets_exist():
+    targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
+    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+        for target in re.findall(r"make ([a-z][a-z-]+)", page.read_text()):
+            if page.name == "README.md":
+                assert target in targets, f"{page.name} names make {target}"

@@ -1,0 +1,63 @@
+"""What records should say is found without loading anything."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+from pathlib import Path
+
+import pytest
+
+from bench.errors import WeightsError
+from bench.records import expect
+from bench.records.expect import expectations
+from bench.spec.cell import Resources
+from tests.records.built import cell
+
+
+def test_each_origin_has_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(expect, "SHIPPED", tmp_path)
+    (tmp_path / "near.json").write_text(json.dumps({"sha256": "shipped digest", "classes": 3}))
+    mine = tmp_path / "mine.safetensors"
+    mine.write_bytes(b"weights")
+    cells = [cell(weights=w) for w in ("shipped:near", "file:mine", "random", "timm", "stage")]
+    resources = Resources(files={"mine": (str(mine), 10)})
+    found = expectations(cells, resources, {"glyphs": "data digest"}.get)
+    assert found.weights == {
+        "shipped:near": "shipped digest",
+        "file:mine": hashlib.sha256(b"weights").hexdigest(),
+        "random": None, "timm": None, "stage": None,
+    }  # fmt: skip
+    assert found.data == {"glyphs": "data digest"}
+    assert set(found.code) == {"core"}
+
+
+def test_a_weights_file_is_hashed_again_only_when_it_changed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine, cache = tmp_path / "mine.safetensors", tmp_path / "deep" / "cache.json"
+    mine.write_bytes(b"one")
+    asked = []
+    monkeypatch.setattr(expect, "sha256", lambda path: asked.append(path) or f"d{len(asked)}")
+    resources = Resources(files={"mine": (str(mine), 10)})
+
+    def digest() -> str | None:
+        return expectations([cell(weights="file:mine")], resources, cache=cache).weights[
+            "file:mine"
+        ]
+
+    assert [digest(), digest()] == ["d1", "d1"]
+    os.utime(mine, ns=(1, 1))
+    assert [digest(), digest()] == ["d2", "d2"]
+    mine.write_bytes(b"longer")
+    os.utime(mine, ns=(1, 1))
+    assert digest() == "d3"
+    cache.write_text("not json")
+    assert digest() == "d4"
+
+
+def test_a_weights_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
+    resources = Resources(files={"mine": (str(tmp_path / "gone"), 10)})
+    with pytest.raises(WeightsError, match=r"gone: the weights 'mine' cannot be read"):
+        expectations([cell(weights="file:mine")], resources)

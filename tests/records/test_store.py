@@ -1,0 +1,242 @@
+"""The state of a cell, for every way its records can lie in the store."""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from bench.errors import StoreError
+from bench.records.codec import dump_record
+from bench.records.freshness import Expectations
+from bench.records.lease import Leases
+from bench.records.record import Record
+from bench.records.store import Store
+from bench.spec.cell import Cell
+from tests.records.built import cell, record
+
+Put = Callable[[Record], Path]
+ANYTHING = Expectations()
+OLD, NEW = Expectations(code={"core": "old"}), Expectations(code={"core": "new"})
+CHECKPOINT = "checkpoint.safetensors"
+
+
+def test_a_cell_without_records_is_missing(store: Store) -> None:
+    state = store.states([cell()], ANYTHING)[cell().id]
+    assert (state.state, state.record, state.failed) == ("missing", None, 0)
+    assert store.fresh(cell(), ANYTHING) is None
+    assert not store.root.exists()
+
+
+def test_a_done_record_makes_it_done(store: Store, put: Put) -> None:
+    put(record(cell()))
+    assert store.state(cell(), ANYTHING).done
+    assert store.fresh(cell(), ANYTHING) == record(cell())
+
+
+def test_the_oldest_fresh_record_counts(store: Store, put: Put) -> None:
+    for attempt, core in enumerate(["old", "new", "new"], start=1):
+        put(record(cell(), attempt, code={"core": core}))
+    state = store.state(cell(), NEW)
+    assert state.record is not None
+    assert state.record.attempt == 2
+    assert [fresh.attempt for fresh in state.fresh] == [2, 3]
+
+
+def test_a_stale_cell_says_why(store: Store, put: Put) -> None:
+    put(record(cell(), code={"core": "old"}))
+    state = store.state(cell(), NEW)
+    assert (state.state, state.reasons) == ("stale", ("code: core",))
+    assert store.state(cell(), OLD).state == "done"
+
+
+@pytest.mark.parametrize("status", ["failed", "timed-out", "cancelled"])
+def test_a_last_attempt_that_is_not_done_is_failed(store: Store, put: Put, status: str) -> None:
+    put(record(cell(), 1, "failed"))
+    put(record(cell(), 2, status))  # type: ignore[arg-type]
+    state = store.state(cell(), ANYTHING)
+    assert (state.state, state.failed, state.attempts) == ("failed", 2, 2)
+    assert state.record is not None
+    assert state.record.attempt == 2
+
+
+def test_a_failure_after_a_fresh_record_changes_nothing(store: Store, put: Put) -> None:
+    put(record(cell(), 1))
+    put(record(cell(), 2, "failed"))
+    assert store.state(cell(), ANYTHING).done
+
+
+def test_a_failure_after_a_stale_record_is_failed(store: Store, put: Put) -> None:
+    put(record(cell(), 1, code={"core": "old"}))
+    put(record(cell(), 2, "failed"))
+    assert store.state(cell(), NEW).state == "failed"
+
+
+def test_a_leased_cell_is_running_until_its_record_is_written(store: Store) -> None:
+    with Leases(store.layout) as leases:
+        lease = leases.claim(cell().id)
+        assert lease is not None
+        state = store.state(cell(), ANYTHING)
+        assert state.state == "running"
+        assert state.owner is not None
+        assert state.owner.pid == os.getpid()
+        assert leases.commit(lease, record(cell()))
+        assert store.state(cell(), ANYTHING).done
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", '{"format": 99}', dump_record(record(cell(seed=1))), "\x00" * 10]
+)
+def test_a_broken_record_is_reported_by_name_and_not_used(
+    store: Store, put: Put, text: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    path = put(record(cell()))
+    path.write_text(text)
+    assert store.state(cell(), ANYTHING).state == "missing"
+    assert list(store.broken) == [path]
+    assert str(path) in caplog.text
+    with Leases(store.layout) as leases:
+        lease = leases.claim(cell().id)
+        assert lease is not None
+        # Its number stays taken: nothing is ever overwritten.
+        assert lease.attempt == 2
+
+
+def test_foreign_files_in_a_cells_folder_do_not_disturb(store: Store, put: Put) -> None:
+    path = put(record(cell()))
+    for name in ("0002.json.bak", ".0002.json.part", "notes.txt", "0003.log", "x.json"):
+        (path.parent / name).write_text("?")
+    assert store.state(cell(), ANYTHING).done
+    assert not store.broken
+
+
+# Parents
+
+
+def _stage(core: str = "now") -> Record:
+    return record(cell(), code={"core": core}, artifacts={CHECKPOINT: "abc"})
+
+
+def _child() -> Cell:
+    return cell(parents={"weights": cell().id})
+
+
+def _child_record(sha256: str = "abc") -> Record:
+    used = {"weights": {"id": cell().id, "attempt": 1, "sha256": sha256}}
+    return record(_child(), code={"core": "now"}, parents=used)
+
+
+@pytest.mark.parametrize(
+    ("parent", "child", "reasons"),
+    [
+        (_stage(), _child_record(), ()),
+        (_stage(), _child_record("another"), ("parent: weights",)),
+        (_stage("before"), _child_record(), ("parent: weights",)),
+        (None, _child_record(), ("parent: weights",)),
+    ],
+)
+def test_a_child_is_as_fresh_as_what_it_started_from(
+    store: Store, put: Put, parent: Record | None, child: Record, reasons: tuple[str, ...]
+) -> None:
+    if parent is not None:
+        put(parent)
+    put(child)
+    states = store.states([_child(), cell()], Expectations(code={"core": "now"}))
+    assert states[_child().id].reasons == reasons
+
+
+def test_staleness_goes_down_all_generations(store: Store, put: Put) -> None:
+    stage, child = cell(), _child()
+    grandchild = cell(7, parents={"weights": child.id})
+    used = {"weights": {"id": stage.id, "attempt": 1, "sha256": "abc"}}
+    put(_stage("before"))
+    put(record(child, code={"core": "now"}, parents=used, artifacts={CHECKPOINT: "def"}))
+    used = {"weights": {"id": child.id, "attempt": 1, "sha256": "def"}}
+    put(record(grandchild, code={"core": "now"}, parents=used))
+    states = store.states([grandchild, child, stage], Expectations(code={"core": "now"}))
+    assert states[grandchild.id].reasons == ("parent: weights",)
+
+
+def test_a_lost_artifact_counts_only_when_it_is_needed(store: Store, put: Put) -> None:
+    stage = _stage()
+    path = put(stage).parent / CHECKPOINT
+    put(_child_record())
+    another = cell(8, parents={"weights": cell().id})
+    assert store.states([cell(), _child()], ANYTHING)[cell().id].done
+    states = store.states([cell(), _child(), another], ANYTHING)
+    assert states[cell().id].state == "missing"
+    assert states[_child().id].done
+    path.write_text("there")
+    assert store.states([cell(), _child(), another], ANYTHING)[cell().id].done
+
+
+def test_an_artifact_that_was_replaced_is_not_taken_for_the_old_one(store: Store, put: Put) -> None:
+    stage = _stage()
+    path = put(stage).parent / CHECKPOINT
+    path.write_text("another one's")
+    assert store.artifact([stage], "weights") is None
+
+
+# Looking up
+
+
+def test_a_cell_is_found_by_the_beginning_of_its_id(store: Store, put: Put) -> None:
+    ids = sorted(put(record(cell(seed))).parent.name for seed in range(30))
+    for cell_id in ids:
+        assert store.find(cell_id) == cell_id
+    alone = next(i for i in ids if sum(j[:3] == i[:3] for j in ids) == 1)
+    assert store.find(alone[:3]) == alone
+    with pytest.raises(StoreError, match="no cell's id begins with 'zz'"):
+        store.find("zz")
+    with pytest.raises(StoreError, match="30 cells' ids begin with ''"):
+        store.find("")
+
+
+def test_attempts_are_oldest_first(store: Store, put: Put) -> None:
+    for attempt in (10, 2, 1):
+        put(record(cell(), attempt, "failed"))
+    assert [r.attempt for r in store.attempts(cell().id)] == [1, 2, 10]
+
+
+# Stores that are not as they should be
+
+
+def test_a_store_that_is_a_file_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("?")
+    with pytest.raises(StoreError, match="is not a folder"):
+        Store(tmp_path / "file").states([cell()], ANYTHING)
+
+
+def test_reading_writes_nothing_to_a_store_that_cannot_be_written(
+    store: Store, put: Put, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put(record(cell()))
+
+    def refuse(*args: object, **kwargs: object) -> None:
+        raise PermissionError(30, "Read-only file system")
+
+    for name in ("touch", "mkdir", "write_text", "unlink"):
+        monkeypatch.setattr(Path, name, refuse)
+    monkeypatch.setattr(os, "link", refuse)
+    assert store.state(cell(), ANYTHING).done
+    with pytest.raises(StoreError, match="Read-only file system"), Leases(store.layout):
+        pass
+
+
+def test_a_large_plan_on_an_empty_store_is_quick(store: Store) -> None:
+    cells = [cell(seed) for seed in range(20_000)]
+    ids = [c.id for c in cells]
+    start = time.perf_counter()
+    states = store.states(cells, NEW)
+    assert time.perf_counter() - start < 1.0
+    assert all(states[i].state == "missing" for i in ids)
+
+
+def test_the_text_of_a_record_is_what_others_can_read(put: Put) -> None:
+    data = json.loads(put(record(cell())).read_text())
+    assert data["cell"]["id"] == cell().id
+    assert data["attempt"] == 1

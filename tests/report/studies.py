@@ -1,0 +1,152 @@
+"""Plans and records made by hand, for the report's tests."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+from bench.records.record import Outcome, Provenance, Record
+from bench.report.page import Page, build_page
+from bench.spec.cell import Cell, Method, PlannedCell, Resources
+from bench.spec.expand import Plan
+from bench.spec.paper import Note, Paper, Reported, ReportedTable
+from bench.spec.recipe import Recipe
+from bench.spec.suite import Contrast, Suite, Table
+
+PAPER = Paper(
+    id="tiny",
+    title="A Tiny Paper",
+    authors=("A. Author", "B. Author"),
+    year=2020,
+    venue="Venue 2020",
+    url="https://example.org/paper",
+    notes=(Note(text="The spread is undefined.", source="Table 1"),),
+)
+TABLE = Table(contrast=Contrast(axis="method", pairs=(("l2+bss", "l2"),)))
+MADE = Provenance(
+    code={"core": "a" * 64, "l2": "b" * 64},
+    data={"dataset": "c" * 64, "train_images": 30},
+    weights={"source": "shipped", "sha256": "d" * 64},
+    versions={"torch": "2.6.0"},
+    machine={"device": "cpu", "os": "Linux"},
+)
+
+
+@dataclass(frozen=True)
+class Known:
+    """A cell's state as the command line passes it."""
+
+    state: str
+    reasons: tuple[str, ...] = ()
+
+
+@dataclass
+class Study:
+    """A plan with what the store has of it."""
+
+    plan: Plan
+    records: dict[str, Record] = field(default_factory=dict)
+    states: dict[str, Known] = field(default_factory=dict)
+
+    def cells(self, **where: Any) -> list[PlannedCell]:
+        return [
+            p
+            for p in self.plan.cells
+            if p.labels and all(p.labels[a] == v for a, v in where.items())
+        ]
+
+    def record(
+        self, values: Iterable[float | None], *, made: Provenance = MADE, **where: Any
+    ) -> None:
+        """Give the cells at these axis values, seed by seed, their top-1; None leaves one out."""
+        for planned, value in zip(self.cells(**where), values, strict=True):
+            if value is not None:
+                self.put(planned.cell, {"test/top1": value}, made)
+
+    def put(self, cell: Cell, metrics: Mapping[str, float], made: Provenance = MADE) -> None:
+        outcome = Outcome("done", metrics=metrics, provenance=made)
+        self.records[cell.id] = Record(
+            cell.to_json(), 1, "2026-01-01T00:00:00Z", "2026-01-01T00:00:12Z", 12.5, outcome
+        )
+
+    def lose(self, state: str, reasons: tuple[str, ...] = (), **where: Any) -> None:
+        """Take the records of these cells away and set their state."""
+        for planned in self.cells(**where):
+            self.records.pop(planned.cell.id, None)
+            self.states[planned.cell.id] = Known(state, reasons)
+
+    def page(self, *reported: ReportedTable, stem: str | None = None) -> Page:
+        given = Reported(tables=reported) if reported else None
+        return build_page(self.plan, self.records, self.states, reported=given, stem=stem)
+
+    def with_suite(self, **changes: Any) -> Study:
+        suite = self.plan.suite.model_copy(update=changes)
+        return Study(replace(self.plan, suite=suite), self.records, self.states)
+
+
+def study(
+    axes: Mapping[str, Iterable[Any]] | None = None,
+    *,
+    only: Any = lambda labels: True,
+    table: Table = TABLE,
+    labels: Mapping[str, Mapping[str, str]] | None = None,
+    profile: str = "offline",
+    recipes: Any = lambda labels: Recipe(steps=10),
+    paper: Paper = PAPER,
+    selection: tuple[str, ...] = ("last",),
+) -> Study:
+    """Return a study over the product of axes (those that ``only`` accepts), without records."""
+    values = {
+        "backbone": ["test_resnet"],
+        "weights": ["random"],
+        "dataset": ["pets"],
+        "sampling_rate": [0.15, 1.0],
+        "method": ["l2", "l2+bss"],
+        "seed": [0, 1, 2],
+        **(axes or {}),
+    }
+    planned = []
+    for combination in product(*values.values()):
+        where = dict(zip(values, combination, strict=True))
+        if only(where):
+            own = {name: where[name] for name in Cell.__dataclass_fields__ if name in where}
+            own["method"] = Method(penalties={str(where["method"]): {"weight": 0.5}})
+            planned.append(PlannedCell(Cell("train", recipe=recipes(where), **own), where))
+    suite = Suite(
+        name="table1",
+        title="A tiny table",
+        source="Table 1",
+        notes=(),
+        table=table,
+        labels={k: dict(v) for k, v in (labels or {}).items()},
+        axes=tuple(values),
+        selection=selection,
+    )
+    plan = Plan(paper, suite, profile, tuple(planned), Resources(), Path("table1.yaml"))
+    return Study(plan)
+
+
+def tables_of(markdown: str) -> list[list[list[str]]]:
+    """Return the pipe tables of a page as rows of cells, split at unescaped pipes."""
+    import re
+
+    tables: list[list[list[str]]] = []
+    inside = False
+    for line in markdown.splitlines():
+        if line.startswith("|"):
+            cells = [cell.strip() for cell in re.split(r"(?<!\\)\|", line)[1:-1]]
+            if not inside:
+                tables.append([])
+            if not all(re.fullmatch(r":?-+:?", cell) for cell in cells):
+                tables[-1].append(cells)
+        inside = line.startswith("|")
+    return tables
+
+
+def section(markdown: str, title: str) -> str:
+    """Return the part of a page below one heading."""
+    _, _, rest = markdown.partition(f"\n## {title}\n")
+    return rest.partition("\n## ")[0]

@@ -1,0 +1,198 @@
+"""The whole page: what it says, that it says it twice alike, and how it is written."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+import os
+import time
+from pathlib import Path
+
+import pytest
+
+from bench.report.page import Page, write_page
+from bench.spec.paper import Note, ReportedEntry, ReportedTable
+from bench.spec.recipe import Recipe
+
+from .studies import MADE, PAPER, Study, section, study, tables_of
+
+GOLDEN = Path(__file__).parent / "golden"
+
+
+@pytest.fixture
+def made() -> Study:
+    """Two rates, two methods, three seeds; one cell stale, one failed."""
+    made = study(profile="paper", labels={"method": {"l2": "L2", "l2+bss": "L2+BSS"}})
+    made.record([0.50, 0.51, 0.52], method="l2", sampling_rate=0.15)
+    made.record([0.53, 0.55, 0.57], method="l2+bss", sampling_rate=0.15)
+    made.record([0.70, 0.70, None], method="l2", sampling_rate=1.0)
+    made.record([0.71, None, 0.72], method="l2+bss", sampling_rate=1.0)
+    made.lose("stale", ("code: core", "data"), method="l2", sampling_rate=1.0, seed=2)
+    made.lose("failed", method="l2+bss", sampling_rate=1.0, seed=1)
+    return made
+
+
+REPORTED = ReportedTable(
+    suite="table1",
+    metric="test/top1",
+    spread="standard deviation",
+    source="Table 1",
+    entries=(
+        ReportedEntry(where={"method": "l2", "sampling_rate": 0.15}, mean=50.5, spread=0.4, n=3),
+        ReportedEntry(where={"method": "l2+bss", "sampling_rate": 0.15}, mean=56.0, note="odd"),
+    ),
+)
+
+
+def test_the_page_is_as_reviewed(made: Study) -> None:
+    page = made.page(REPORTED)
+    # The recipe's defaults and the cells' ids are other tests' business.
+    before, _, rest = page.markdown.partition("## Setting")
+    shown = before + "## Provenance" + rest.partition("## Provenance")[2]
+    table = page.csv
+    for i, planned in enumerate(made.plan.cells):
+        table = table.replace(planned.cell.id, f"cell-{i}")
+    assert shown == (GOLDEN / "page.md").read_text(encoding="utf-8")
+    assert table == (GOLDEN / "page.csv").read_text(encoding="utf-8")
+
+
+def test_the_same_records_give_the_same_bytes_in_any_order(made: Study) -> None:
+    first = made.page(REPORTED)
+    made.records = dict(reversed(made.records.items()))
+    made.states = dict(reversed(made.states.items()))
+    assert made.page(REPORTED) == first
+
+
+def test_when_a_record_was_made_and_where_it_lies_is_not_on_the_page(made: Study) -> None:
+    page = made.page(REPORTED)
+    everything = "".join(page.files().values())
+    for word in ("2026-", str(Path.cwd()), "/home", os.uname().nodename, time.strftime("%Y-%m-%d")):
+        assert word not in everything
+
+
+def test_the_csv_has_one_row_a_cell_and_exact_numbers(made: Study) -> None:
+    made.put(made.cells(seed=0)[0].cell, {"test/top1": 0.1 + 0.2, "test/loss": 1e-17})
+    rows = list(csv.DictReader(io.StringIO(made.page().csv)))
+    assert [row["cell"] for row in rows] == [p.cell.id for p in made.plan.cells]
+    assert float(rows[0]["test/top1"]) == 0.1 + 0.2
+    assert float(rows[0]["test/loss"]) == 1e-17
+    assert {row["state"]: row["test/top1"] for row in rows if row["state"] != "done"} == {
+        "stale": "", "failed": "",
+    }  # fmt: skip
+
+
+def test_a_paper_without_records_is_a_page_all_the_same() -> None:
+    page = study().page()
+    assert tables_of(page.markdown)[0][1] == ["in the tables", "12", "", "12", "", "", ""]
+    assert page.figures == {}
+    assert "## Provenance" not in page.markdown
+
+
+def test_notes_of_suite_and_paper_are_shown_once_with_their_source() -> None:
+    note = Note(text="A <note> | of ours", source="our choice")
+    made = study().with_suite(notes=(note, note))
+    text = section(made.page().markdown, "Notes")
+    assert text.strip().splitlines() == [
+        "- A \\<note\\> \\| of ours (our choice)",
+        "- The spread is undefined. (Table 1)",
+    ]
+
+
+def test_a_setting_that_differs_says_where() -> None:
+    made = study(
+        {"dataset": ["pets", "cars"]},
+        recipes=lambda where: Recipe(steps=10 if where["dataset"] == "pets" else 20),
+    )
+    settings = dict(tables_of(section(made.page().markdown, "Setting"))[1][1:])
+    assert settings["`steps`"] == "10 (dataset: pets); 20 (dataset: cars)"
+    assert settings["`batch_size`"] == "48"
+    assert settings["`augmentation.scale`"] == "0.08, 1"
+    assert not any(name.startswith("`channel_attention") for name in settings)
+
+
+def test_provenance_counts_records_and_never_averages_origins_away() -> None:
+    made = study({"sampling_rate": [0.15]})
+    made.record([0.5] * 3, method="l2")
+    other = dataclasses.replace(
+        MADE,
+        versions={"torch": "2.7.0"},
+        data={**MADE.data, "train_images": 60},
+        weights={"source": "random", "sha256": "e" * 64},
+    )
+    made.record([0.5] * 3, method="l2+bss", made=other)
+    rows = tables_of(section(made.page().markdown, "Provenance"))[0][1:]
+    assert ["version", "torch", "2.6.0", "3"] in rows
+    assert ["version", "torch", "2.7.0", "3"] in rows
+    assert ["code", "core", "a" * 12, "6"] in rows
+    assert ["data", "pets", "dataset: " + "c" * 12, "6"] in rows
+    assert not any("train_images" in row[2] for row in rows)
+    assert ["weights", "test_resnet", "random, " + "e" * 12, "3"] in rows
+
+
+def test_random_weights_of_many_seeds_are_one_line() -> None:
+    made = study({"sampling_rate": [0.15], "method": ["l2"]})
+    for i, planned in enumerate(made.cells()):
+        weights = {"source": "random", "sha256": f"{i}" * 64}
+        made.put(planned.cell, {"test/top1": 0.5}, dataclasses.replace(MADE, weights=weights))
+    rows = tables_of(section(made.page().markdown, "Provenance"))[0]
+    assert [row[2] for row in rows if row[0] == "weights"] == ["random, 3 different states"]
+
+
+def test_the_page_says_how_to_make_it_again() -> None:
+    text = section(study(profile="smoke").page().markdown, "Run it again")
+    assert "make reproduce-tiny PROFILE=smoke" in text
+    assert "bench run tiny/table1 --profile smoke" in text
+
+
+def test_a_paper_that_nobody_published_is_not_contrasted_with_one() -> None:
+    made = study(paper=PAPER.model_copy(update={"url": None}))
+    assert "Not the paper's setting" not in made.page().markdown
+
+
+def test_writing_leaves_whole_files_and_nothing_else(made: Study, tmp_path: Path) -> None:
+    page = made.page(REPORTED, stem="tiny-paper")
+    written = write_page(page, tmp_path / "new")
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
+        "tiny-paper.csv", "tiny-paper.md", "tiny-paper.svg",
+    ]  # fmt: skip
+    assert [p.name for p in written] == ["tiny-paper.md", "tiny-paper.csv", "tiny-paper.svg"]
+    assert written[0].read_bytes() == page.markdown.encode()
+    assert "](<tiny-paper.svg>)" in page.markdown
+    assert written[0].stat().st_mode & 0o777 == 0o644
+
+
+def test_writing_again_touches_nothing(made: Study, tmp_path: Path) -> None:
+    before = [path.stat().st_ino for path in write_page(made.page(), tmp_path)]
+    assert [path.stat().st_ino for path in write_page(made.page(), tmp_path)] == before
+
+
+def test_a_write_that_fails_leaves_the_old_page(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write_page(Page("p", "old\n", ""), tmp_path)
+
+    def full(*_: object) -> None:
+        raise OSError("disk full")
+
+    monkeypatch.setattr("os.fsync", full)
+    with pytest.raises(OSError, match="disk full"):
+        write_page(Page("p", "new\n", ""), tmp_path)
+    assert (tmp_path / "p.md").read_text() == "old\n"
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["p.csv", "p.md"]
+
+
+def test_thousands_of_records_are_quick() -> None:
+    made = study(
+        {
+            "dataset": [f"d{i}" for i in range(10)],
+            "seed": list(range(50)),
+            "method": ["l2", "l2+bss"],
+        }
+    )
+    for i, planned in enumerate(made.plan.cells):
+        made.put(planned.cell, {"test/top1": (i * 7919 % 1000) / 1000})
+    start = time.process_time()
+    made.page()
+    # 100,000 records take 10 s or so; a quadratic step would show here already.
+    assert time.process_time() - start < 5

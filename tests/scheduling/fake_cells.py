@@ -1,0 +1,163 @@
+"""Targets that stand in for training: fast, and as badly behaved as a cell's method name says."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import signal
+import sys
+import time
+
+from bench.errors import DataError
+from bench.records.artifacts import place
+from bench.records.layout import PARENT_FILES
+from bench.records.record import Failure, Outcome, Provenance
+from bench.scheduling.job import Job
+
+
+class OutOfMemoryError(RuntimeError):
+    """Named as torch's is."""
+
+
+class NotANumberError(ArithmeticError):
+    """Named as the training loop's is."""
+
+
+def noop(job: Job) -> Outcome:
+    return Outcome("done")
+
+
+def scripted(job: Job) -> Outcome:
+    """Do what the part named in the cell's method says; say so in ``journal`` beside the store."""
+    store = job.folder.parents[2]
+    with open(store / "journal", "a") as journal:
+        journal.write(f"{job.cell.id} {job.attempt} {os.getpid()}\n")
+    penalties = job.cell.method.penalties if job.cell.method is not None else {}
+    metrics = {}
+    for name, arguments in penalties.items():
+        metrics.update(ACTS[name](job, **arguments) or {})
+    artifacts = {}
+    if job.keep_checkpoint:
+        text = f"{job.cell.id} {sorted((p.id, p.sha256) for p in job.parents.values())}"
+        file = PARENT_FILES["weights"]
+        artifacts["checkpoint"] = place(job.folder, file, lambda part: part.write_text(text))
+    parents = {
+        role: {"id": parent.id, "attempt": parent.attempt, "sha256": parent.sha256}
+        for role, parent in job.parents.items()
+    }
+    return Outcome(
+        "done", metrics=metrics, artifacts=artifacts, provenance=Provenance(parents=parents)
+    )
+
+
+def _sleep(job: Job, seconds: float) -> None:
+    time.sleep(seconds)
+
+
+def _raise(job: Job, until: int = 99) -> None:
+    if job.attempt <= until:
+        raise RuntimeError("the third layer went wrong")
+
+
+def _crash(job: Job, until: int = 99) -> None:
+    if job.attempt <= until:
+        print("about to touch address zero", flush=True)
+        ctypes.string_at(0)
+
+
+def _die(job: Job, until: int = 99) -> None:
+    if job.attempt <= until:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def _exit(job: Job, code: int, until: int = 99) -> None:
+    if job.attempt <= until:
+        os._exit(code)
+
+
+def _oom(job: Job, until: int = 99) -> None:
+    if job.attempt <= until:
+        raise OutOfMemoryError("CUDA out of memory. Tried to allocate 20.00 MiB")
+
+
+def _user(job: Job) -> None:
+    raise DataError("the folder is empty", file="photos", remedy="put images there")
+
+
+def _nan(job: Job) -> None:
+    raise NotANumberError("the loss is NaN at step 3")
+
+
+def _hang(job: Job) -> None:
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    time.sleep(600)
+
+
+def _hold_gil(job: Job) -> None:
+    """Hang in native code that keeps the GIL, as no Python thread could notice anything."""
+    ctypes.PyDLL(None).sleep(600)
+
+
+def _linger(job: Job) -> None:
+    import threading
+
+    threading.Thread(target=time.sleep, args=(600,)).start()
+
+
+def _litter(job: Job) -> dict[str, float]:
+    child = os.fork()
+    if child == 0:
+        time.sleep(600)
+    return {"grandchild": float(child)}
+
+
+def _look(job: Job) -> dict[str, float]:
+    print("to stdout")
+    print("to stderr", file=sys.stderr)
+    os.write(1, b"to descriptor one\n")
+    main = sys.modules["__main__"]
+    return {
+        "pid": float(os.getpid()),
+        "threads": float(os.environ.get("OMP_NUM_THREADS", "0")),
+        "job_threads": float(job.threads),
+        "gpu": float(os.environ["CUDA_VISIBLE_DEVICES"] or "-1"),
+        "main_is_bare": float(not hasattr(main, "__file__")),
+        "preloaded": float(os.getppid() == _IMPORTED_IN),
+    }
+
+
+def _alone(job: Job, seconds: float) -> dict[str, float]:
+    """Tell how many others ran at the same time on the same device."""
+    here = job.folder.parents[2] / "here"
+    here.mkdir(exist_ok=True)
+    device = os.environ["CUDA_VISIBLE_DEVICES"] or "cpu"
+    mine = here / f"{device}.{os.getpid()}"
+    mine.touch()
+    most = 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        most = max(most, len([p for p in here.iterdir() if p.name.startswith(f"{device}.")]))
+        time.sleep(0.01)
+    mine.unlink()
+    return {"most": float(most)}
+
+
+def _crowded_oom(job: Job, seconds: float) -> dict[str, float]:
+    """Run out of memory whenever another runs on the same device."""
+    told = _alone(job, seconds)
+    if told["most"] > 1:
+        raise OutOfMemoryError("CUDA out of memory")
+    return told
+
+
+ACTS = {
+    "sleep": _sleep, "raise": _raise, "crash": _crash, "die": _die, "exit": _exit, "oom": _oom,
+    "user": _user, "nan": _nan, "hang": _hang, "hold-gil": _hold_gil, "linger": _linger,
+    "litter": _litter, "look": _look, "alone": _alone, "crowded-oom": _crowded_oom,
+}  # fmt: skip
+_IMPORTED_IN = os.getpid()
+TARGET = f"{__name__}:scripted"
+
+
+def failing(job: Job) -> Outcome:
+    return Outcome("failed", failure=Failure("not-a-number", "loss is nan at step 7"))

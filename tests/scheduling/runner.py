@@ -1,0 +1,45 @@
+"""Runs a plan of cells that sleep, on the local engine. Run as a process, to be killed."""
+
+from __future__ import annotations
+
+import json
+import sys
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from bench.records.store import Store
+from bench.scheduling.engines.devices import Device
+from bench.scheduling.engines.inline import InlineEngine
+from bench.scheduling.engines.local import LocalEngine
+from bench.scheduling.run import RunOptions, run
+from bench.spec.cell import PlannedCell
+from tests.records.built import cell, planned
+from tests.scheduling import fake_cells
+
+
+def plan(acts: list[list[Any]]) -> list[PlannedCell]:
+    """Return a cell for each ``[act, arguments, number of its parent or null]``."""
+    cells: list[PlannedCell] = []
+    for seed, (name, arguments, parent) in enumerate(acts):
+        roles = {} if parent is None else {"weights": cells[parent].cell.id}
+        level = 0 if parent is None else cells[parent].level + 1
+        cells.append(planned(cell(seed, {name: arguments}, parents=roles), level))
+    return cells
+
+
+def main(store: str, acts: str, slots: str) -> int:
+    engine = (
+        LocalEngine([Device("cpu", "", int(slots))], target=fake_cells.TARGET, grace=0.5)
+        if int(slots)
+        else InlineEngine(target=fake_cells.TARGET)
+    )
+    options = RunOptions(look_every=0.05)
+    summary = run(plan(json.loads(acts)), Store(Path(store)), engine, options=options)
+    told = {**asdict(summary), "failures": len(summary.failures)}
+    print(json.dumps(told))
+    return summary.exit_code
+
+
+if __name__ == "__main__":
+    sys.exit(main(*sys.argv[1:]))

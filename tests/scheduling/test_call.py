@@ -1,0 +1,72 @@
+"""Whatever a cell's code does becomes an outcome that says what kind of failure it was."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.records.record import Outcome
+from bench.scheduling.engines.call import call, kind_of
+from bench.scheduling.engines.inline import InlineEngine
+from bench.scheduling.job import Job
+from tests.records.built import cell
+from tests.scheduling import fake_cells
+
+
+def job(folder: Path, **penalties: dict[str, object]) -> Job:
+    return Job(cell(penalties=penalties), attempt=1, folder=folder / "cells" / "ab" / "abc")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("act", "kind", "message"),
+    [
+        ("raise", "error", "RuntimeError: the third layer went wrong"),
+        ("oom", "out-of-memory", "OutOfMemoryError: CUDA out of memory"),
+        ("nan", "not-a-number", "NotANumberError: the loss is NaN at step 3"),
+        ("user", "user-error", "photos: the folder is empty\n  put images there"),
+    ],
+)
+def test_an_exception_is_told_by_kind(tmp_path: Path, act: str, kind: str, message: str) -> None:
+    outcome = call(fake_cells.TARGET, job(tmp_path, **{act: {}}))
+    assert outcome.status == "failed"
+    assert outcome.failure is not None
+    assert outcome.failure.kind == kind
+    assert outcome.failure.message.startswith(message)
+    # A user's error has said all; the others come with their traceback.
+    assert ("Traceback" in outcome.failure.detail) == (kind != "user-error")
+
+
+def test_texts_of_memory_errors_are_known() -> None:
+    cuda = RuntimeError("CUDA error: out of memory")
+    cpu = RuntimeError("[enforce fail] DefaultCPUAllocator: can't allocate memory: 800 bytes")
+    assert kind_of(cuda) == kind_of(cpu) == kind_of(MemoryError()) == "out-of-memory"
+    assert kind_of(ValueError("out of memory is what this text says")) == "error"
+
+
+def test_an_exit_is_a_failure(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setitem(fake_cells.ACTS, "look", lambda job: exit(3))
+    outcome = call(fake_cells.TARGET, job(tmp_path, look={}))
+    assert outcome.failure is not None
+    assert (outcome.failure.kind, outcome.failure.message) == ("exit", "the code called exit(3)")
+
+
+@pytest.mark.parametrize(
+    "target", ["no.such.module:f", "bench.errors:no_such_function", "json:dumps"]
+)
+def test_a_target_that_is_none_is_a_failure(tmp_path: Path, target: str) -> None:
+    outcome = call(target, job(tmp_path))
+    assert outcome.failure is not None
+    assert outcome.failure.kind == "error"
+
+
+def test_the_inline_engine_executes_in_this_process(tmp_path: Path) -> None:
+    engine = InlineEngine(target=f"{fake_cells.__name__}:noop")
+    assert engine.room()
+    engine.start(job(tmp_path))
+    assert not engine.room()
+    (ended,) = engine.poll(0)
+    assert ended.outcome == Outcome("done")
+    assert ended.job.device == "cpu"
+    assert engine.room()
+    assert engine.poll(0) == []

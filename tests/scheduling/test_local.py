@@ -1,0 +1,148 @@
+"""One process a cell: what it sees, how it ends, and that it hurts nobody else."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.records.record import Failure, Record
+from bench.records.store import Store
+from bench.scheduling.engines.devices import Device
+from bench.spec.cell import PlannedCell
+from tests.records.built import cell, planned
+from tests.scheduling.conftest import Execute, alive
+
+
+def act(name: str, seed: int = 0, **arguments: Any) -> PlannedCell:
+    """Return a cell that does what is named."""
+    return planned(cell(seed, {name: arguments}))
+
+
+def attempts(store: Store, planned: PlannedCell) -> list[Record]:
+    return store.attempts(planned.cell.id)
+
+
+def failure(store: Store, planned: PlannedCell) -> Failure:
+    told = attempts(store, planned)[-1].outcome.failure
+    assert told is not None
+    return told
+
+
+def test_a_worker_has_its_own_process_one_thread_and_everything_imported(
+    store: Store, execute: Execute
+) -> None:
+    look = act("look")
+    assert execute([look]).exit_code == 0
+    seen = attempts(store, look)[0].outcome.metrics
+    assert seen["pid"] != os.getpid()
+    assert seen["threads"] == seen["job_threads"] == 1
+    assert seen["gpu"] == -1
+    assert seen["preloaded"] == 1
+    # The runner's main module, here pytest, is not imported again in each worker.
+    assert seen["main_is_bare"] == 1
+    assert "tests" not in os.environ.get("RETABLE_PRELOAD", "")
+
+
+def test_its_output_is_in_its_log(store: Store, execute: Execute) -> None:
+    look = act("look")
+    execute([look])
+    log = store.log(look.cell.id, 1).read_text()
+    assert sorted(log.splitlines()) == ["to descriptor one", "to stderr", "to stdout"]
+
+
+def test_each_gpu_slot_shows_one_gpu(store: Store, execute: Execute) -> None:
+    plan = [act("look", seed) for seed in range(6)]
+    execute(plan, devices=[Device("cuda:0", "3", 1), Device("cuda:1", "5", 1)])
+    seen = [attempts(store, one)[0].outcome.metrics["gpu"] for one in plan]
+    assert set(seen) == {3, 5}
+
+
+@pytest.mark.parametrize(
+    ("name", "arguments", "kind", "message"),
+    [
+        ("raise", {}, "error", "RuntimeError: the third layer went wrong"),
+        ("crash", {}, "signal", "killed by SIGSEGV"),
+        ("die", {}, "signal", "killed by SIGKILL (by the system, if it ran out of memory)"),
+        ("exit", {"code": 7}, "exit", "exited with code 7 and no outcome"),
+        ("oom", {}, "out-of-memory", "OutOfMemoryError: CUDA out of memory"),
+        ("nan", {}, "not-a-number", "NotANumberError: the loss is NaN at step 3"),
+        ("user", {}, "user-error", "photos: the folder is empty"),
+    ],
+)
+def test_a_bad_end_is_its_own_and_the_others_go_on(
+    store: Store, execute: Execute, name: str, arguments: dict[str, Any], kind: str, message: str
+) -> None:
+    bad, good = act(name, **arguments), [act("sleep", seed, seconds=0.0) for seed in range(4)]
+    summary = execute([bad, *good])
+    assert summary.exit_code == 1
+    assert summary.done == 4
+    assert [failed.planned for failed in summary.failures] == [bad]
+    assert failure(store, bad).kind == kind
+    assert failure(store, bad).message.startswith(message)
+
+
+def test_a_crash_leaves_its_output_and_traceback_in_the_record(
+    store: Store, execute: Execute
+) -> None:
+    bad = act("crash")
+    execute([bad])
+    detail = failure(store, bad).detail
+    assert "about to touch address zero" in detail
+    assert "Segmentation fault" in detail
+    assert "in _crash" in detail
+
+
+@pytest.mark.parametrize("name", ["hang", "hold-gil"])
+def test_a_cell_over_its_time_is_ended_even_if_it_resists(
+    store: Store, execute: Execute, name: str
+) -> None:
+    bad, good = act(name), act("sleep", seconds=0.1)
+    start = time.monotonic()
+    summary = execute([bad, good], time_limit=1.0)
+    assert time.monotonic() - start < 10
+    assert summary.done == 1
+    (record,) = attempts(store, bad)
+    assert record.outcome.status == "timed-out"
+    assert failure(store, bad).message == "stopped after 1 seconds, its time limit"
+
+
+def test_a_cell_over_its_time_says_where_it_was(store: Store, execute: Execute) -> None:
+    bad = act("sleep", seconds=60)
+    execute([bad], time_limit=0.3)
+    assert "in _sleep" in failure(store, bad).detail
+
+
+def test_an_outcome_counts_although_its_process_does_not_end(
+    store: Store, execute: Execute
+) -> None:
+    start = time.monotonic()
+    assert execute([act("linger")]).exit_code == 0
+    assert time.monotonic() - start < 10
+
+
+def test_what_a_cell_started_ends_with_it(store: Store, execute: Execute) -> None:
+    litter = act("litter")
+    execute([litter])
+    pid = int(attempts(store, litter)[0].outcome.metrics["grandchild"])
+    deadline = time.monotonic() + 5
+    while alive(pid):
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def test_a_log_that_cannot_be_written_is_the_cells_failure(store: Store, execute: Execute) -> None:
+    look = act("look")
+    Path(store.log(look.cell.id, 1)).mkdir(parents=True)
+    summary = execute([look], retries=0)
+    assert summary.exit_code == 1
+    assert failure(store, look).message.startswith("IsADirectoryError")
+
+
+def test_slots_are_all_used_and_never_more(store: Store, execute: Execute) -> None:
+    plan = [act("alone", seed, seconds=0.15) for seed in range(9)]
+    execute(plan, slots=3)
+    assert max(attempts(store, one)[0].outcome.metrics["most"] for one in plan) == 3

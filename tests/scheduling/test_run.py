@@ -1,0 +1,286 @@
+"""A run: what is executed, in what order, how often, and what it says of it."""
+
+from __future__ import annotations
+
+import pytest
+
+from bench.errors import SpecError, StoreError
+from bench.records.codec import dump_record
+from bench.records.freshness import Expectations
+from bench.records.layout import PARENT_FILES
+from bench.records.lease import Leases
+from bench.records.record import Outcome
+from bench.records.store import Store
+from bench.scheduling.engines.devices import Device
+from bench.scheduling.engines.inline import InlineEngine
+from bench.scheduling.run import RunOptions, run
+from bench.scheduling.summary import RunSummary
+from bench.spec.cell import PlannedCell
+from tests.records.built import cell, planned, record
+from tests.scheduling.conftest import Execute
+from tests.scheduling.fake_cells import TARGET
+from tests.scheduling.test_local import act, attempts, failure
+
+
+def journal(store: Store) -> list[str]:
+    """Return the ids of the executed cells in order."""
+    path = store.root / "journal"
+    return [line.split()[0] for line in path.read_text().splitlines()] if path.exists() else []
+
+
+def inline(plan: list[PlannedCell], store: Store, **options: object) -> RunSummary:
+    return run(plan, store, InlineEngine(target=TARGET), options=RunOptions(**options))  # type: ignore[arg-type]
+
+
+def family() -> list[PlannedCell]:
+    """Return a stage, its child and its grandchild."""
+    stage = cell(1)
+    child = cell(2, parents={"weights": stage.id})
+    grandchild = cell(3, parents={"weights": child.id})
+    return [planned(stage), planned(child, 1), planned(grandchild, 2)]
+
+
+def test_everything_is_executed_once_and_then_never_again(store: Store, execute: Execute) -> None:
+    plan = [act("sleep", seed, seconds=0.01) for seed in range(5)]
+    summary = execute(plan)
+    assert (summary.done, summary.before, summary.attempts, summary.exit_code) == (5, 0, 5, 0)
+    assert summary.cell_seconds >= 0.05
+    assert summary.overhead == pytest.approx(
+        summary.wall_seconds / (summary.cell_seconds / summary.slots)
+    )
+    summary = execute(plan)
+    assert (summary.done, summary.before, summary.attempts, summary.exit_code) == (0, 5, 0, 0)
+    assert summary.overhead is None
+    assert len(journal(store)) == 5
+
+
+def test_children_start_when_their_parents_are_done(store: Store, execute: Execute) -> None:
+    plan = family()
+    other = act("sleep", seconds=0.0)
+    assert execute([plan[2], other, plan[1], plan[0]], slots=3).exit_code == 0
+    order = [i for i in journal(store) if i != other.cell.id]
+    assert order == [one.cell.id for one in plan]
+    used = attempts(store, plan[1])[0].outcome.provenance.parents["weights"]
+    made = attempts(store, plan[0])[0].outcome.artifacts["checkpoint"]
+    assert used == {"id": plan[0].cell.id, "attempt": 1, "sha256": made.sha256}
+
+
+def test_only_what_others_start_from_keeps_its_checkpoint(store: Store) -> None:
+    plan = family()
+    inline(plan, store)
+    kept = [bool(attempts(store, one)[0].outcome.artifacts) for one in plan]
+    assert kept == [True, True, False]
+
+
+def test_all_keep_their_checkpoints_if_asked(store: Store) -> None:
+    inline([act("sleep", seconds=0)], store, keep=True)
+    assert attempts(store, act("sleep", seconds=0))[0].outcome.artifacts
+
+
+def test_a_failed_parent_fails_its_children_at_once(store: Store, execute: Execute) -> None:
+    stage = cell(1, {"user": {}})
+    child = planned(cell(2, parents={"weights": stage.id}), 1)
+    grandchild = planned(cell(3, parents={"weights": child.cell.id}), 2)
+    summary = execute([planned(stage), child, grandchild, act("sleep", seconds=0)])
+    assert summary.done == 1
+    assert {failed.planned.cell.id for failed in summary.failures} == {
+        stage.id, child.cell.id, grandchild.cell.id,
+    }  # fmt: skip
+    assert failure(store, child).kind == failure(store, grandchild).kind == "parent"
+    assert stage.id[:8] in failure(store, child).message
+    assert "the folder is empty" in failure(store, child).message
+    # The next run says the same, once.
+    execute([planned(stage), child, grandchild])
+    assert len(attempts(store, child)) == 1
+
+
+def test_children_wait_while_their_parent_is_tried_again(store: Store, execute: Execute) -> None:
+    stage = cell(1, {"raise": {"until": 1}})
+    child = planned(cell(2, parents={"weights": stage.id}), 1)
+    assert execute([planned(stage), child]).exit_code == 0
+    assert [r.outcome.status for r in attempts(store, child)] == ["done"]
+
+
+# Retries
+
+
+@pytest.mark.parametrize("name", ["raise", "crash", "die"])
+@pytest.mark.parametrize(("retries", "executed"), [(0, 1), (1, 2), (2, 3)])
+def test_a_crash_is_tried_again_as_often_as_asked(
+    store: Store, execute: Execute, name: str, retries: int, executed: int
+) -> None:
+    bad = act(name)
+    assert execute([bad], retries=retries).exit_code == 1
+    assert [r.attempt for r in attempts(store, bad)] == list(range(1, executed + 1))
+
+
+def test_a_second_attempt_may_succeed(store: Store, execute: Execute) -> None:
+    shaky = act("die", until=1)
+    summary = execute([shaky])
+    assert (summary.exit_code, summary.done, summary.attempts) == (0, 1, 2)
+    assert summary.failures == ()
+
+
+@pytest.mark.parametrize("name", ["user", "nan"])
+def test_what_would_happen_again_is_not_tried_again(store: Store, name: str) -> None:
+    assert inline([act(name)], store, retries=5).exit_code == 1
+    assert len(attempts(store, act(name))) == 1
+
+
+def test_a_new_run_tries_failed_cells_again(store: Store) -> None:
+    bad = act("raise", until=2)
+    assert inline([bad], store).exit_code == 1
+    assert inline([bad], store).exit_code == 0
+    assert [r.outcome.status for r in attempts(store, bad)] == ["failed", "failed", "done"]
+
+
+def test_out_of_memory_is_tried_again_alone_on_its_device(store: Store, execute: Execute) -> None:
+    plan = [act("crowded-oom", seed, seconds=0.3) for seed in range(4)]
+    devices = [Device("cuda:0", "0", 2), Device("cuda:1", "1", 2)]
+    assert execute(plan, devices=devices).exit_code == 0
+    records = [attempts(store, one) for one in plan]
+    assert sum(r[0].outcome.status == "failed" for r in records) >= 2
+    assert all(r[-1].outcome.metrics["most"] == 1 for r in records)
+
+
+def test_out_of_memory_alone_is_the_end_of_it(store: Store, execute: Execute) -> None:
+    bad, good = act("oom"), [act("sleep", seed, seconds=0.0) for seed in range(5)]
+    summary = execute([bad, *good], retries=5)
+    assert summary.done == 5
+    assert [r.attempt for r in attempts(store, bad)] == [1, 2]
+
+
+# Staleness
+
+
+def test_stale_cells_are_executed_again(store: Store) -> None:
+    one = act("sleep", seconds=0)
+    path = store.layout.cell(one.cell.id).record(1)
+    path.parent.mkdir(parents=True)
+    path.write_text(dump_record(record(one.cell, code={"core": "old"})))
+    assert inline([one], store).before == 1
+    engine = InlineEngine(target=TARGET)
+    summary = run([one], store, engine, expectations=Expectations(code={"core": "new"}))
+    assert summary.attempts == 1
+    # The scripted target does not say by what code it was made: it is not taken for fresh.
+    assert summary.exit_code == 1
+    assert "stale at once (code: core)" in summary.failures[0].failure.message
+
+
+def test_a_parent_whose_artifact_is_gone_runs_again_only_if_needed(store: Store) -> None:
+    plan = family()
+    inline(plan[:2], store)
+    checkpoint = store.layout.cell(plan[0].cell.id).artifact(PARENT_FILES["weights"])
+    checkpoint.unlink()
+    assert inline(plan[:2], store).attempts == 0
+    sibling = planned(cell(9, parents={"weights": plan[0].cell.id}), 1)
+    summary = inline([*plan[:2], sibling], store)
+    assert (summary.attempts, summary.exit_code) == (2, 0)
+    assert len(attempts(store, plan[0])) == 2
+    assert len(attempts(store, plan[1])) == 1
+
+
+def test_a_parent_whose_artifact_is_another_ones_runs_again(store: Store) -> None:
+    plan = family()
+    inline(plan[:1] + plan[1:2], store)
+    checkpoint = store.layout.cell(plan[0].cell.id).artifact(PARENT_FILES["weights"])
+    checkpoint.write_text("from another attempt")
+    sibling = planned(cell(9, parents={"weights": plan[0].cell.id}), 1)
+    assert inline([plan[0], sibling], store).exit_code == 0
+    assert len(attempts(store, plan[0])) == 2
+
+
+def test_a_parent_that_leaves_nothing_to_start_from_has_failed(store: Store) -> None:
+    plan = family()[:2]
+    engine = InlineEngine(target="tests.scheduling.fake_cells:noop")
+    summary = run(plan, store, engine)
+    assert summary.exit_code == 1
+    assert "left no file" in summary.failures[0].failure.message
+    assert summary.failures[1].failure.kind == "parent"
+
+
+# Others on the same store
+
+
+def test_a_cell_that_another_runner_has_is_waited_for(store: Store) -> None:
+    plan = [act("sleep", seed, seconds=0) for seed in range(3)]
+    taken = plan[1].cell
+    with Leases(store.layout) as other:
+        lease = other.claim(taken.id)
+        assert lease is not None
+
+        class CommitsLate(InlineEngine):
+            def poll(self, timeout: float) -> list[object]:  # type: ignore[override]
+                if len(journal(store)) == 2 and lease.folder.lease(1).exists():
+                    other.commit(lease, record(taken))
+                return super().poll(timeout)  # type: ignore[return-value]
+
+        summary = run(plan, store, CommitsLate(target=TARGET), options=RunOptions(look_every=0.05))
+    assert (summary.done, summary.elsewhere, summary.exit_code) == (2, 1, 0)
+    assert taken.id not in journal(store)
+
+
+def test_a_cell_that_another_runner_failed_at_is_not_begun_anew(store: Store) -> None:
+    bad = act("sleep", seconds=0)
+    with Leases(store.layout) as other:
+        lease = other.claim(bad.cell.id)
+        assert lease is not None
+
+        class FailsLate(InlineEngine):
+            def poll(self, timeout: float) -> list[object]:  # type: ignore[override]
+                if lease.folder.lease(1).exists():
+                    failed = act("user").cell
+                    from bench.scheduling.engines.call import call
+                    from bench.scheduling.job import Job
+
+                    outcome = call(TARGET, Job(failed, 1, lease.folder.path))
+                    made = record(bad.cell)
+                    other.commit(
+                        lease,
+                        type(made)(made.cell, 1, made.started, made.ended, 0.0, outcome),
+                    )
+                return super().poll(timeout)  # type: ignore[return-value]
+
+        summary = run([bad], store, FailsLate(target=TARGET), options=RunOptions(look_every=0.05))
+    assert summary.exit_code == 1
+    assert bad.cell.id not in journal(store)
+
+
+def test_a_parent_missing_from_the_plan_is_said_before_anything_runs(store: Store) -> None:
+    with pytest.raises(SpecError, match="parent"):
+        inline(family()[1:], store)
+    assert not store.root.exists()
+
+
+def test_a_store_that_cannot_be_written_is_said_before_anything_runs(store: Store) -> None:
+    store.root.mkdir()
+    (store.root / "cells").write_text("a file")
+    with pytest.raises(StoreError, match="--store"):
+        inline([act("sleep", seconds=0)], store)
+    assert not journal(store)
+
+
+def test_a_done_plan_needs_no_writing(store: Store, monkeypatch: pytest.MonkeyPatch) -> None:
+    plan = [act("sleep", seconds=0)]
+    inline(plan, store)
+    monkeypatch.setattr(Leases, "__enter__", lambda self: pytest.fail("it takes leases"))
+    assert inline(plan, store).exit_code == 0
+
+
+def test_a_broken_record_is_reported_and_its_cell_executed(store: Store) -> None:
+    plan = [act("sleep", seconds=0)]
+    path = store.layout.cell(plan[0].cell.id).record(1)
+    path.parent.mkdir(parents=True)
+    path.write_text('{"format": 1, "ce')
+    summary = inline(plan, store)
+    assert (summary.done, summary.exit_code) == (1, 0)
+    assert len(summary.broken) == 1
+    assert summary.broken[0].startswith(str(path))
+    assert [r.attempt for r in attempts(store, plan[0])] == [2]
+
+
+def test_an_outcome_of_the_target_itself_is_kept(store: Store) -> None:
+    engine = InlineEngine(target="tests.scheduling.fake_cells:failing")
+    run([act("look")], store, engine)
+    assert failure(store, act("look")).kind == "not-a-number"
+    assert isinstance(attempts(store, act("look"))[0].outcome, Outcome)

@@ -1,0 +1,210 @@
+"""Workers and runners killed at any moment: every cell is done once, and nobody is left."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.records.store import Store
+from tests.scheduling.conftest import alive
+from tests.scheduling.runner import plan
+
+ROOT = Path(__file__).parents[2]
+# Two stages, and cells that start from the first.
+ACTS: list[list[Any]] = [["sleep", {"seconds": 0.05}, None] for _ in range(2)]
+ACTS += [["sleep", {"seconds": 0.02 * (n % 4)}, 0 if n % 3 == 0 else None] for n in range(30)]
+
+
+class Runner:
+    """A runner in a process of its own."""
+
+    def __init__(self, store: Store, acts: list[list[Any]], slots: int = 2) -> None:
+        self.store = store
+        command = [sys.executable, "-m", "tests.scheduling.runner", str(store.root)]
+        self.process = subprocess.Popen(
+            [*command, json.dumps(acts), str(slots)],
+            cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True,
+        )  # fmt: skip
+
+    def wait(self) -> dict[str, Any]:
+        out, _ = self.process.communicate(timeout=60)
+        return json.loads(out) if out else {}
+
+    def workers(self) -> list[int]:
+        """Return the workers that live."""
+        journal = self.store.root / "journal"
+        lines = journal.read_text().splitlines() if journal.exists() else []
+        return [pid for pid in {int(line.split()[2]) for line in lines} if alive(pid)]
+
+    def wait_for_workers(self, count: int = 1) -> list[int]:
+        deadline = time.monotonic() + 30
+        while len(found := self.workers()) < count:
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
+        return found
+
+
+@pytest.fixture
+def running(store: Store) -> Iterator[list[Runner]]:
+    store.root.mkdir()
+    runners: list[Runner] = []
+    yield runners
+    for runner in runners:
+        if runner.process.poll() is None:
+            runner.process.kill()
+        runner.wait()
+
+
+def done_records(store: Store, acts: list[list[Any]]) -> list[int]:
+    return [sum(r.done for r in store.attempts(p.cell.id)) for p in plan(acts)]
+
+
+def gone(pids: list[int], within: float) -> bool:
+    deadline = time.monotonic() + within
+    while any(alive(pid) for pid in pids):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
+
+
+def test_workers_killed_at_random_moments(store: Store, running: list[Runner]) -> None:
+    acts = [["sleep", {"seconds": 0.15}, None] for _ in range(24)]
+    runner = Runner(store, acts)
+    running.append(runner)
+    chance = random.Random(1)
+    killed = 0
+    while runner.process.poll() is None and killed < 6:
+        time.sleep(chance.uniform(0, 0.2))
+        for pid in runner.workers()[:1]:
+            os.kill(pid, signal.SIGKILL)
+            killed += 1
+    summary = runner.wait()
+    assert killed == 6
+    # A cell may have been hit twice; that is a failure, with its reason, and no more.
+    assert summary["done"] + summary["failures"] == 24
+    assert summary["done"] >= 20
+    records = [r for p in plan(acts) for r in store.attempts(p.cell.id)]
+    assert sum(r.done for r in records) == summary["done"]
+    signals = [r.outcome.failure.message for r in records if r.outcome.failure]
+    assert len(signals) == killed
+    assert all("SIGKILL" in message for message in signals)
+
+
+def test_the_runner_killed_at_random_moments_and_run_again(
+    store: Store, running: list[Runner]
+) -> None:
+    chance = random.Random(2)
+    for _ in range(5):
+        runner = Runner(store, ACTS)
+        running.append(runner)
+        runner.wait_for_workers()
+        time.sleep(chance.uniform(0, 0.25))
+        workers = runner.workers()
+        runner.process.kill()
+        runner.wait()
+        assert gone(workers, within=3)
+    last = Runner(store, ACTS)
+    running.append(last)
+    assert last.wait()["failures"] == 0
+    assert last.process.returncode == 0
+    assert done_records(store, ACTS) == [1] * len(ACTS)
+    assert not store.broken
+
+
+def test_a_killed_runner_takes_a_worker_that_holds_the_gil_along(
+    store: Store, running: list[Runner]
+) -> None:
+    runner = Runner(store, [["hold-gil", {}, None]])
+    running.append(runner)
+    workers = runner.wait_for_workers()
+    time.sleep(0.2)
+    runner.process.kill()
+    runner.wait()
+    assert gone(workers, within=3)
+
+
+def test_two_runners_split_the_work(store: Store, running: list[Runner]) -> None:
+    running += [Runner(store, ACTS), Runner(store, ACTS)]
+    one, two = (runner.wait() for runner in running)
+    assert [runner.process.returncode for runner in running] == [0, 0]
+    assert one["done"] + two["done"] == len(ACTS)
+    assert one["done"] + one["elsewhere"] + one["before"] == len(ACTS)
+    assert one["done"] > 0
+    assert two["done"] > 0
+    assert done_records(store, ACTS) == [1] * len(ACTS)
+    assert len((store.root / "journal").read_text().splitlines()) == len(ACTS)
+
+
+def test_the_other_runner_takes_over_what_a_killed_one_had(
+    store: Store, running: list[Runner]
+) -> None:
+    running += [Runner(store, ACTS), Runner(store, ACTS)]
+    running[0].wait_for_workers(2)
+    running[0].process.kill()
+    assert running[1].wait()["failures"] == 0
+    assert running[1].process.returncode == 0
+    assert done_records(store, ACTS) == [1] * len(ACTS)
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_an_interrupt_stops_everything_and_is_recorded(
+    store: Store, running: list[Runner], number: signal.Signals
+) -> None:
+    acts = [["sleep", {"seconds": 60}, None] for _ in range(4)]
+    runner = Runner(store, acts)
+    running.append(runner)
+    workers = runner.wait_for_workers(2)
+    start = time.monotonic()
+    os.killpg(runner.process.pid, number) if number == signal.SIGINT else os.kill(
+        runner.process.pid, number
+    )
+    summary = runner.wait()
+    assert time.monotonic() - start < 5
+    assert runner.process.returncode == 130
+    assert summary["interrupted"]
+    assert summary["unfinished"] == 4
+    assert gone(workers, within=0)
+    records = [r for p in plan(acts) for r in store.attempts(p.cell.id)]
+    assert [r.outcome.status for r in records] == ["cancelled", "cancelled"]
+    assert not list(store.root.rglob("*.lease"))
+    assert not list((store.root / "runners").iterdir())
+
+
+def test_a_second_interrupt_does_not_wait(store: Store, running: list[Runner]) -> None:
+    runner = Runner(store, [["hang", {}, None]])
+    running.append(runner)
+    workers = runner.wait_for_workers()
+    time.sleep(0.2)
+    runner.process.send_signal(signal.SIGINT)
+    time.sleep(0.1)
+    assert gone(workers, within=0) is False
+    start = time.monotonic()
+    runner.process.send_signal(signal.SIGINT)
+    assert gone(workers, within=0.35)
+    runner.wait()
+    assert time.monotonic() - start < 5
+    assert runner.process.returncode == 130
+
+
+def test_the_inline_engine_is_interrupted_too(store: Store, running: list[Runner]) -> None:
+    acts = [["sleep", {"seconds": 60}, None] for _ in range(2)]
+    runner = Runner(store, acts, slots=0)
+    running.append(runner)
+    runner.wait_for_workers()
+    time.sleep(0.1)
+    runner.process.send_signal(signal.SIGINT)
+    runner.wait()
+    assert runner.process.returncode == 130
+    records = [r for p in plan(acts) for r in store.attempts(p.cell.id)]
+    assert [r.outcome.status for r in records] == ["cancelled"]
