@@ -31,8 +31,9 @@ CHECKPOINT = PARENT_FILES["weights"]
 def fine_tune(job: Job) -> Outcome:
     """Train the cell's network and return its metrics, curves and provenance.
 
-    The test split is scored once, by the reported state; while training only under the
-    selection that says so. With ``job.keep_checkpoint`` the reported state is written.
+    The test split is scored once, by the reported state, unless the recipe leaves it alone;
+    while training only under the selection that says so. With ``job.keep_checkpoint`` the
+    reported state is written.
 
     Raises
     ------
@@ -126,7 +127,8 @@ def _split_metrics(
 def _score(
     network: Network, recipe: Recipe, data: CellData, step: int, device: torch.device
 ) -> dict[str, float]:
-    splits: list[HeldOut] = ["test", "validation"] if recipe.validation > 0 else ["test"]
+    splits: list[HeldOut] = ["test"] if recipe.evaluation.test else []
+    splits += ["validation"] if recipe.validation > 0 else []
     metrics: dict[str, float] = {}
     for split in splits:
         metrics |= named(split, _split_metrics(network, split, recipe, data, device), step)
