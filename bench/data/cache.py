@@ -6,7 +6,6 @@ import hashlib
 import json
 import os
 from collections.abc import Mapping
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +104,3 @@ def make_folder(path: Path) -> None:
             file=path,
             remedy="set RETABLE_CACHE to a folder that can be written",
         ) from None
-
-
-def remove_leftovers(folder: Path) -> None:
-    """Delete temporary files of builders that died; call with the lock held."""
-    for path in folder.glob(".*"):
-        with suppress(OSError):
-            path.unlink()

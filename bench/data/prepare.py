@@ -19,7 +19,6 @@ from bench.data.cache import (
     make_folder,
     publish,
     read_json,
-    remove_leftovers,
     write_json,
 )
 from bench.data.decode import decoder_versions
@@ -158,7 +157,6 @@ def _build(
 ) -> None:
     """Decode all rows into the cache; the manifest comes last."""
     paths.manifest.unlink(missing_ok=True)
-    remove_leftovers(paths.pixels)
     _check_space(source, image, paths)
     digest = RowDigest()
     for split in SPLITS:

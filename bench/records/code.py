@@ -16,6 +16,10 @@ from bench.spec.parts import installed_part, known_parts
 _PACKAGE = Path(__file__).parent.parent
 _FOLDERS = ("data", "methods", "models", "training")
 _SPEC = ("spec/cell.py", "spec/recipe.py", "spec/seeds.py")
+_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+# From Python 3.12 an f-string is a start, parts and an end; before, one string.
+_STARTS = {code for code, name in tokenize.tok_name.items() if name.endswith("STRING_START")}
+_ENDS = {code for code, name in tokenize.tok_name.items() if name.endswith("STRING_END")}
 Place = tuple[int, int]
 
 
@@ -105,10 +109,8 @@ def _cut(lines: list[str], start: Place, end: Place) -> None:
 
 def _docstrings(source: str, lines: list[str]) -> list[tuple[Place, Place]]:
     found = []
-    for node in ast.walk(ast.parse(source)):
-        if not isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            continue
-        first = node.body[0] if node.body else None
+    for body in _bodies(ast.parse(source)):
+        first = body[0] if body else None
         if (
             isinstance(first, ast.Expr)
             and isinstance(first.value, ast.Constant)
@@ -123,6 +125,19 @@ def _docstrings(source: str, lines: list[str]) -> list[tuple[Place, Place]]:
     return found
 
 
+def _bodies(module: ast.Module) -> Iterator[list[ast.stmt]]:
+    # Only statements hold definitions: looking at expressions too would take twice the time.
+    nodes: list[ast.AST] = [module]
+    while nodes:
+        node = nodes.pop()
+        if isinstance(node, _DOCUMENTED):
+            yield node.body
+        for field in ("body", "orelse", "handlers", "finalbody", "cases"):
+            inner = getattr(node, field, ())
+            # The body of a lambda or of a conditional expression is no list.
+            nodes.extend(inner if isinstance(inner, list) else ())
+
+
 def _column(line: str, offset: int) -> int:
     # The syntax tree counts bytes, tokens count characters.
     return len(line.encode()[:offset].decode())
@@ -133,11 +148,9 @@ def _lines_inside_strings(tokens: list[tokenize.TokenInfo]) -> set[int]:
     inside: set[int] = set()
     open_at: list[int] = []
     for token in tokens:
-        # From Python 3.12 an f-string is a start, parts and an end; before, one string.
-        kind = tokenize.tok_name[token.type]
-        if kind.endswith("STRING_START"):
+        if token.type in _STARTS:
             open_at.append(token.start[0])
-        elif kind.endswith("STRING_END"):
+        elif token.type in _ENDS:
             inside.update(range(open_at.pop(), token.end[0]))
         elif token.type == tokenize.STRING:
             inside.update(range(token.start[0], token.end[0]))

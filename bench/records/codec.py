@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
+
+from pydantic_core import from_json
 
 from bench.records.record import Artifact, Curve, Failure, Outcome, Provenance, Record
 from bench.spec.cell import canonical_json
@@ -32,7 +33,7 @@ def load_outcome(text: str | bytes) -> Outcome:
         If the text is not one.
     """
     try:
-        return _outcome(json.loads(text))
+        return _outcome(from_json(text))
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise BrokenRecord(f"{type(error).__name__}: {error}") from None
 
@@ -60,7 +61,7 @@ def load_record(text: str | bytes) -> Record:
         If the text is not JSON, of another format, or incomplete.
     """
     try:
-        data = json.loads(text)
+        data = from_json(text)
         if data["format"] != FORMAT:
             raise BrokenRecord(f"format {data['format']!r} is not {FORMAT}")
         return Record(

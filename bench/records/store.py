@@ -189,16 +189,15 @@ class Store:
     def _read(self, cell_id: str, folder: CellFolder, numbers: Iterable[int]) -> list[Record]:
         records = []
         for number in numbers:
-            path = folder.record(number)
             try:
-                with open(path, "rb") as file:
+                with open(folder.record_name(number), "rb") as file:
                     record = load_record(file.read())
                 if (record.id, record.attempt) != (cell_id, number):
                     raise BrokenRecord(f"it is attempt {record.attempt} at cell {record.id}")
             except FileNotFoundError:
                 continue
             except (BrokenRecord, OSError) as error:
-                self._report(path, str(error))
+                self._report(folder.record(number), str(error))
             else:
                 records.append(record)
         return records

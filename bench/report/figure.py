@@ -26,7 +26,7 @@ MARKERS = ("o", "s", "^", "D", "v", "P", "X")
 PANELS_A_ROW = 3
 MAX_PANELS = 12
 
-_STYLE: dict[str, Any] = {
+_STYLE: Any = {
     "svg.fonttype": "none",
     "svg.hashsalt": "retable",
     "font.family": "sans-serif",
@@ -106,7 +106,7 @@ def _draw(
         legend.values(), legend.keys(), loc="outside upper center", ncols=min(6, len(legend))
     )
     buffer = io.StringIO()
-    figure.savefig(buffer, format="svg", metadata={"Date": None, "Creator": None})
+    figure.savefig(buffer, format="svg")
     return buffer.getvalue()
 
 
@@ -167,7 +167,7 @@ def _plain(text: str) -> str:
 
 
 def _without_noise(svg: str) -> str:
-    # The metadata names matplotlib's version in some releases; a page's bytes must not.
+    # The metadata is the date and matplotlib's version; a page's bytes must hold neither.
     svg = re.sub(r"\n? *<metadata>.*?</metadata>", "", svg, flags=re.DOTALL)
     svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
     return "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
+from functools import lru_cache
 
 from bench.records.record import Record
 from bench.report import markdown
@@ -92,6 +93,7 @@ def _weights(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
     return rows
 
 
+@lru_cache(maxsize=4096)
 def _short(text: str) -> str:
     is_digest = len(text) >= 40 and all(c in "0123456789abcdef" for c in text)
     return text[:_DIGEST] if is_digest else text

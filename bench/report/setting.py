@@ -14,10 +14,12 @@ from bench.spec.recipe import HeadInit, Recipe
 
 def setting_table(plan: Plan) -> str:
     """Return every setting of the recipe; one that differs says for which axis value."""
-    seen = _recipes(plan)
     settings: dict[str, dict[str, list[Mapping[str, Scalar]]]] = {}
-    for labels, recipe in seen:
-        for name, value in _flat(recipe.model_dump(mode="json", exclude_none=True)):
+    flat: dict[int, list[tuple[str, str]]] = {}
+    for labels, recipe in _recipes(plan):
+        if id(recipe) not in flat:
+            flat[id(recipe)] = list(_flat(recipe.model_dump(mode="json", exclude_none=True)))
+        for name, value in flat[id(recipe)]:
             settings.setdefault(name, {}).setdefault(value, []).append(labels)
     if not any("channel-attention" in p.cell.parents for p in plan.cells):
         settings = {n: v for n, v in settings.items() if not n.startswith("channel_attention")}
@@ -27,13 +29,15 @@ def setting_table(plan: Plan) -> str:
 
 def methods_table(plan: Plan) -> str:
     """Return what each method is composed of, parameters included."""
-    methods: dict[str, list[str]] = {}
-    for planned in plan.cells:
-        if planned.labels and planned.cell.method is not None:
-            name = label(plan.suite, "method", planned.labels.get("method", ""))
-            composed = methods.setdefault(name, [])
-            if (text := _composition(planned.cell.method)) not in composed:
-                composed.append(text)
+    distinct = {
+        (planned.labels.get("method", ""), id(planned.cell.method)): planned.cell.method
+        for planned in plan.cells
+        if planned.labels and planned.cell.method is not None
+    }
+    methods: dict[str, dict[str, None]] = {}
+    for (name, _), method in distinct.items():
+        shown = label(plan.suite, "method", name)
+        methods.setdefault(shown, {})[_composition(method)] = None
     rows = [[markdown.escape(name), " or ".join(texts)] for name, texts in methods.items()]
     return markdown.table(["method", "cross-entropy plus"], rows, left=2) if rows else ""
 

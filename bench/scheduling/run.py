@@ -85,10 +85,8 @@ def run(
         ):
             ledger = Ledger(store, leases, cells, expected, states)
             course = Course(queue, engine.slots)
-            runner = _Runner(
-                queue, ledger, engine, resources or Resources(), options, progress, course
-            )
-            runner.run(interrupts)
+            resources = resources or Resources()
+            _Runner(queue, ledger, engine, resources, options, progress, course, interrupts).run()
         return course.summary(started, store, interrupts.count > 0)
     finally:
         engine.close()
@@ -106,6 +104,7 @@ class _Runner:
         options: RunOptions,
         progress: Progress,
         course: Course,
+        interrupts: Interrupts,
     ) -> None:
         self.queue = queue
         self.ledger = ledger
@@ -114,30 +113,31 @@ class _Runner:
         self.options = options
         self.progress = progress
         self.course = course
+        self.interrupts = interrupts
         parents = (planned.cell.parents.get("weights") for planned in queue.cells.values())
         self.stages = {parent for parent in parents if parent is not None}
         self.next_look = 0.0
 
-    def run(self, interrupts: Interrupts) -> None:
+    def run(self) -> None:
         self.progress.begin()
         try:
             # An engine that blocks is interrupted by this exception; the count says the rest.
             with contextlib.suppress(KeyboardInterrupt):
-                while self.queue.unfinished and not interrupts.count:
-                    self.fill(interrupts)
+                while self.queue.unfinished and not self.interrupts.count:
+                    self.fill()
                     for ended in self.engine.poll(_POLL):
                         self.finish(ended)
                     self.look_elsewhere()
                     self.progress.update(lambda: self.course.tally(self.ledger.elapsed))
         finally:
-            if interrupts.count:
+            if self.interrupts.count:
                 self.progress.note("stopping; once more stops harder")
             try:
-                self.stop(interrupts)
+                self.stop()
             finally:
                 self.progress.end(self.course.tally())
 
-    def fill(self, interrupts: Interrupts) -> None:
+    def fill(self) -> None:
         """Start cells as long as there is room; keep a device free for a cell that needs it."""
         alone = self.queue.next_alone()
         if alone is not None and self.engine.idle(alone[1]):
@@ -145,7 +145,7 @@ class _Runner:
             self.start(alone[0], alone_on=alone[1])
             alone = self.queue.next_alone()
         avoid = alone[1] if alone is not None else None
-        while not interrupts.count and self.engine.room(avoid):
+        while not self.interrupts.count and self.engine.room(avoid):
             cell_id = self.queue.next()
             if cell_id is None:
                 return
@@ -192,6 +192,9 @@ class _Runner:
         self.course.attempts += 1
         if not self.ledger.commit(ended):
             self.leave(cell_id)
+            return
+        if ended.outcome.status == "cancelled" and self.interrupts.count:
+            self.queue.again(cell_id)
             return
         if ended.outcome.status != "done":
             self.retry_or_fail(cell_id, ended)
@@ -279,9 +282,9 @@ class _Runner:
         if self.queue.failed_parent(cell_id) is not None:
             self.fail_by_parent([cell_id, *self.queue.failed(cell_id)])
 
-    def stop(self, interrupts: Interrupts) -> None:
+    def stop(self) -> None:
         """End what runs, and record it."""
-        for ended in self.engine.stop(lambda: interrupts.count > 1):
+        for ended in self.engine.stop(lambda: self.interrupts.count > 1):
             cell_id = ended.job.cell.id
             self.course.attempts += 1
             # If the store is why we stop, the rest cannot be recorded either.

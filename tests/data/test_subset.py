@@ -68,6 +68,15 @@ def test_seeds_and_datasets_give_other_subsets_and_one_seed_gives_one():
     assert not np.array_equal(base, per_class_subset(CUB, 0.5, 3, "other"))
 
 
+def test_classes_are_drawn_apart_from_each_other():
+    pair = np.repeat([0, 1], 30)
+    kept = per_class_subset(pair, 0.5, 0, "x")
+    first, second = kept[:15], kept[15:] - 30
+    assert first.tolist() != second.tolist()
+    grown = per_class_subset(np.repeat([0, 1], [30, 44]), 0.5, 0, "x")
+    assert grown[:15].tolist() == first.tolist()
+
+
 def test_every_row_is_about_equally_likely():
     taken = np.zeros(20)
     for seed in range(400):

@@ -78,6 +78,10 @@ FAULTS = {
     "draws from NumPy": (f"np.random.rand(); {SQUARES}", {"pairing"}),
     "draws from Python": (f"random.random(); {SQUARES}", {"pairing"}),
     "remembers": (f"CALLS.append(1); {SQUARES} * len(CALLS)", {"determinism", "pairing"}),
+    "remembers on a real network": (
+        f"CALLS.extend([1] * (len(step.backbone) > 9)); {SQUARES} * (1 + len(CALLS))",
+        {"smoke run"},
+    ),
     "changes its input": (f"step.labels.add_(1); {SQUARES}", {"inputs"}),
     "cancels": ("return (1e8 + step.logits.square().sum()) - 1e8", {"precision"}),
     "needs what it does not say": ("return step.maps['layer1'].sum()", {"scalar", "smoke run"}),
@@ -93,7 +97,7 @@ def test_a_fault_is_found_by_the_check_for_it(tmp_path, fault):
 
 
 @pytest.mark.parametrize(
-    "fault", ["has a wrong gradient", "draws from torch", "cancels", "knows one backbone"]
+    "fault", ["has a wrong gradient", "draws from torch", "knows one backbone"]
 )
 def test_a_fault_fails_no_check_that_is_not_about_it(tmp_path, fault):
     code, expected = FAULTS[fault]

@@ -80,8 +80,8 @@ def test_numbers_of_other_libraries_become_plain() -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "Expecting value"),
-        ('{"format": 1, "cell": {"id"', "Expecting"),
+        ("", "EOF while parsing"),
+        ('{"format": 1, "cell": {"id"', "EOF while parsing"),
         ('{"format": 2}', "format 2 is not 1"),
         ('{"format": 1, "attempt": 1}', "'cell' is missing"),
         ("[1]", "list indices"),

@@ -26,6 +26,7 @@ PAPER = Paper(
     notes=(Note(text="The spread is undefined.", source="Table 1"),),
 )
 TABLE = Table(contrast=Contrast(axis="method", pairs=(("l2+bss", "l2"),)))
+RECIPE = Recipe(steps=10)
 MADE = Provenance(
     code={"core": "a" * 64, "l2": "b" * 64},
     data={"dataset": "c" * 64, "train_images": 30},
@@ -94,7 +95,7 @@ def study(
     table: Table = TABLE,
     labels: Mapping[str, Mapping[str, str]] | None = None,
     profile: str = "offline",
-    recipes: Any = lambda labels: Recipe(steps=10),
+    recipes: Any = lambda labels: RECIPE,
     paper: Paper = PAPER,
     selection: tuple[str, ...] = ("last",),
 ) -> Study:

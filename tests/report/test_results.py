@@ -131,6 +131,7 @@ def test_cells_that_others_start_from_are_counted_but_not_shown() -> None:
     page = made.page()
     assert tables_of(page.markdown)[0][2] == ["that others start from", "1", "1", "", "", "", ""]
     assert "99.00" not in page.markdown
+    assert "1 record;" in section(page.markdown, "Provenance")
     assert stage.cell.id not in page.csv
 
 
@@ -168,8 +169,11 @@ def test_a_partial_or_broken_entry_is_never_best() -> None:
 def test_best_is_by_column_and_group() -> None:
     made = study({"dataset": ["pets", "cars"]}, table=Table())
     for dataset, rate, winner in (
-        ("pets", 0.15, "l2"), ("pets", 1.0, "l2+bss"), ("cars", 0.15, "l2+bss"), ("cars", 1.0, "l2"),
-    ):  # fmt: skip
+        ("pets", 0.15, "l2"),
+        ("pets", 1.0, "l2+bss"),
+        ("cars", 0.15, "l2+bss"),
+        ("cars", 1.0, "l2"),
+    ):
         for method in ("l2", "l2+bss"):
             value = 0.6 if method == winner else 0.5
             made.record([value] * 3, dataset=dataset, sampling_rate=rate, method=method)

@@ -143,7 +143,7 @@ class LocalEngine:
         """Start a job's process; that none can be started is the job's failure."""
         device = self._slots.take(avoid, alone_on)
         job = replace(job, device=device.kind, threads=self._threads)
-        log = CellFolder(job.folder).log(job.attempt)
+        log = CellFolder(str(job.folder)).log(job.attempt)
         started = time.monotonic()
         environment = {"CUDA_VISIBLE_DEVICES": device.visible}
         try:
