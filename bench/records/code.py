@@ -15,6 +15,8 @@ from bench.spec.parts import installed_part, known_parts
 
 _PACKAGE = Path(__file__).parent.parent
 _FOLDERS = ("data", "methods", "models", "training")
+# They check a user's penalty; no cell runs them.
+_CHECKS = frozenset(f"methods/{name}.py" for name in ("conformance", "smoke", "synthetic"))
 _SPEC = ("spec/cell.py", "spec/recipe.py", "spec/seeds.py")
 _DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 # From Python 3.12 an f-string is a start, parts and an end; before, one string.
@@ -64,7 +66,8 @@ def _core_files() -> Iterator[Path]:
     penalties = _PACKAGE / "methods" / "penalties"
     for folder in _FOLDERS:
         for path in (_PACKAGE / folder).rglob("*.py"):
-            if not path.is_relative_to(penalties):
+            checks = path.relative_to(_PACKAGE).as_posix() in _CHECKS
+            if not (checks or path.is_relative_to(penalties)):
                 yield path
     for name in _SPEC:
         yield _PACKAGE / name

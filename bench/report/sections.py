@@ -234,11 +234,14 @@ def provenance(board: Board) -> str:
 
 def again(board: Board) -> str:
     """Return the commands that make this page."""
-    paper, suite, profile = board.plan.paper.id, board.plan.suite.name, board.plan.profile
+    paper, profile, file = board.plan.paper.id, board.plan.profile, board.plan.file
+    ours = file.parts[-3:-1] == ("suites", paper)
+    suite = f"{paper}/{file.stem}" if ours else "/".join(file.parts[-2:])
     commands = [
-        f"make reproduce-{paper} PROFILE={profile}",
-        "# or, where Retable is installed",
-        f"bench run {paper}/{suite} --profile {profile}",
-        f"bench report {paper}/{suite} --profile {profile}",
+        f"bench run {suite} --profile {profile}",
+        f"bench report {suite} --profile {profile}",
     ]
+    if ours:
+        make = f"make reproduce-{paper} PROFILE={profile}"
+        commands = [make, "# or, where Retable is installed", *commands]
     return "## Run it again\n\n```sh\n" + "\n".join(commands) + "\n```"

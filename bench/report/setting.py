@@ -86,8 +86,6 @@ def _values(plan: Plan, values: Mapping[str, list[Mapping[str, Scalar]]]) -> str
 
 def _deciding_axis(plan: Plan, values: Mapping[str, list[Mapping[str, Scalar]]]) -> str | None:
     for axis in plan.suite.axes:
-        if axis == "seed":
-            continue
         sets = [{place.get(axis) for place in places} for places in values.values()]
         if sum(map(len, sets)) == len(set().union(*sets)):
             return axis

@@ -29,9 +29,7 @@ def noop(job: Job) -> Outcome:
 
 def scripted(job: Job) -> Outcome:
     """Do what the part named in the cell's method says; say so in ``journal`` beside the store."""
-    store = job.folder.parents[2]
-    with open(store / "journal", "a") as journal:
-        journal.write(f"{job.cell.id} {job.attempt} {os.getpid()}\n")
+    _journal(job, os.getpid())
     penalties = job.cell.method.penalties if job.cell.method is not None else {}
     metrics = {}
     for name, arguments in penalties.items():
@@ -48,6 +46,11 @@ def scripted(job: Job) -> Outcome:
     return Outcome(
         "done", metrics=metrics, artifacts=artifacts, provenance=Provenance(parents=parents)
     )
+
+
+def _journal(job: Job, pid: int) -> None:
+    with open(job.folder.parents[2] / "journal", "a") as journal:
+        journal.write(f"{job.cell.id} {job.attempt} {pid}\n")
 
 
 def _sleep(job: Job, seconds: float) -> None:
@@ -104,10 +107,13 @@ def _linger(job: Job) -> None:
     threading.Thread(target=time.sleep, args=(600,)).start()
 
 
-def _litter(job: Job) -> dict[str, float]:
+def _litter(job: Job, seconds: float = 0.0) -> dict[str, float]:
+    """Start a process and leave it; end after so many seconds."""
     child = os.fork()
     if child == 0:
         time.sleep(600)
+    _journal(job, child)
+    time.sleep(seconds)
     return {"grandchild": float(child)}
 
 

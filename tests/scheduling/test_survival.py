@@ -135,6 +135,28 @@ def test_a_killed_runner_takes_a_worker_that_holds_the_gil_along(
     assert gone(workers, within=3)
 
 
+def test_a_killed_runner_takes_along_what_its_workers_started(
+    store: Store, running: list[Runner]
+) -> None:
+    runner = Runner(store, [["litter", {"seconds": 60}, None]])
+    running.append(runner)
+    both = runner.wait_for_workers(2)
+    runner.process.kill()
+    runner.wait()
+    assert gone(both, within=3)
+
+
+def test_workers_have_one_thread_whatever_the_runners_environment_says(
+    store: Store, running: list[Runner], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OMP_NUM_THREADS", "7")
+    acts: list[list[Any]] = [["look", {}, None]]
+    running.append(Runner(store, acts))
+    running[0].wait()
+    (record,) = store.attempts(plan(acts)[0].cell.id)
+    assert record.outcome.metrics["threads"] == 1
+
+
 def test_two_runners_split_the_work(store: Store, running: list[Runner]) -> None:
     running += [Runner(store, ACTS), Runner(store, ACTS)]
     one, two = (runner.wait() for runner in running)

@@ -1,0 +1,128 @@
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+
+import jsonschema
+import pytest
+import yaml
+from click.testing import CliRunner
+
+from bench.cli.main import COMMANDS, group
+from bench.errors import UserError
+from bench.spec.find import find_suite, find_suites, list_suites
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def run(monkeypatch, tmp_path):
+    """A function that runs ``bench`` in the checkout, with an empty store."""
+    monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("RETABLE_STORE", str(tmp_path / "store"))
+    return lambda *arguments: CliRunner().invoke(group, arguments)
+
+
+def test_every_command_has_help_with_an_example(run):
+    listed = run("--help").output
+    for name in COMMANDS:
+        assert name in listed
+        result = run(name, "--help")
+        assert result.exit_code == 0
+        assert "Example:" in result.output
+        assert f"bench {name}" in result.output
+
+
+def test_every_shipped_suite_is_valid_in_every_profile(run):
+    result = run("validate")
+    assert result.exit_code == 0, result.output
+    for line in ("bss/table2 paper: 700 cells", "sources/pretrain offline: 2 cells"):
+        assert line in result.output
+
+
+def test_validate_names_each_problem_and_goes_on(run, tmp_path):
+    (tmp_path / "paper.yaml").write_text("id: x\ntitle: X\n")
+    (tmp_path / "a.yaml").write_text("titel: x\n")
+    (tmp_path / "b.yaml").write_text("title: [1\n")
+    result = run("validate", str(tmp_path))
+    assert result.exit_code == 2
+    assert "a.yaml:1: titel: unknown key" in result.output
+    assert "b.yaml" in result.output
+
+
+def test_validate_compares_the_reported_numbers_with_the_cells(run, tmp_path):
+    folder = tmp_path / "bss"
+    folder.mkdir()
+    for name in ("paper.yaml", "reported.yaml", "table2.yaml"):
+        (folder / name).write_text((ROOT / "suites" / "bss" / name).read_text())
+    assert run("validate", str(folder)).exit_code == 0
+    reported = folder / "reported.yaml"
+    reported.write_text(reported.read_text().replace("cub-200-2011", "cub-200-2012", 1))
+    result = run("validate", str(folder))
+    assert result.exit_code == 2
+    assert "reported.yaml: no cell of table2 (paper) is dataset: cub-200-2012" in result.output
+
+
+def test_plan_lists_cells_as_json_parents_first(run):
+    result = run("plan", "bss/table2", "--profile", "paper", "--json")
+    rows = [json.loads(line) for line in result.output.splitlines()]
+    assert len(rows) == 5 * 4 * 6 * 5 + 5 * 4 * 5
+    assert {row["state"] for row in rows} == {"missing"}
+    seen: set[str] = set()
+    for row in rows:
+        assert set(row["parents"].values()) <= seen
+        seen.add(row["id"])
+
+
+def test_plan_counts_states_in_a_table(run):
+    output = run("plan", "bss/table2", "--profile", "paper").output
+    assert "level 0: 500, level 1: 200" in output
+    assert output.splitlines()[-3].split() == ["all", "cells", "700", "700"]
+
+
+def test_the_schema_accepts_every_shipped_suite(run):
+    schema = json.loads(run("schema").output)
+    jsonschema.Draft202012Validator.check_schema(schema)
+    for file in list_suites(ROOT / "suites"):
+        jsonschema.validate(yaml.load(file.read_text(), Loader=_Words), schema)
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"titel": "x"},
+        {"recipe": {"stepz": 1}},
+        {"methods": {"a": {"penalties": {"bss": {"etta": 1}}}}},
+        {"profiles": {"p": {"recipe": {"optimizer": {"sgd": {"lr": "fast"}}}}}},
+        {"when": [{"dataset": "x", "recipe": {"stepz": 1}}]},
+    ],
+)
+def test_the_schema_refuses_what_validate_refuses(run, wrong):
+    schema = json.loads(run("schema").output)
+    with pytest.raises(jsonschema.ValidationError):
+        jsonschema.validate(wrong, schema)
+
+
+class _Words(yaml.SafeLoader):
+    """YAML as an editor with a 1.2 parser reads it: `1e-3` is a number."""
+
+
+_Words.add_implicit_resolver(
+    "tag:yaml.org,2002:float",
+    re.compile(r"^[-+]?[0-9.]+[eE][-+]?[0-9]+$"),
+    list("0123456789"),
+)
+
+
+def test_suites_are_found_by_path_paper_and_name(monkeypatch):
+    monkeypatch.chdir(ROOT)
+    file = ROOT / "suites" / "bss" / "table2.yaml"
+    for name in ("suites/bss/table2.yaml", str(file), "bss/table2", "table2"):
+        assert find_suite(name) == file
+    assert file in find_suites(["bss"])
+    assert file in find_suites([])
+    with pytest.raises(UserError, match=r"did you mean 'bss/table2'\?"):
+        find_suite("bss/tabel2")
+    with pytest.raises(UserError, match="there is no such file"):
+        find_suite("suites/bss/tabel2.yaml")
