@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import faulthandler
+import fcntl
 import os
 import signal
 import sys
@@ -100,6 +101,7 @@ def redirect_output(log: Path) -> None:
 
 def die_with_runner(life: Connection) -> None:
     """Kill this process and all it has started when the runner's end of the pipe closes."""
+    _ask_kernel_to_kill_group(life)
 
     def watch() -> None:
         life.poll(None)
@@ -108,8 +110,23 @@ def die_with_runner(life: Connection) -> None:
     threading.Thread(target=watch, name="life", daemon=True).start()
 
 
+def _ask_kernel_to_kill_group(life: Connection) -> None:
+    # The thread needs the GIL, which native code may hold for long. Linux can send a signal of
+    # our choice to our group by itself when the pipe closes; the owner belongs to the open file,
+    # which all workers share, so each opens its own.
+    if not hasattr(fcntl, "F_SETSIG"):
+        return
+    try:
+        own = os.open(f"/proc/self/fd/{life.fileno()}", os.O_RDONLY | os.O_NONBLOCK)
+    except OSError:
+        return
+    fcntl.fcntl(own, fcntl.F_SETOWN, -os.getpgrp())
+    fcntl.fcntl(own, fcntl.F_SETSIG, signal.SIGKILL)
+    fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
+
+
 def die_with_server() -> None:
-    """Let the kernel kill this process with the fork server, even while it holds the GIL.
+    """Let the kernel kill this process with the fork server.
 
     The server lives as long as anyone holds its own pipe: only the runner may.
     """
