@@ -102,9 +102,9 @@ def _draw(
         if index % across == 0:
             unit = f" ({suite.table.unit})" if suite.table.unit else ""
             panel.set_ylabel(_plain(f"{suite.table.metric}{unit}"))
-    figure.legend(
-        legend.values(), legend.keys(), loc="outside upper center", ncols=min(6, len(legend))
-    )
+    # Two names fit over a panel.
+    columns = min(2 * across, len(legend))
+    figure.legend(legend.values(), legend.keys(), loc="outside upper center", ncols=columns)
     buffer = io.StringIO()
     figure.savefig(buffer, format="svg")
     return buffer.getvalue()

@@ -146,6 +146,19 @@ def test_a_killed_runner_takes_along_what_its_workers_started(
     assert gone(both, within=3)
 
 
+def test_a_killed_fork_server_costs_the_cells_in_flight_an_attempt(
+    store: Store, running: list[Runner]
+) -> None:
+    acts = [["sleep", {"seconds": 0.3}, None] for _ in range(6)]
+    runner = Runner(store, acts)
+    running.append(runner)
+    worker = runner.wait_for_workers(2)[0]
+    server = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
+    os.kill(server, signal.SIGKILL)
+    assert runner.wait()["done"] == 6
+    assert runner.process.returncode == 0
+
+
 def test_workers_have_one_thread_whatever_the_runners_environment_says(
     store: Store, running: list[Runner], monkeypatch: pytest.MonkeyPatch
 ) -> None:

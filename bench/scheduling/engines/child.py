@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import ctypes
 import faulthandler
 import fcntl
 import os
@@ -13,17 +12,13 @@ import time
 import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any
 
 from bench.records.codec import dump_outcome, load_outcome
 from bench.records.record import Outcome
 from bench.scheduling.engines.call import call, failed
 from bench.scheduling.job import Job
-
-_PR_SET_PDEATHSIG = 1
 
 
 @dataclass(frozen=True)
@@ -68,7 +63,6 @@ def main(
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A process group of its own: the runner ends it with all that it has started.
     os.setsid()
-    die_with_server()
     die_with_runner(life)
     os.environ.update(environment)
     start = time.monotonic()
@@ -123,17 +117,3 @@ def _ask_kernel_to_kill_group(life: Connection) -> None:
     fcntl.fcntl(own, fcntl.F_SETOWN, -os.getpgrp())
     fcntl.fcntl(own, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
-
-
-def die_with_server() -> None:
-    """Let the kernel kill this process with the fork server.
-
-    The server lives as long as anyone holds its own pipe: only the runner may.
-    """
-    server: Any = getattr(forkserver, "_forkserver", None)
-    handle = getattr(server, "_forkserver_alive_fd", None)
-    if not sys.platform.startswith("linux") or handle is None:
-        return
-    os.close(handle)
-    server._forkserver_alive_fd = None
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
