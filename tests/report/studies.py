@@ -126,7 +126,7 @@ def study(
         axes=tuple(values),
         selection=selection,
     )
-    plan = Plan(paper, suite, profile, tuple(planned), Resources(), Path("table1.yaml"))
+    plan = Plan(paper, suite, profile, tuple(planned), Resources(), Path("suites/tiny/table1.yaml"))
     return Study(plan)
 
 

@@ -7,6 +7,7 @@ import dataclasses
 import io
 import os
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -143,6 +144,14 @@ def test_the_page_says_how_to_make_it_again() -> None:
     text = section(study(profile="smoke").page().markdown, "Run it again")
     assert "make reproduce-tiny PROFILE=smoke" in text
     assert "bench run tiny/table1 --profile smoke" in text
+
+
+def test_a_users_own_paper_has_no_make_target() -> None:
+    made = study(profile="smoke")
+    made = replace(made, plan=replace(made.plan, file=Path("mine/table1.yaml")))
+    text = section(made.page().markdown, "Run it again")
+    assert "make" not in text
+    assert "bench run mine/table1.yaml --profile smoke" in text
 
 
 def test_a_paper_that_nobody_published_is_not_contrasted_with_one() -> None:
