@@ -26,6 +26,7 @@ def command(file: str) -> None:
     from bench.spec.parts import built_in_parts, part_names, read_parts
 
     path = Path(file)
+    plugins: tuple[str, ...] = ()
     if path.suffix == ".py" or path.exists():
         parts, plugins = read_parts(path.resolve()), (str(path.resolve()),)
     else:
@@ -37,7 +38,7 @@ def command(file: str) -> None:
                 f"{file!r} is neither a Python file nor a built-in penalty",
                 remedy=did_you_mean(file, part_names(known)),
             )
-        parts, plugins = (known[file],), ()
+        parts = (known[file],)
     from bench.methods.conformance import check_penalty
 
     failed = 0

@@ -230,9 +230,9 @@ def test_reading_writes_nothing_to_a_store_that_cannot_be_written(
 def test_a_large_plan_on_an_empty_store_is_quick(store: Store) -> None:
     cells = [cell(seed) for seed in range(20_000)]
     ids = [c.id for c in cells]
-    start = time.perf_counter()
+    start = time.process_time()
     states = store.states(cells, NEW)
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
     assert all(states[i].state == "missing" for i in ids)
 
 

@@ -52,7 +52,7 @@ def execute(store: Store) -> Execute:
 def no_orphans(tmp_path: Path) -> Iterator[None]:
     """Whatever a test does, no process that executed one of its cells is left."""
     yield
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while left := [pid for pid in _workers(tmp_path) if alive(pid)]:
         assert time.monotonic() < deadline, f"still there: {left}"
         time.sleep(0.02)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
+import time
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -28,12 +30,16 @@ def plan(acts: list[list[Any]]) -> list[PlannedCell]:
     return cells
 
 
-def main(store: str, acts: str, slots: str) -> int:
+def main(store: str, acts: str, slots: str, grace: str, together: str) -> int:
+    """Run; with 0 slots inline, and not before so many runners are ready."""
     engine = (
-        LocalEngine([Device("cpu", "", int(slots))], target=fake_cells.TARGET, grace=0.5)
+        LocalEngine([Device("cpu", "", int(slots))], target=fake_cells.TARGET, grace=float(grace))
         if int(slots)
         else InlineEngine(target=fake_cells.TARGET)
     )
+    Path(store, f"ready.{os.getpid()}").touch()
+    while len(list(Path(store).glob("ready.*"))) < int(together):
+        time.sleep(0.01)
     options = RunOptions(look_every=0.05)
     summary = run(plan(json.loads(acts)), Store(Path(store)), engine, options=options)
     told = {**asdict(summary), "failures": len(summary.failures)}

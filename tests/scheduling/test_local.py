@@ -103,7 +103,7 @@ def test_a_cell_over_its_time_is_ended_even_if_it_resists(
     bad, good = act(name), act("sleep", seconds=0.1)
     start = time.monotonic()
     summary = execute([bad, good], time_limit=1.0)
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
     assert summary.done == 1
     (record,) = attempts(store, bad)
     assert record.outcome.status == "timed-out"
@@ -121,14 +121,14 @@ def test_an_outcome_counts_although_its_process_does_not_end(
 ) -> None:
     start = time.monotonic()
     assert execute([act("linger")]).exit_code == 0
-    assert time.monotonic() - start < 10
+    assert time.monotonic() - start < 60
 
 
 def test_what_a_cell_started_ends_with_it(store: Store, execute: Execute) -> None:
     litter = act("litter")
     execute([litter])
     pid = int(attempts(store, litter)[0].outcome.metrics["grandchild"])
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 20
     while alive(pid):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -143,6 +143,6 @@ def test_a_log_that_cannot_be_written_is_the_cells_failure(store: Store, execute
 
 
 def test_slots_are_all_used_and_never_more(store: Store, execute: Execute) -> None:
-    plan = [act("alone", seed, seconds=0.15) for seed in range(9)]
+    plan = [act("alone", seed, seconds=0.4) for seed in range(6)]
     execute(plan, slots=3)
     assert max(attempts(store, one)[0].outcome.metrics["most"] for one in plan) == 3

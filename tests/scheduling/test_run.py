@@ -135,7 +135,7 @@ def test_a_new_run_tries_failed_cells_again(store: Store) -> None:
 
 
 def test_out_of_memory_is_tried_again_alone_on_its_device(store: Store, execute: Execute) -> None:
-    plan = [act("crowded-oom", seed, seconds=0.3) for seed in range(4)]
+    plan = [act("crowded-oom", seed, seconds=0.5) for seed in range(4)]
     devices = [Device("cuda:0", "0", 2), Device("cuda:1", "1", 2)]
     assert execute(plan, devices=devices).exit_code == 0
     records = [attempts(store, one) for one in plan]

@@ -28,16 +28,24 @@ ACTS += [["sleep", {"seconds": 0.02 * (n % 4)}, 0 if n % 3 == 0 else None] for n
 class Runner:
     """A runner in a process of its own."""
 
-    def __init__(self, store: Store, acts: list[list[Any]], slots: int = 2) -> None:
+    def __init__(
+        self,
+        store: Store,
+        acts: list[list[Any]],
+        slots: int = 2,
+        *,
+        grace: float = 0.5,
+        together: int = 1,
+    ) -> None:
         self.store = store
         command = [sys.executable, "-m", "tests.scheduling.runner", str(store.root)]
         self.process = subprocess.Popen(
-            [*command, json.dumps(acts), str(slots)],
+            [*command, json.dumps(acts), str(slots), str(grace), str(together)],
             cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
 
     def wait(self) -> dict[str, Any]:
-        out, _ = self.process.communicate(timeout=60)
+        out, _ = self.process.communicate(timeout=120)
         return json.loads(out) if out else {}
 
     def workers(self) -> list[int]:
@@ -47,7 +55,7 @@ class Runner:
         return [pid for pid in {int(line.split()[2]) for line in lines} if alive(pid)]
 
     def wait_for_workers(self, count: int = 1) -> list[int]:
-        deadline = time.monotonic() + 30
+        deadline = time.monotonic() + 60
         while len(found := self.workers()) < count:
             assert time.monotonic() < deadline
             time.sleep(0.01)
@@ -114,7 +122,7 @@ def test_the_runner_killed_at_random_moments_and_run_again(
         workers = runner.workers()
         runner.process.kill()
         runner.wait()
-        assert gone(workers, within=3)
+        assert gone(workers, within=20)
     last = Runner(store, ACTS)
     running.append(last)
     assert last.wait()["failures"] == 0
@@ -132,7 +140,7 @@ def test_a_killed_runner_takes_a_worker_that_holds_the_gil_along(
     time.sleep(0.2)
     runner.process.kill()
     runner.wait()
-    assert gone(workers, within=3)
+    assert gone(workers, within=20)
 
 
 def test_a_killed_runner_takes_along_what_its_workers_started(
@@ -143,7 +151,7 @@ def test_a_killed_runner_takes_along_what_its_workers_started(
     both = runner.wait_for_workers(2)
     runner.process.kill()
     runner.wait()
-    assert gone(both, within=3)
+    assert gone(both, within=20)
 
 
 def test_a_killed_fork_server_costs_the_cells_in_flight_an_attempt(
@@ -171,7 +179,7 @@ def test_workers_have_one_thread_whatever_the_runners_environment_says(
 
 
 def test_two_runners_split_the_work(store: Store, running: list[Runner]) -> None:
-    running += [Runner(store, ACTS), Runner(store, ACTS)]
+    running += [Runner(store, ACTS, together=2), Runner(store, ACTS, together=2)]
     one, two = (runner.wait() for runner in running)
     assert [runner.process.returncode for runner in running] == [0, 0]
     assert one["done"] + two["done"] == len(ACTS)
@@ -202,11 +210,13 @@ def test_an_interrupt_stops_everything_and_is_recorded(
     running.append(runner)
     workers = runner.wait_for_workers(2)
     start = time.monotonic()
-    os.killpg(runner.process.pid, number) if number == signal.SIGINT else os.kill(
-        runner.process.pid, number
-    )
+    # A terminal sends Ctrl-C to the whole group.
+    if number == signal.SIGINT:
+        os.killpg(runner.process.pid, number)
+    else:
+        os.kill(runner.process.pid, number)
     summary = runner.wait()
-    assert time.monotonic() - start < 5
+    assert time.monotonic() - start < 30
     assert runner.process.returncode == 130
     assert summary["interrupted"]
     assert summary["unfinished"] == 4
@@ -218,18 +228,16 @@ def test_an_interrupt_stops_everything_and_is_recorded(
 
 
 def test_a_second_interrupt_does_not_wait(store: Store, running: list[Runner]) -> None:
-    runner = Runner(store, [["hang", {}, None]])
+    runner = Runner(store, [["hang", {}, None]], grace=300)
     running.append(runner)
     workers = runner.wait_for_workers()
     time.sleep(0.2)
     runner.process.send_signal(signal.SIGINT)
     time.sleep(0.1)
     assert gone(workers, within=0) is False
-    start = time.monotonic()
     runner.process.send_signal(signal.SIGINT)
-    assert gone(workers, within=0.35)
+    assert gone(workers, within=30)
     runner.wait()
-    assert time.monotonic() - start < 5
     assert runner.process.returncode == 130
 
 
