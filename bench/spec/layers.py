@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -27,6 +28,7 @@ from bench.spec.suite import (
 )
 
 SHIPPED = Path(__file__).parent.parent / "models" / "shipped"
+_PINNED = re.compile(r"timm@[0-9a-f]{40}")
 _WHEN_KEYS = ("recipe", "methods", "axes", "exclude")
 _REQUIRED_AXES = (*CELL_AXES, *LAST_AXES)
 
@@ -355,5 +357,5 @@ def _check_weights(layers: Layers, name: str, source: Source, loc: tuple[str, ..
     known = ["random", "timm", *shipped]
     known += [f"file:{n}" for n in layers.resources.files]
     known += [f"stage:{n}" for n in layers.stages]
-    if name not in known:
+    if name not in known and not _PINNED.fullmatch(name):
         raise source.error(f"there are no weights {name!r}", loc, did_you_mean(name, known))

@@ -207,6 +207,13 @@ def test_a_changed_parent_changes_the_childs_id(plan):
     assert one.id != other.id
 
 
+def test_weights_of_timm_may_be_pinned_to_a_commit(plan):
+    pinned = f"timm@{'a1' * 20}"
+    assert (
+        plan(SUITE.replace("weights: random", f"weights: {pinned}")).cells[0].cell.weights == pinned
+    )
+
+
 # -- ids ---------------------------------------------------------------------------------------
 
 
