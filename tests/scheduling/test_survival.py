@@ -114,7 +114,7 @@ def test_the_runner_killed_at_random_moments_and_run_again(
     store: Store, running: list[Runner]
 ) -> None:
     chance = random.Random(2)
-    for _ in range(4):
+    for _ in range(3):
         runner = Runner(store, ACTS)
         running.append(runner)
         runner.wait_for_workers()
