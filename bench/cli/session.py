@@ -39,13 +39,15 @@ def open_session(suite: str, profile: str, store: Path) -> Session:
 
 def session_of(plan: Plan, store: Path) -> Session:
     """Look up the state of each of a plan's cells."""
-    from bench.data.digests import cached_digest
+    from bench.cli.data_digest import dataset_digest
     from bench.records.expect import expectations
     from bench.records.store import Store
 
     opened = Store(store)
     cells = list(plan.unique().values())
-    expected = expectations(cells, plan.resources, lambda name: cached_digest(name, plan.resources))
+    expected = expectations(
+        cells, plan.resources, lambda name: dataset_digest(name, plan.resources)
+    )
     return Session(plan, opened, expected, opened.states(cells, expected))
 
 

@@ -60,6 +60,7 @@ def test_own_images_work_as_described(bench):
     bench("run", "flowers/table.yaml", "--profile", "smoke", "--workers", "2")
     # One image changes: what was made from the old one is stale, and the status says so.
     shutil.copy(bench.folder / "images/train/rose/0.jpg", bench.folder / "images/train/rose/1.jpg")
+    assert "data" in bench("status", "flowers/table.yaml", "--profile", "smoke", code=1)
     output = bench("run", "flowers/table.yaml", "--profile", "smoke", "--workers", "2")
     assert "4 done now" in output
 
@@ -74,6 +75,5 @@ def test_every_link_in_the_docs_resolves():
 def test_the_readmes_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"make ([a-z][a-z-]+)", page.read_text()):
-            if page.name == "README.md":
-                assert target in targets, f"{page.name} names make {target}"
+        for target in re.findall(r"(?:^|`)make ([a-z][a-z-]+)", page.read_text(), re.M):
+            assert target in targets, f"{page.name} names make {target}"
