@@ -49,7 +49,7 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
         found = session.store.artifact(state.fresh, "weights")
         if found is None:
             raise StoreError(
-                f"cell {cell.id} ({cell.dataset}) is {state.state} or has no checkpoint",
+                f"cell {cell.id} ({cell.dataset}), {state.state}, has no checkpoint here",
                 file=session.store.root,
                 remedy=f"bench run {suite} --profile {profile} --store {store} --keep",
             )

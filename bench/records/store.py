@@ -141,7 +141,7 @@ class Store:
             raise StoreError(
                 f"no cell's id begins with {prefix!r}",
                 file=self.root,
-                remedy="`bench status` lists the ids of a suite's cells",
+                remedy="`bench plan --json` and a leaderboard's CSV list the ids of cells",
             )
         shown = ", ".join(i[: len(prefix) + 6] for i in found[:5]) + (", …" if found[5:] else "")
         raise StoreError(

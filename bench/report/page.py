@@ -8,6 +8,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.errors import UserError
 from bench.records.record import Record
 from bench.report import sections
 from bench.report.aggregate import arrange, row_axes, table_entries
@@ -102,14 +103,21 @@ def write_page(page: Page, folder: Path) -> list[Path]:
     list of Path
         The page, the CSV, the figures.
     """
-    folder.mkdir(parents=True, exist_ok=True)
     written = []
-    for name, text in page.files().items():
-        path = folder / name
-        data = text.encode()
-        if not (path.is_file() and path.read_bytes() == data):
-            _replace(path, data)
-        written.append(path)
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for name, text in page.files().items():
+            path = folder / name
+            data = text.encode()
+            if not (path.is_file() and path.read_bytes() == data):
+                _replace(path, data)
+            written.append(path)
+    except OSError as error:
+        raise UserError(
+            f"the page cannot be written: {error.strerror or error}",
+            file=folder,
+            remedy="name another folder with --to",
+        ) from None
     return written
 
 

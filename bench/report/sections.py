@@ -178,7 +178,7 @@ def contrast(board: Board) -> str:
         f"{': at a seed both train on the same images' if same_images else ''}. Mean ± half the "
         "width of its 95% interval (paired Student's t). Bold: the interval excludes zero, and no "
         "seed is missing. Each interval stands for itself: of twenty true zeros, one is expected "
-        "to be excluded."
+        "to be excluded. ± 0.00: the same difference at every seed, which does not make it known."
     )
     warning = origin.unpaired(board.own_records(shown=True))
     return "\n\n".join(p for p in ("## Paired differences", caption, warning, table) if p)
@@ -241,7 +241,7 @@ def again(board: Board) -> str:
         f"bench run {suite} --profile {profile}",
         f"bench report {suite} --profile {profile}",
     ]
-    if ours:
+    if ours and file.stem != "pretrain":
         make = f"make reproduce-{paper} PROFILE={profile}"
         commands = [make, "# or, where Retable is installed", *commands]
     return "## Run it again\n\n```sh\n" + "\n".join(commands) + "\n```"

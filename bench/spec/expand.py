@@ -9,6 +9,7 @@ from typing import Any
 
 from bench.errors import did_you_mean
 from bench.spec.cell import AttentionRecipe, Cell, Method, PlannedCell, Resources, Scalar
+from bench.spec.checks import check_cells, check_layers
 from bench.spec.layers import Layers, When, read_layers
 from bench.spec.merge import merge
 from bench.spec.paper import Paper, load_paper
@@ -52,11 +53,13 @@ def load_plan(file: Path, profile: str = "offline") -> Plan:
         For anything wrong in the suite, its paper's folder or a plug-in, before anything runs.
     """
     layers = read_layers(file, profile)
+    check_layers(layers, layers.everywhere)
     paper = load_paper(file.parent)
     expansion = _Expansion(layers)
     cells = tuple(expansion.cells())
     if not cells:
         raise layers.sources[-1].error("selects no cell", ("axes",), "give every axis a value")
+    check_cells(layers, cells)
     selections = {
         p.cell.recipe.selection for p in cells if p.labels and isinstance(p.cell.recipe, Recipe)
     }

@@ -58,12 +58,15 @@ def find_suite(name: str) -> Path:
 def find_suites(names: Sequence[str]) -> list[Path]:
     """Return the files of the named suites or papers' folders; all suites where none is named."""
     if not names:
-        return [file.resolve() for file in list_suites(suites_folder())]
+        names = [str(suites_folder())]
     found: list[Path] = []
     for name in names:
         for folder in (Path(name), _folder_of_paper(name)):
             if folder is not None and folder.is_dir():
-                found += [file.resolve() for file in list_suites(folder)]
+                inside = [file.resolve() for file in list_suites(folder)]
+                if not inside:
+                    raise SpecError("there is no suite below this folder", file=folder)
+                found += inside
                 break
         else:
             found.append(find_suite(name))

@@ -11,7 +11,7 @@ from typing import Any
 from bench.errors import SpecError, did_you_mean
 from bench.spec.catalogue import names as dataset_names
 from bench.spec.cell import Method, Resources, Scalar
-from bench.spec.loader import load_yaml
+from bench.spec.loader import Document, load_yaml
 from bench.spec.merge import merge
 from bench.spec.paper import Note
 from bench.spec.parts import Part, installed_part, known_parts, part_names
@@ -29,6 +29,7 @@ from bench.spec.suite import (
 
 SHIPPED = Path(__file__).parent.parent / "models" / "shipped"
 _PINNED = re.compile(r"timm@[0-9a-f]{40}")
+MAX_SEEDS = 100_000
 _WHEN_KEYS = ("recipe", "methods", "axes", "exclude")
 _REQUIRED_AXES = (*CELL_AXES, *LAST_AXES)
 
@@ -55,6 +56,7 @@ class Layers:
     """Everything a suite says under one profile, merged and name-checked.
 
     ``sources`` are the fragments it was merged from, in order: the suite, then its profiles.
+    ``everywhere`` holds the values each axis has in any profile.
     """
 
     file: Path
@@ -73,11 +75,16 @@ class Layers:
     table: Table
     resources: Resources
     parts: Mapping[str, Part]
+    everywhere: dict[str, set[Scalar]] = field(default_factory=dict)
     _stage_sources: dict[str, Source] = field(default_factory=dict)
 
     def stage_source(self, name: str) -> Source:
         """Return where a stage is written."""
         return self._stage_sources[name]
+
+    def source_of(self, *loc: str) -> Source:
+        """Return the last fragment that wrote something at a path."""
+        return next((s for s in reversed(self.sources) if s.has(loc)), self.sources[0])
 
     def part(self, name: str, source: Source, loc: tuple[str | int, ...]) -> Part:
         """Return a part by name; SpecError with the nearest name where there is none."""
@@ -105,15 +112,14 @@ def read_layers(file: Path, profile: str) -> Layers:
         For an unknown profile, key, axis, method, dataset, weights, stage or part.
     """
     document = load_yaml(file)
-    if not isinstance(document.data, dict):
-        raise SpecError("must be a mapping", file=file, line=1)
     whole = Source(document)
-    suite = validate(SuiteFile, document.data, [whole])
+    suite = _suite(document)
     chain = _profile_chain(suite, profile, whole)
     overlays: list[tuple[Overlay, Source]] = [(suite, whole)]
     overlays += [(suite.profiles[name], whole.at("profiles", name)) for name in chain]
     layers = _lay(file, overlays)
-    _check_axes(layers, suite)
+    layers.everywhere = _values_in_any_profile(suite)
+    _check_axes(layers)
     _check_names(layers)
     return layers
 
@@ -121,7 +127,16 @@ def read_layers(file: Path, profile: str) -> Layers:
 def profile_names(file: Path) -> list[str]:
     """Return the profiles a suite has."""
     document = load_yaml(file)
-    return list(validate(SuiteFile, document.data, [Source(document)]).profiles)
+    profiles = list(_suite(document).profiles)
+    if not profiles:
+        raise SpecError("has no profile", file=file, remedy="add `profiles: {offline: {}}`")
+    return profiles
+
+
+def _suite(document: Document) -> SuiteFile:
+    if not isinstance(document.data, dict):
+        raise SpecError("must be a mapping", file=document.file, line=1)
+    return validate(SuiteFile, document.data, [Source(document)])
 
 
 def _profile_chain(suite: SuiteFile, profile: str, whole: Source) -> list[str]:
@@ -202,7 +217,7 @@ def _whens(overlays: Sequence[tuple[Overlay, Source]]) -> Iterable[When]:
                 ("exclude", bool),
             ):
                 if key in raw and not isinstance(raw[key], kind):
-                    raise here.error(f"must be a {_KINDS[kind]}", (key,))
+                    raise here.error(f"must be {_KINDS[kind]}", (key,))
             conditions = {
                 axis: _axis_values(axis, value, [here], (axis,))
                 for axis, value in raw.items()
@@ -224,7 +239,7 @@ def _whens(overlays: Sequence[tuple[Overlay, Source]]) -> Iterable[When]:
             index += 1
 
 
-_KINDS: dict[type, str] = {dict: "mapping", bool: "true or false"}
+_KINDS: dict[type, str] = {dict: "a mapping", bool: "true or false"}
 
 
 def _axis_values(
@@ -232,8 +247,8 @@ def _axis_values(
 ) -> tuple[Scalar, ...]:
     source = next((s for s in reversed(sources) if s.has(loc)), sources[0])
     if axis == "seed" and isinstance(value, int) and not isinstance(value, bool):
-        if value < 1:
-            raise source.error(f"must be at least 1 (given: {value})", loc)
+        if not 1 <= value <= MAX_SEEDS:
+            raise source.error(f"must be from 1 to {MAX_SEEDS:,} (given: {value})", loc)
         return tuple(range(value))
     values = tuple(value) if isinstance(value, list) else (value,)
     for item in values:
@@ -258,7 +273,7 @@ def _check_value(axis: str, item: Any, source: Source, loc: tuple[str, ...]) -> 
         raise source.error("an axis value is a number or a word", loc)
 
 
-def _check_axes(layers: Layers, suite: SuiteFile) -> None:
+def _check_axes(layers: Layers) -> None:
     last = layers.sources[0]
     for axis in _REQUIRED_AXES:
         if axis not in layers.axes:
@@ -274,10 +289,9 @@ def _check_axes(layers: Layers, suite: SuiteFile) -> None:
         raise layers.sources[0].error(
             f"{axis!r} is not an axis", ("table",), did_you_mean(axis, layers.axes)
         )
-    everywhere = _values_in_any_profile(suite)
     for when in layers.whens:
         for axis, values in when.conditions.items():
-            known_values = everywhere.get(axis, set()) | set(layers.axes.get(axis, ()))
+            known_values = layers.everywhere.get(axis, set()) | set(layers.axes.get(axis, ()))
             for value in values:
                 if axis in layers.axes and value not in known_values:
                     raise when.source.error(

@@ -66,22 +66,44 @@ def _first_problem(
 ) -> SpecError:
     problems = error.errors(include_url=False)
     first = problems[0]
-    loc = tuple(first["loc"])
+    loc = _written(sources, first)
     known = _fields_at(model, loc[:-1])
     if first["type"] == "extra_forbidden":
         message, remedy = "unknown key", did_you_mean(loc[-1], known)
     elif first["type"] == "missing":
         message, remedy = "is required", "add it"
     else:
-        message = first["msg"].removeprefix("Value error, ")
+        message = _plain(first)
         given = first.get("input")
         if isinstance(given, str | int | float | bool):
             message += f" (given: {given!r})"
         remedy = None
-    if len(problems) > 1:
-        rest = "problem" if len(problems) == 2 else "problems"
-        message += f" (and {len(problems) - 1} more {rest})"
+    # A value that fits no branch of a union is one problem, however many branches there are.
+    places = {_written(sources, problem) for problem in problems}
+    if len(places) > 1:
+        rest = "problem" if len(places) == 2 else "problems"
+        message += f" (and {len(places) - 1} more {rest})"
     return _best_source(sources, loc).error(message, loc, remedy)
+
+
+def _plain(problem: Any) -> str:
+    kind = problem["type"]
+    if kind in ("dict_type", "model_type", "model_attributes_type"):
+        return "must be a mapping"
+    if kind in ("tuple_type", "list_type"):
+        return "must be a list"
+    return str(problem["msg"]).removeprefix("Value error, ")
+
+
+def _written(sources: list[Source], problem: Any) -> Where:
+    """Return the path as it stands in a file, without pydantic's names of union branches."""
+    loc = tuple(problem["loc"])
+    if problem["type"] == "missing":
+        return loc
+    for length in range(len(loc), 0, -1):
+        if any(source.has(loc[:length]) for source in sources):
+            return loc[:length]
+    return loc
 
 
 def _best_source(sources: list[Source], loc: Where) -> Source:

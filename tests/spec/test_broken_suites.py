@@ -76,7 +76,11 @@ CASES = {
         "[15",
         r"axes.sampling_rate: a sampling rate is a fraction .*\n.*15% is 0.15",
     ),
-    "no seeds": (broken("seed: 2", "seed: 0"), "seed: 0", r"axes.seed: must be at least 1"),
+    "no seeds": (
+        broken("seed: 2", "seed: 0"),
+        "seed: 0",
+        r"axes.seed: must be from 1 to 100,000 \(given: 0\)",
+    ),
     "a value twice": (
         broken("[0.15, 0.3]", "[0.3, 0.3]"),
         "[0.3, 0.3]",
@@ -143,6 +147,68 @@ CASES = {
         "a: {weights",
         r"stages.a.weights: starts from itself: a -> a",
     ),
+    "a metric that is none": (
+        BASE + "table: {metric: test/top11}\n",
+        "table:",
+        r"table.metric: 'test/top11' is not a metric\n.*did you mean 'test/top1'\?",
+    ),
+    "a metric that is never measured": (
+        BASE + "table: {metric: validation/top1}\n",
+        "table:",
+        r"table.metric: validation/top1 is never measured",
+    ),
+    "a contrast with a value that is none": (
+        BASE + "table: {contrast: {axis: method, pairs: [[l2, plane]]}}\n",
+        "table:",
+        r"table.contrast: 'plane' is not a value of method\n.*did you mean 'plain'\?",
+    ),
+    "a table of one axis twice": (
+        BASE + "table: {rows: [method], columns: method}\n",
+        "table:",
+        r"table: rows and columns are different axes",
+    ),
+    "a label for a value that is none": (
+        BASE + "labels: {method: {l22: L2}}\n",
+        "labels:",
+        r"labels.method: 'l22' is not a value .*\n.*",
+    ),
+    "a label for an axis that is none": (
+        BASE + "labels: {methd: {l2: L2}}\n",
+        "labels:",
+        r"labels.methd: is not an axis\n.*did you mean 'method'\?",
+    ),
+    "an axis for a penalty that no method has": (
+        broken("  seed: 2", "  seed: 2\n  penalties.bsss.k: [1, 2]"),
+        "penalties.bsss",
+        r"no method has that penalty",
+    ),
+    "far too many seeds": (
+        broken("seed: 2", "seed: 100000000000"),
+        "seed: 1000",
+        r"axes.seed: must be from 1 to 100,000",
+    ),
+    "a folder under a name of the catalogue": (
+        BASE + "datasets: {glyphs: {folder: .}}\n",
+        "datasets:",
+        r"datasets.glyphs: is the name of a dataset in the catalogue",
+    ),
+    "shipped weights of another backbone": (
+        broken("weights: random", 'weights: "shipped:fractals"').replace(
+            "test_resnet", "resnet18.tv_in1k"
+        ),
+        "backbone:",
+        r"axes.backbone: shipped:fractals are of test_resnet, not of resnet18.tv_in1k",
+    ),
+    "a warm-up longer than the training": (
+        broken("steps: 10", "steps: 10\n  schedule: {cosine: {warmup: 10}}"),
+        "schedule",
+        r"recipe.schedule: warmup 10 leaves nothing of 10 steps",
+    ),
+    "a list where a mapping is meant": (
+        broken("recipe:\n  steps: 10\n  optimizer: {sgd: {lr: 0.1}}", "recipe: [1]"),
+        "recipe:",
+        r"recipe: must be a mapping",
+    ),
     "a rate that depends on the method": (
         BASE + "when:\n  - {method: l2, axes: {sampling_rate: [0.5]}}\n",
         "when:",
@@ -191,3 +257,18 @@ def test_a_file_that_is_no_suite(plan, text):
 def test_several_problems_are_counted(plan):
     with pytest.raises(SpecError, match=r"and 1 more problem"):
         plan(BASE.replace("title:", "titel:").replace("recipe:", "recipee:"))
+
+
+def test_a_suite_without_profiles_is_said_to_have_none(suite):
+    from bench.spec.layers import profile_names
+
+    with pytest.raises(SpecError, match=r"has no profile\n.*profiles: \{offline: \{\}\}"):
+        profile_names(suite(BASE.replace("profiles:\n  offline: {}\n", "")))
+
+
+def test_a_value_that_fits_no_branch_is_one_problem(plan):
+    with pytest.raises(SpecError) as caught:
+        plan(BASE.replace("method: [plain, l2]", "method: {a: 1}"))
+    assert "axes.method: " in str(caught.value)
+    assert ".str" not in str(caught.value)
+    assert "more problem" not in str(caught.value)

@@ -1,0 +1,162 @@
+"""What can be known wrong about a suite before anything runs, beyond names and types."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+
+from bench.errors import did_you_mean
+from bench.spec.catalogue import names as dataset_names
+from bench.spec.cell import PlannedCell, Scalar
+from bench.spec.layers import SHIPPED, Layers
+from bench.spec.recipe import Recipe
+
+METRICS = ("top1", "top5", "mean_class_accuracy", "loss")
+_METRIC = re.compile(rf"(test|validation)/({'|'.join(METRICS)})")
+
+Values = Mapping[str, set[Scalar]]
+
+
+def check_layers(layers: Layers, everywhere: Values) -> None:
+    """Check the table, labels, contrasts and penalty axes against what the suite has.
+
+    Parameters
+    ----------
+    everywhere
+        Axis to the values it has in any profile: a label or pair may belong to another profile.
+
+    Raises
+    ------
+    SpecError
+        For the first name that nothing has.
+    """
+    _check_table(layers)
+    _check_contrast(layers, everywhere)
+    _check_labels(layers, everywhere)
+    for axis in layers.axes:
+        if axis.startswith("penalties."):
+            _check_penalty_axis(layers, axis)
+    for name in layers.resources.folders:
+        if name in dataset_names():
+            raise layers.source_of("datasets", name).error(
+                "is the name of a dataset in the catalogue",
+                ("datasets", name),
+                "give your folder a name of its own",
+            )
+
+
+def check_cells(layers: Layers, cells: Iterable[PlannedCell]) -> None:
+    """Check what only the resolved cells tell: splits that are scored, weights that fit.
+
+    Raises
+    ------
+    SpecError
+        For the first cell that could not run or be shown as the suite says.
+    """
+    split = layers.table.metric.partition("/")[0]
+    backbones = _shipped_backbones()
+    for cell, labels in {planned.cell: planned.labels for planned in cells}.items():
+        recipe = cell.recipe
+        shipped = backbones.get(cell.weights)
+        if shipped is not None and cell.backbone.partition(".")[0] != shipped.partition(".")[0]:
+            raise layers.source_of("axes", "backbone").error(
+                f"{cell.weights} are of {shipped}, not of {cell.backbone}",
+                ("axes", "backbone"),
+                f"use {shipped}",
+            )
+        if not isinstance(recipe, Recipe) or not labels:
+            continue
+        scored = recipe.evaluation.test if split == "test" else recipe.validation > 0
+        if not scored:
+            raise layers.source_of("table", "metric").error(
+                f"{layers.table.metric} is never measured: the recipe does not score that split",
+                ("table", "metric"),
+                "set recipe.validation, or evaluation.test",
+            )
+        cosine = recipe.schedule.cosine
+        if cosine is not None and cosine.warmup >= recipe.steps:
+            raise layers.source_of("recipe", "schedule").error(
+                f"warmup {cosine.warmup} leaves nothing of {recipe.steps} steps",
+                ("recipe", "schedule"),
+            )
+
+
+def _check_table(layers: Layers) -> None:
+    table = layers.table
+    where = layers.source_of("table")
+    if not _METRIC.fullmatch(table.metric):
+        known = [f"{split}/{name}" for split in ("test", "validation") for name in METRICS]
+        raise where.error(
+            f"{table.metric!r} is not a metric",
+            ("table", "metric"),
+            did_you_mean(table.metric, known),
+        )
+    shape = [*table.rows, table.columns]
+    if not table.rows or len(set(shape)) != len(shape) or "seed" in shape:
+        raise where.error(
+            "rows and columns are different axes, at least one row, and never the seed",
+            ("table",),
+            "the table shows the mean over seeds",
+        )
+
+
+def _check_contrast(layers: Layers, everywhere: Values) -> None:
+    contrast = layers.table.contrast
+    if contrast is None:
+        return
+    where = layers.source_of("table", "contrast")
+    if contrast.axis not in layers.axes:
+        raise where.error(
+            f"{contrast.axis!r} is not an axis",
+            ("table", "contrast"),
+            did_you_mean(contrast.axis, layers.axes),
+        )
+    known = {str(value) for value in everywhere.get(contrast.axis, set())}
+    for value in (value for pair in contrast.pairs for value in pair):
+        if value not in known:
+            raise where.error(
+                f"{value!r} is not a value of {contrast.axis}",
+                ("table", "contrast"),
+                did_you_mean(value, sorted(known)),
+            )
+
+
+def _check_labels(layers: Layers, everywhere: Values) -> None:
+    for axis, shown in layers.labels.items():
+        where = layers.source_of("labels", axis)
+        if axis not in everywhere:
+            raise where.error("is not an axis", ("labels", axis), did_you_mean(axis, everywhere))
+        known = {str(value) for value in everywhere[axis]}
+        for value in shown:
+            if value not in known and axis != "seed":
+                raise where.error(
+                    f"{value!r} is not a value of this axis in any profile",
+                    ("labels", axis),
+                    did_you_mean(value, sorted(known)),
+                )
+
+
+def _check_penalty_axis(layers: Layers, axis: str) -> None:
+    used = {
+        part
+        for raw in layers.methods.values()
+        if isinstance(raw, dict)
+        for part in raw.get("penalties", {})
+    }
+    part = axis.split(".")[1]
+    if part not in used:
+        raise layers.source_of("axes", axis).error(
+            "is an axis that changes nothing: no method has that penalty",
+            ("axes", axis),
+            did_you_mean(part, sorted(used)),
+        )
+
+
+def _shipped_backbones() -> dict[str, str]:
+    found = {}
+    for file in SHIPPED.glob("*.json"):
+        found[f"shipped:{file.stem}"] = str(
+            json.loads(file.read_text(encoding="utf-8")).get("backbone", "")
+        )
+    return found
