@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import UserError
 from bench.report.page import Page, write_page
 from bench.spec.paper import Note, ReportedEntry, ReportedTable
 from bench.spec.recipe import Recipe
@@ -185,7 +186,7 @@ def test_a_write_that_fails_leaves_the_old_page(
         raise OSError("disk full")
 
     monkeypatch.setattr("os.fsync", full)
-    with pytest.raises(OSError, match="disk full"):
+    with pytest.raises(UserError, match="disk full"):
         write_page(Page("p", "new\n", ""), tmp_path)
     assert (tmp_path / "p.md").read_text() == "old\n"
     assert sorted(p.name for p in tmp_path.iterdir()) == ["p.csv", "p.md"]
