@@ -16,8 +16,8 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Example:
-  bench show 42d4c4                the first digits of a cell's id are enough
-  bench show 42d4c4 --log
+  bench show e9fdc9                the first digits of a cell's id are enough
+  bench show e9fdc9 --log
 """
 _BARS = " ▁▂▃▄▅▆▇█"
 
