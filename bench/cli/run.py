@@ -62,7 +62,9 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     show_default=True,
     help="Further attempts at a cell that crashed.",
 )
-@click.option("--keep", is_flag=True, help="Keep every cell's checkpoint.")
+@click.option(
+    "--keep", is_flag=True, help="Keep every cell's checkpoint; one done without is done again."
+)
 def command(
     suite: str,
     profile: str,

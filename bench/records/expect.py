@@ -13,8 +13,7 @@ from bench.records.artifacts import place, sha256
 from bench.records.code import code_digests
 from bench.records.freshness import Expectations
 from bench.spec.cell import Cell, Resources
-
-SHIPPED = Path(__file__).parent.parent / "models" / "shipped"
+from bench.spec.layers import SHIPPED
 
 
 def expectations(

@@ -34,6 +34,8 @@ class Ledger:
         All cells of the plan by id.
     states
         Their states when the run began.
+    keep
+        Whether every training cell's checkpoint is needed, not only those of stages.
     """
 
     def __init__(
@@ -43,6 +45,8 @@ class Ledger:
         cells: Mapping[str, Cell],
         expected: Expectations,
         states: Mapping[str, CellState],
+        *,
+        keep: bool = False,
     ) -> None:
         self._store = store
         self._leases = leases
@@ -53,6 +57,8 @@ class Ledger:
         # Roles in which a cell that is not done starts from a cell: its artifact must be there.
         self._needed: dict[str, set[str]] = {}
         for cell_id, state in states.items():
+            if keep and cells[cell_id].kind == "train":
+                self._needed.setdefault(cell_id, set()).add("weights")
             if not state.done:
                 for role, parent in cells[cell_id].parents.items():
                     self._needed.setdefault(parent, set()).add(role)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from typing import Literal
 
 from bench.errors import SpecError
@@ -76,10 +76,6 @@ class Queue:
         if not self.counts[place]:
             return []
         return [cell_id for cell_id, where in self._place.items() if where == place]
-
-    def children(self, cell_id: str) -> Sequence[str]:
-        """Return the cells that start from a cell."""
-        return self._children[cell_id]
 
     def next(self) -> str | None:
         """Take the next ready cell that may share a device; it is now running."""

@@ -11,7 +11,7 @@ from bench.errors import StoreError
 from bench.records.freshness import Expectations
 from bench.records.lease import Leases
 from bench.records.record import Failure
-from bench.records.store import Store
+from bench.records.store import CellState, Store
 from bench.scheduling.course import Course
 from bench.scheduling.engines.engine import Ended, Engine
 from bench.scheduling.interrupts import Interrupts
@@ -21,7 +21,7 @@ from bench.scheduling.progress import Progress, Silence, name_of
 from bench.scheduling.queue import Queue
 from bench.scheduling.retries import verdict
 from bench.scheduling.summary import FailedCell, RunSummary
-from bench.spec.cell import PlannedCell, Resources
+from bench.spec.cell import Cell, PlannedCell, Resources
 
 _POLL = 0.2
 
@@ -35,7 +35,8 @@ class RunOptions:
     retries
         Further attempts at a cell in this run; see :func:`bench.scheduling.retries.verdict`.
     keep
-        Keep the checkpoint of every cell, not only of those that others start from.
+        Keep the checkpoint of every cell, not only of those that others start from; a cell done
+        without one is done again.
     look_every
         Seconds between looks at cells that another runner has.
     """
@@ -76,20 +77,28 @@ def run(
         queue = Queue(plan)
         cells = {cell_id: planned.cell for cell_id, planned in queue.cells.items()}
         states = store.states(cells.values(), expected)
-        queue.open(cell_id for cell_id, state in states.items() if state.done)
+        queue.open(
+            cell_id
+            for cell_id, state in states.items()
+            if state.done and not (options.keep and _lacks_checkpoint(cells[cell_id], state, store))
+        )
         if not queue.unfinished:
             return Course(queue, engine.slots).summary(started, store)
         with (
             Leases(store.layout, ttl=store.ttl) as leases,
             Interrupts(raises=engine.blocking) as interrupts,
         ):
-            ledger = Ledger(store, leases, cells, expected, states)
+            ledger = Ledger(store, leases, cells, expected, states, keep=options.keep)
             course = Course(queue, engine.slots)
             resources = resources or Resources()
             _Runner(queue, ledger, engine, resources, options, progress, course, interrupts).run()
         return course.summary(started, store, interrupts.count > 0)
     finally:
         engine.close()
+
+
+def _lacks_checkpoint(cell: Cell, state: CellState, store: Store) -> bool:
+    return cell.kind == "train" and store.artifact(state.fresh, "weights") is None
 
 
 class _Runner:

@@ -206,6 +206,21 @@ def test_a_stage_runs_once_for_all_its_children(bench):
     assert checkpoint.exists()
 
 
+def test_a_cell_done_without_its_checkpoint_is_done_again_to_keep_it(bench):
+    text = SUITE.replace("seed: 3", "seed: 1").replace("[0.03, 0.05]", "0.03")
+    suite = bench.suite(text.replace("[l2, l2+bss]", "l2"))
+    bench("run", suite)
+    exported = bench.folder / "exported"
+    assert "--keep" in bench("export", suite, "--to", exported, code=2)
+    assert "1 done now" in bench("run", suite, "--keep")
+    assert "0 done now, 1 before" in bench("run", suite, "--keep")
+    bench("export", suite, "--to", exported)
+    assert sorted(f.name for f in exported.iterdir()) == ["digits.json", "digits.safetensors"]
+    # The two attempts agree to the bit.
+    first, second = (record["outcome"]["metrics"] for record in bench.records())
+    assert first == second
+
+
 def test_pairing_all_methods_see_the_same_first_batch(bench):
     bench("run", bench.suite(), "--workers", "2")
     first: dict[tuple, set] = {}
