@@ -20,6 +20,7 @@ from bench.methods.compose import load_penalties
 from bench.models.network import Network
 from bench.spec.cell import Method, Resources
 from bench.spec.recipe import SGD, Augmentation, Image, Optimizer, Recipe
+from bench.training.curves import CurveBook
 from bench.training.loop import train
 from bench.training.numerics import deterministic
 from bench.training.objective import Objective
@@ -78,7 +79,7 @@ def ours(penalties: dict, batches: object) -> float:
     parts = load_penalties(Method(penalties=penalties), ())
     objective = Objective(network, parts, channel_weights=weights)
     start = time.thread_time()
-    train(network, objective, RECIPE, batches)
+    train(network, objective, RECIPE, batches, CurveBook())
     return time.thread_time() - start
 
 

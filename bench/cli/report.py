@@ -32,32 +32,36 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     """Rebuild a suite's table from the records, as a leaderboard.
 
     Writes PAPER.PROFILE.md (PAPER-SUITE.PROFILE.md where a paper has several suites), the values of
-    each seed as CSV, and a figure. Records are only read: what is missing, stale or failed is shown
+    each seed as CSV, a figure, and as JSON what the folder's README.md, the index of its
+    pages, says of it. Records are only read: what is missing, stale or failed is shown
     as such. The same records give the same bytes.
     """
     from bench.cli.session import open_session
-    from bench.report.page import build_page, write_page
+    from bench.report.index import facts_json, page_facts
+    from bench.report.page import build_page, write_files, write_page
+    from bench.report.verdicts import verdicts
     from bench.spec.find import list_suites
     from bench.spec.paper import load_reported
 
     session = open_session(suite, profile, store)
     plan = session.plan
-    records = {
-        cell_id: state.record
-        for cell_id, state in session.states.items()
-        if state.state == "done" and state.record is not None
-    }
+    records = session.done()
     alone = len(list_suites(plan.file.parent)) == 1
     name = plan.paper.id if alone else f"{plan.paper.id}-{plan.suite.name}"
+    stem = f"{name}.{profile}"
+    found = verdicts(plan, records, session.states)
     page = build_page(
         plan,
         records,
         session.states,
         reported=load_reported(plan.file.parent),
-        stem=f"{name}.{profile}",
+        stem=stem,
+        found=found,
     )
-    for path in write_page(page, folder):
+    facts = facts_json(page_facts(stem, plan, records, session.states, found))
+    for path in (*write_page(page, folder), *write_files({f"{stem}.json": facts}, folder)):
         click.echo(path)
+    _write_index(folder)
     counts = session.counts()
     if counts["done"] < len(session.states):
         rest = ", ".join(f"{n:,} {state}" for state, n in counts.items() if state != "done")
@@ -65,3 +69,17 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
         if not records:
             click.echo("no cell is done: the tables are empty", err=True)
             sys.exit(1)
+
+
+def _write_index(folder: Path) -> None:
+    from bench.report.index import README, index, may_write_index
+    from bench.report.page import write_files
+
+    text = index(folder)
+    if text is None:
+        return
+    if not may_write_index(folder):
+        click.echo(f"{folder / README} is not ours and stays: no index is written", err=True)
+        return
+    for path in write_files({README: text}, folder):
+        click.echo(path)

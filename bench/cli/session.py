@@ -13,6 +13,7 @@ from bench.spec.find import find_suite
 
 if TYPE_CHECKING:
     from bench.records.freshness import Expectations
+    from bench.records.record import Record
     from bench.records.store import CellState, Store
 
 STATES = ("done", "running", "stale", "failed", "missing")
@@ -27,6 +28,14 @@ class Session:
     expected: Expectations
     states: Mapping[str, CellState]
 
+    def done(self) -> dict[str, Record]:
+        """Return each done cell's record, by the cell's id."""
+        return {
+            cell_id: state.record
+            for cell_id, state in self.states.items()
+            if state.state == "done" and state.record is not None
+        }
+
     def counts(self) -> Counter[str]:
         """Return how many cells are in each state."""
         return Counter(state.state for state in self.states.values())
@@ -39,7 +48,7 @@ def open_session(suite: str, profile: str, store: Path) -> Session:
 
 def session_of(plan: Plan, store: Path) -> Session:
     """Look up the state of each of a plan's cells."""
-    from bench.cli.data_digest import dataset_digest
+    from bench.data.folder_digest import dataset_digest
     from bench.records.expect import expectations
     from bench.records.store import Store
 

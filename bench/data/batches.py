@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -19,6 +19,7 @@ from bench.data.augment import (
 )
 from bench.data.prepared import Split
 from bench.data.streams import Stream
+from bench.errors import DataError
 from bench.spec.recipe import Augmentation, Image
 from bench.spec.seeds import stream_seed
 
@@ -31,13 +32,105 @@ def _on(device: torch.device, array: NDArray[np.generic]) -> Tensor:
     return tensor
 
 
+class Order(Protocol):
+    """Which rows make a batch; any step can be asked for at any time."""
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """Return the rows of the split in batch ``step`` (from 0), ``(batch_size,)``."""
+
+
+class ShuffledOrder:
+    """Every epoch a new permutation of the rows.
+
+    Batches are always full: they run over the borders of epochs, so that every row is seen
+    equally often, and a set smaller than a batch repeats in it. Depends on (seed, epoch).
+    """
+
+    def __init__(self, rows: NDArray[np.int64], batch_size: int, seed: int) -> None:
+        self._rows = rows
+        self._batch_size = batch_size
+        self._seed = seed
+        self._epochs: dict[int, NDArray[np.int64]] = {}
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """Return the rows of batch ``step`` (from 0), ``(batch_size,)``."""
+        place = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
+        epochs, within = np.divmod(place, len(self._rows))
+        out = np.empty(self._batch_size, dtype=np.int64)
+        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
+            mine = epochs == epoch
+            out[mine] = self._rows[self._permutation(epoch)[within[mine]]]
+        return out
+
+    def _permutation(self, epoch: int) -> NDArray[np.int64]:
+        order = self._epochs.get(epoch)
+        if order is None:
+            if len(self._epochs) > 8:
+                self._epochs.clear()
+            order = Stream(self._seed, jump=epoch).permutation(len(self._rows))
+            self._epochs[epoch] = order
+        return order
+
+
+class BalancedOrder:
+    """Equally many rows of each class in every batch, class after class.
+
+    Each class has epochs of its own, as `ShuffledOrder` has them: classes with fewer rows come
+    round sooner.
+
+    Raises
+    ------
+    DataError
+        If the batch size is not a multiple of the number of classes.
+    """
+
+    def __init__(
+        self, rows: NDArray[np.int64], labels: NDArray[np.int64], batch_size: int, seed: int
+    ) -> None:
+        classes, self._sizes = np.unique(labels[rows], return_counts=True)
+        if batch_size % len(classes):
+            raise DataError(
+                f"balanced batches of {batch_size} images cannot hold equally many of "
+                f"{len(classes)} classes",
+                field="batch_size",
+                remedy=f"use a multiple of {len(classes)}, or batches: shuffled",
+            )
+        self._share = batch_size // len(classes)
+        self._seeds = [stream_seed(seed, "class", int(c)) for c in classes]
+        # The rows of each class, one class after the other, and the same in this epoch's order.
+        self._rows = rows[np.argsort(labels[rows], kind="stable")]
+        self._starts = np.cumsum(self._sizes) - self._sizes
+        self._ordered = self._rows.copy()
+        self._epochs = np.full(len(classes), -1)
+
+    def rows(self, step: int) -> NDArray[np.int64]:
+        """Return the rows of batch ``step`` (from 0), ``(batch_size,)``."""
+        place = np.arange(step * self._share, (step + 1) * self._share)
+        epochs, within = np.divmod(place[None, :], self._sizes[:, None])
+        out = np.empty(within.shape, dtype=np.int64)
+        while True:
+            now = epochs == self._epochs[:, None]
+            out[now] = self._ordered[(self._starts[:, None] + within)[now]]
+            epochs[now] = -1
+            left = epochs.max(axis=1)
+            if left.max() < 0:
+                return out.reshape(-1)
+            # Only classes at the border of an epoch draw anew.
+            for c in np.flatnonzero(left >= 0):
+                self._draw(int(c), int(epochs[c][epochs[c] >= 0][0]))
+
+    def _draw(self, c: int, epoch: int) -> None:
+        start, size = int(self._starts[c]), int(self._sizes[c])
+        order = Stream(self._seeds[c], jump=epoch).permutation(size)
+        self._ordered[start : start + size] = self._rows[start : start + size][order]
+        self._epochs[c] = epoch
+
+
 class TrainingBatches:
     """The endless sequence of training batches of a cell; any step can be had at any time.
 
-    Every epoch is a new permutation of the rows, and batches are always full: they run over the
-    borders of epochs, so that every row is seen equally often, and a set smaller than a batch
-    repeats in it. The order depends on (seed, dataset, epoch) and the augmentation on (seed,
-    dataset, step): neither on the method, the device or the steps asked for before.
+    The order depends on (seed, dataset) and the augmentation on (seed, dataset, step): neither
+    on the method, the device or the steps asked for before.
 
     Parameters
     ----------
@@ -45,6 +138,8 @@ class TrainingBatches:
         Where the images lie.
     indices
         Rows of the split to train on.
+    balanced
+        Whether every batch holds equally many images of each class.
     dataset
         Its name, part of the random streams' keys.
     """
@@ -55,6 +150,7 @@ class TrainingBatches:
         indices: ArrayLike,
         *,
         batch_size: int,
+        balanced: bool = False,
         image: Image,
         augmentation: Augmentation,
         seed: int,
@@ -63,27 +159,24 @@ class TrainingBatches:
         channels_last: bool = False,
     ) -> None:
         self._split = split
-        self._rows = np.asarray(indices, dtype=np.int64)
-        if not len(self._rows):
+        rows = np.asarray(indices, dtype=np.int64)
+        if not len(rows):
             raise ValueError("there is no image to train on")
-        self._batch_size = batch_size
+        order_seed = stream_seed(seed, "order", dataset)
+        self._order: Order = (
+            BalancedOrder(rows, np.asarray(split.labels), batch_size, order_seed)
+            if balanced
+            else ShuffledOrder(rows, batch_size, order_seed)
+        )
         self._image = image
         self._augmentation = augmentation
-        self._order_seed = stream_seed(seed, "order", dataset)
         self._augmentation_seed = stream_seed(seed, "augmentation", dataset)
         self._device = device
         self._format = torch.channels_last if channels_last else torch.contiguous_format
-        self._epochs: dict[int, NDArray[np.int64]] = {}
 
     def rows(self, step: int) -> NDArray[np.int64]:
         """Return the rows of the split in batch ``step`` (from 0), ``(batch_size,)``."""
-        place = np.arange(step * self._batch_size, (step + 1) * self._batch_size)
-        epochs, within = np.divmod(place, len(self._rows))
-        out = np.empty(self._batch_size, dtype=np.int64)
-        for epoch in range(int(epochs[0]), int(epochs[-1]) + 1):
-            mine = epochs == epoch
-            out[mine] = self._rows[self._permutation(epoch)[within[mine]]]
-        return out
+        return self._order.rows(step)
 
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         """Return batch ``step`` (from 0) on the device.
@@ -107,15 +200,6 @@ class TrainingBatches:
             images = mirrored(images, boxes.flip)
         images = normalised(images, self._image.normalise).contiguous(memory_format=self._format)
         return images, _on(self._device, self._split.labels[rows])
-
-    def _permutation(self, epoch: int) -> NDArray[np.int64]:
-        order = self._epochs.get(epoch)
-        if order is None:
-            if len(self._epochs) > 8:
-                self._epochs.clear()
-            order = Stream(self._order_seed, jump=epoch).permutation(len(self._rows))
-            self._epochs[epoch] = order
-        return order
 
 
 def _cut(

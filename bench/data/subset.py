@@ -67,8 +67,9 @@ def holdout(
 ) -> tuple[Indices, Indices]:
     """Split a subset into rows to train on and rows to validate on, both sorted.
 
-    Of each class with n rows in the subset, min(ceil(fraction * n), n - 1) are held out, so
-    that every class keeps one to train on. Each class's rows are held out in one order for all
+    Of each class with n rows in the subset, min(ceil(fraction * n), n - 1) are held out (or
+    min(fraction, n - 1), where it is a number of images), so that every class keeps one to
+    train on. Each class's rows are held out in one order for all
     fractions and subsets, so that larger fractions contain smaller ones.
 
     Parameters
@@ -78,7 +79,7 @@ def holdout(
     indices
         The subset, rows of ``labels``.
     fraction
-        In [0, 1); 0 holds out nothing.
+        In [0, 1), 0 holding out nothing; or a whole number of images of each class.
 
     Raises
     ------
@@ -93,7 +94,8 @@ def holdout(
     held = []
     for rows in _class_orders(labels, stream_seed(seed, "validation", dataset)).values():
         rows = rows[member[rows]]
-        held.append(rows[: max(0, min(share(fraction, len(rows)), len(rows) - 1))])
+        wanted = int(fraction) if fraction >= 1 else share(fraction, len(rows))
+        held.append(rows[: max(0, min(wanted, len(rows) - 1))])
     validation = np.sort(np.concatenate(held)).astype(np.int64)
     if not len(validation):
         raise DataError(

@@ -35,6 +35,7 @@ def smoke_run(name: str, penalty: Penalty) -> str:
         If a term of the loss is not finite.
     """
     # Training imports methods; the loop is needed only here.
+    from bench.training.curves import CurveBook
     from bench.training.head import initialise_head
     from bench.training.loop import train
     from bench.training.objective import Objective
@@ -45,7 +46,7 @@ def smoke_run(name: str, penalty: Penalty) -> str:
     initialise_head(network.head, HeadInit(kaiming=Kaiming()), seed=0)
     weights = _even_weights(network) if "channel_attention" in penalty.needs else {}
     objective = Objective(network, {name: penalty}, channel_weights=weights)
-    train(network, objective, recipe, _RandomBatches())
+    train(network, objective, recipe, _RandomBatches(), CurveBook())
     return state_sha256(network.state_dict())
 
 

@@ -9,16 +9,18 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
-On = Literal["all", "weights"]
+Scope = Literal["all", "weights"]
 
 
-def trained(parameters: Mapping[str, Tensor], on: On = "all") -> dict[str, Tensor]:
+def trained(parameters: Mapping[str, Tensor], scope: Scope = "all") -> dict[str, Tensor]:
     """Return the parameters that train: all of them, or ``weights`` only.
 
     Weights are tensors of two or more dimensions: convolutions and linear maps, neither biases
     nor the scales and shifts of normalisations.
     """
-    return {n: p for n, p in parameters.items() if p.requires_grad and (on == "all" or p.ndim > 1)}
+    return {
+        n: p for n, p in parameters.items() if p.requires_grad and (scope == "all" or p.ndim > 1)
+    }
 
 
 def half_squared_norm(tensors: Iterable[Tensor]) -> Tensor:

@@ -57,18 +57,21 @@ class Network(nn.Module):
         Number of classes of the head.
     name
         The backbone's timm name, such as ``resnet50.tv_in1k``.
+    bias
+        Whether the head adds one.
     """
 
-    def __init__(self, backbone: nn.Module, classes: int, *, name: str) -> None:
+    def __init__(self, backbone: nn.Module, classes: int, *, name: str, bias: bool = True) -> None:
         super().__init__()
         self.name = name
         self.classes = classes
         self.backbone = backbone
         width = int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)  # type: ignore[arg-type]
         # Its initialisation is the caller's: building a network draws from no random stream.
-        self.head = nn.Linear(width, classes, device="meta").to_empty(device="cpu")
-        nn.init.zeros_(self.head.weight)
-        nn.init.zeros_(self.head.bias)
+        head = nn.Linear(width, classes, bias=bias, device="meta").to_empty(device="cpu")
+        for parameter in head.parameters():
+            nn.init.zeros_(parameter)
+        self.head = head
         self._points: tuple[TapPoint, ...] | None = None
         self._taps: dict[str, _Tap] = {}
 
@@ -116,11 +119,6 @@ class Network(nn.Module):
                 tap = self._taps[point.name] = _Tap(point.overwritten)
                 self.backbone.get_submodule(point.name).register_forward_hook(tap)
         return {name: self._taps[name] for name in names}
-
-
-def parameter_count(module: nn.Module) -> int:
-    """Return the number of scalars in a module's parameters."""
-    return sum(p.numel() for p in module.parameters())
 
 
 def state_on_cpu(module: nn.Module) -> dict[str, Tensor]:

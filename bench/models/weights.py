@@ -22,6 +22,7 @@ from bench.models.checkpoint import (
     read_tensors,
     state_sha256,
 )
+from bench.models.pooling import enlarge_deterministically
 from bench.models.shipped import shipped_weights
 from bench.spec.cell import Resources
 from bench.spec.seeds import stream_seed
@@ -116,6 +117,7 @@ def _create(name: str, **settings: Any) -> nn.Module:
         # Renamed models warn; which weights were loaded is in the record.
         warnings.simplefilter("ignore")
         module: nn.Module = timm.create_model(name, **settings)
+    enlarge_deterministically(module)
     return module
 
 

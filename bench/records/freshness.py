@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.records.layout import PARENT_FILES
 from bench.records.record import Record
@@ -61,6 +62,8 @@ def stale_reasons(
     data = expected.data.get(cell.dataset)
     if data is not None and made.data.get("dataset") != data:
         reasons.append("data")
+    elif _source_changed(made.data, expected):
+        reasons.append("data")
     weights = expected.weights.get(cell.weights)
     if weights is not None and made.weights.get("file") != weights:
         reasons.append("weights")
@@ -69,6 +72,13 @@ def stale_reasons(
         if used.get("id") != cell.parents[role] or used.get("sha256", "") not in parents[role]:
             reasons.append(f"parent: {role}")
     return tuple(reasons)
+
+
+def _source_changed(made: Mapping[str, Any], expected: Expectations) -> bool:
+    # The source's test split is read too where forgetting was measured; its training images
+    # alone are in the parent's checkpoint.
+    now = expected.data.get(str(made.get("source")))
+    return "source_dataset" in made and now is not None and made["source_dataset"] != now
 
 
 def _code(record: Record, cell: Cell, expected: Expectations) -> dict[str, str]:

@@ -13,7 +13,8 @@ import pandas as pd
 
 from bench.report.frame import STATE
 from bench.spec.cell import Scalar
-from bench.spec.suite import Suite, Table
+from bench.spec.figure import Panel
+from bench.spec.suite import METRIC, Measure, Suite, Table
 from bench.stats.intervals import Estimate, mean_interval
 
 SEED = "seed"
@@ -37,16 +38,20 @@ class Entry:
     Attributes
     ----------
     where
-        Axis to value, for every axis but the seed.
+        Axis to value, for every axis but the seed; ``metric`` to the metric's name in a table
+        of several.
     values
-        Seed to value in the table's unit, for the cells that are done.
+        Seed to value in the measure's unit, for the cells that are done.
     states
         State to how many of the planned cells are in it.
+    measure
+        The metric, and how it is shown.
     """
 
     where: Mapping[str, Scalar]
     values: Mapping[Scalar, float]
     states: Mapping[str, int]
+    measure: Measure
 
     @property
     def n(self) -> int:
@@ -83,9 +88,9 @@ class Block(Generic[E]):
         return [self.entries[r, column] for r in self.rows if (r, column) in self.entries]
 
 
-def unit_scale(table: Table) -> float:
-    """Return what a record's metric is multiplied by to be shown: fractions become percent."""
-    return 100.0 if table.unit == "%" else 1.0
+def unit_scale(shown: Measure | Table | Panel) -> float:
+    """Return what a record's value is multiplied by to be shown: fractions become percent."""
+    return 100.0 if shown.unit == "%" else 1.0
 
 
 def row_axes(suite: Suite, frame: pd.DataFrame) -> tuple[str, ...]:
@@ -99,26 +104,40 @@ def row_axes(suite: Suite, frame: pd.DataFrame) -> tuple[str, ...]:
 
 
 def table_entries(frame: pd.DataFrame, suite: Suite) -> list[Entry]:
-    """Return the entries of a suite's table, in the plan's order."""
+    """Return the entries of a suite's table, in the plan's order.
+
+    In a table of several metrics a place has no entry for one that none of its records has: it
+    is not measured there.
+    """
     shown = {*suite.table.rows, suite.table.columns}
     axes = [axis for axis in suite.axes if axis != SEED or axis in shown]
-    scale = unit_scale(suite.table)
-    metric = suite.table.metric
-    values = frame[metric].to_numpy() * scale if metric in frame else np.full(len(frame), np.nan)
     state = frame[STATE].to_numpy()
     seeds = frame[SEED].to_numpy() if SEED in frame else np.zeros(len(frame), dtype=int)
     named = [frame[axis].to_numpy() for axis in axes]
+    measured = [(m, _values(frame, m)) for m in suite.table.measures]
     entries = []
     for positions in _groups(frame, axes):
-        first = positions[0]
-        entries.append(
-            Entry(
-                where={axis: column[first] for axis, column in zip(axes, named, strict=True)},
-                values={seeds[i]: float(values[i]) for i in positions if state[i] == "done"},
-                states=Counter(state[positions]),
+        where = {axis: column[positions[0]] for axis, column in zip(axes, named, strict=True)}
+        states = Counter(state[positions])
+        done = [i for i in positions if state[i] == "done"]
+        for measure, values in measured:
+            if suite.table.metrics and done and np.isnan(values[done]).all():
+                continue
+            entries.append(
+                Entry(
+                    where={**where, METRIC: measure.metric} if suite.table.metrics else where,
+                    values={seeds[i]: float(values[i]) for i in done},
+                    states=states,
+                    measure=measure,
+                )
             )
-        )
     return entries
+
+
+def _values(frame: pd.DataFrame, measure: Measure) -> np.ndarray:
+    if measure.metric not in frame:
+        return np.full(len(frame), np.nan)
+    return frame[measure.metric].to_numpy() * unit_scale(measure)
 
 
 def _groups(frame: pd.DataFrame, axes: list[str]) -> Iterator[np.ndarray]:

@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.report import markdown
 from bench.report.aggregate import Block, Entry
 from bench.report.numbers import number, plural, portion
-from bench.report.tables import best_entries, render
+from bench.report.tables import best_entries, measure_name, render
 from bench.spec.cell import Scalar
 from bench.spec.paper import ReportedEntry, ReportedTable
-from bench.spec.suite import Suite
+from bench.spec.suite import Measure, Suite
 
 
 @dataclass(frozen=True)
@@ -21,6 +21,11 @@ class Compared:
     where: Mapping[str, Scalar]
     reported: ReportedEntry
     ours: Entry
+
+    @property
+    def measure(self) -> Measure:
+        """The metric, and how it is shown."""
+        return self.ours.measure
 
     @property
     def delta(self) -> float | None:
@@ -42,15 +47,15 @@ def compare(entries: Sequence[Entry], table: ReportedTable, suite: Suite) -> lis
     A reported entry need not name axes with one value only. Nothing is comparable where metric
     or unit differ.
     """
-    if (table.metric, table.unit) != (suite.table.metric, suite.table.unit):
-        return []
+    given = (table.metric, table.unit)
+    shown = {m.metric for m in suite.table.measures if (m.metric, m.unit) == given}
     # All entries of a table usually name the same axes; one index for each set of names.
     indices: dict[tuple[str, ...], dict[tuple[Scalar, ...], ReportedEntry]] = {}
     for reported in table.entries:
         axes = tuple(sorted(reported.where))
         indices.setdefault(axes, {})[tuple(reported.where[a] for a in axes)] = reported
     found = []
-    for entry in entries:
+    for entry in (entry for entry in entries if entry.measure.metric in shown):
         for axes, index in indices.items():
             match = index.get(tuple(entry.where.get(axis, "") for axis in axes))
             if match is not None:
@@ -63,24 +68,25 @@ def comparison_table(
 ) -> str:
     """Return the reported numbers as printed, Δ = ours − reported, and numbered notes."""
     entries = [entry for block in blocks for entry in block.entries.values()]
-    printed = _printed_decimals(entries)
+    printed = {measure: _printed_decimals(own) for measure, own in by_measure(entries).items()}
     notes = list(dict.fromkeys(e.reported.note for e in entries if e.reported.note))
     best = {
         id(entry)
         for block in blocks
         for column in block.columns
-        for entry in best_entries(block.column(column), lambda e: e.reported.mean, suite.table)
+        for entry in best_entries(block.column(column), lambda e: e.reported.mean)
     }
 
     def text(_: Block[Compared], entry: Compared) -> str:
-        mean = number(entry.reported.mean, printed)
+        decimals = printed[entry.measure.metric]
+        mean = number(entry.reported.mean, decimals)
         shown = f"**{mean}**" if id(entry) in best else mean
         if entry.reported.spread is not None:
-            shown += f" ± {number(entry.reported.spread, printed)}"
+            shown += f" ± {number(entry.reported.spread, decimals)}"
         if entry.reported.note:
             shown += f" <sup>{notes.index(entry.reported.note) + 1}</sup>"
         if entry.delta is not None:
-            shown += f", Δ {number(entry.delta, suite.table.decimals, signed=True)}"
+            shown += f", Δ {number(entry.delta, entry.measure.decimals, signed=True)}"
             if entry.ours.partial:
                 shown += f" ({portion(entry.ours.n, entry.ours.expected)})"
         return shown
@@ -90,20 +96,38 @@ def comparison_table(
     return "\n\n".join([rendered, "<br>\n".join(listed)]) if listed else rendered
 
 
+def by_measure(entries: Iterable[Compared]) -> dict[str, list[Compared]]:
+    """Return metric to its entries, in the order in which metrics first appear."""
+    found: dict[str, list[Compared]] = {}
+    for entry in entries:
+        found.setdefault(entry.measure.metric, []).append(entry)
+    return found
+
+
 def _printed_decimals(entries: Sequence[Compared]) -> int:
     # YAML's 86.00 loads as 86.0, but a table is printed with as many decimals throughout.
     numbers = [x for e in entries for x in (e.reported.mean, e.reported.spread) if x is not None]
     return max(len(f"{x:.6f}".rstrip("0").partition(".")[2]) for x in numbers)
 
 
-def agreement(compared: Sequence[Compared]) -> str:
-    """Return one sentence: in how many entries ours is above, and the reported mean inside."""
+def agreement(compared: Sequence[Compared], suite: Suite) -> str:
+    """Return in how many entries ours is above, and the reported mean inside: by metric."""
+    if all(c.delta is None for c in compared):
+        return f"We have no number yet for any of the {plural(len(compared), 'entry', 'entries')}."
+    texts = []
+    for metric, own in by_measure(compared).items():
+        of = f" {markdown.escape(measure_name(suite, metric))}" if suite.table.metrics else ""
+        texts.append(_agreement(own, of))
+    return " ".join(texts)
+
+
+def _agreement(compared: Sequence[Compared], of: str) -> str:
     deltas = [c.delta for c in compared if c.delta is not None]
     if not deltas:
-        return f"We have no number yet for any of the {plural(len(compared), 'entry', 'entries')}."
+        return f"We have no{of} yet."
     above = sum(delta > 0 for delta in deltas)
     inside = [c.inside for c in compared if c.inside is not None]
-    text = f"Our mean is above the reported one in {above} of {len(deltas)} entries"
+    text = f"Our mean{of} is above the reported one in {above} of {len(deltas)} entries"
     if inside:
         text += f"; the reported mean is in our interval in {sum(inside)} of {len(inside)} entries"
     return text + "."

@@ -10,6 +10,7 @@ import pandas as pd
 from bench.errors import SpecError, did_you_mean
 from bench.records.record import Record
 from bench.spec.expand import Plan
+from bench.spec.metrics import complement_of
 
 CELL, STATE = "cell", "state"
 
@@ -34,10 +35,31 @@ def cell_state(cell_id: str, records: Mapping[str, Record], states: Mapping[str,
     return "missing" if known == "done" else known
 
 
+def metric_value(metrics: Mapping[str, float], name: str) -> float | None:
+    """Return a record's metric, recorded or derived; None where it has neither.
+
+    >>> metric_value({"test/top1": 0.75}, "test/top1_error")
+    0.25
+    """
+    if name in metrics:
+        return metrics[name]
+    base = complement_of(name)
+    return 1.0 - metrics[base] if base is not None and base in metrics else None
+
+
 def cell_frame(
-    plan: Plan, records: Mapping[str, Record], states: Mapping[str, State]
+    plan: Plan,
+    records: Mapping[str, Record],
+    states: Mapping[str, State],
+    also: Iterable[str] = (),
 ) -> pd.DataFrame:
     """Return one row for each labelled cell, in the plan's order.
+
+    Parameters
+    ----------
+    also
+        Metrics that are wanted beside the table's; of the derived ones only those wanted have
+        a column.
 
     Returns
     -------
@@ -48,7 +70,7 @@ def cell_frame(
     Raises
     ------
     SpecError
-        If there are records and none of them has the table's metric.
+        If there are records and none of them has a metric of the table.
     """
     shown = [planned for planned in plan.cells if planned.labels]
     ids = [planned.cell.id for planned in shown]
@@ -59,10 +81,12 @@ def cell_frame(
     columns[CELL] = pd.Series(ids, dtype=object)
     columns[STATE] = pd.Series([cell_state(i, records, states) for i in ids], dtype=object)
     used = [records.get(i) for i in ids]
-    metrics = sorted({name for record in used if record for name in record.outcome.metrics})
-    _check_metric(plan, metrics)
-    for name in metrics:
-        values = [record.outcome.metrics.get(name) if record else None for record in used]
+    metrics = {name for record in used if record for name in record.outcome.metrics}
+    wanted = [measure.metric for measure in plan.suite.table.measures]
+    metrics |= {name for name in (*wanted, *also) if complement_of(name) in metrics}
+    _check_metrics(plan, wanted, sorted(metrics))
+    for name in sorted(metrics):
+        values = [metric_value(record.outcome.metrics, name) if record else None for record in used]
         columns[name] = pd.Series(values, dtype="float64")
     return pd.DataFrame(columns)
 
@@ -72,12 +96,12 @@ def frame_csv(frame: pd.DataFrame) -> str:
     return frame.to_csv(index=False, lineterminator="\n")
 
 
-def _check_metric(plan: Plan, metrics: list[str]) -> None:
-    wanted = plan.suite.table.metric
-    if metrics and wanted not in metrics:
-        raise SpecError(
-            f"no record has the metric {wanted!r}",
-            file=plan.file,
-            field="table.metric",
-            remedy=did_you_mean(wanted, metrics),
-        )
+def _check_metrics(plan: Plan, wanted: Iterable[str], metrics: list[str]) -> None:
+    for name in wanted:
+        if metrics and name not in metrics:
+            raise SpecError(
+                f"no record has the metric {name!r}",
+                file=plan.file,
+                field="table.metric",
+                remedy=did_you_mean(name, metrics),
+            )

@@ -23,6 +23,18 @@ def number(value: float, decimals: int, *, signed: bool = False) -> str:
     return text.replace("-", "−")
 
 
+def compact(value: float) -> str:
+    """Return a number in few characters: powers of ten where zeros would have to be counted.
+
+    >>> compact(0.25), compact(100.0), compact(1e-3), compact(2.5e-8)
+    ('0.25', '100', '1e-3', '2.5e-8')
+    """
+    if value == 0 or 1e-3 < abs(value) < 1e5 or not math.isfinite(value):
+        return f"{value:g}"
+    mantissa, _, exponent = f"{value:.5e}".partition("e")
+    return f"{mantissa.rstrip('0').rstrip('.')}e{int(exponent)}"
+
+
 def mean_text(
     estimate: Estimate, decimals: int, *, bold: bool = False, signed: bool = False
 ) -> str:

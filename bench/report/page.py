@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import UserError
 from bench.records.record import Record
-from bench.report import sections
+from bench.report import claim_section, sections
 from bench.report.aggregate import arrange, row_axes, table_entries
+from bench.report.curve_section import curve_numbers, curve_section, curve_svgs, draw_figures
 from bench.report.figure import figure_svg
 from bench.report.frame import State, cell_frame, frame_csv
 from bench.report.sections import Board
+from bench.report.verdicts import Verdict, verdicts
 from bench.spec.expand import Plan
 from bench.spec.paper import Reported
 
@@ -33,16 +35,27 @@ class Page:
         One row a cell: axes, id, state, metrics as recorded (fractions).
     figures
         File name to SVG.
+    curves
+        The numbers of the figures of curves as CSV; None where the suite has none.
     """
 
     stem: str
     markdown: str
     csv: str
     figures: Mapping[str, str] = field(default_factory=dict)
+    curves: str | None = None
 
     def files(self) -> dict[str, str]:
         """Return file name to text."""
-        return {f"{self.stem}.md": self.markdown, f"{self.stem}.csv": self.csv, **self.figures}
+        files = {f"{self.stem}.md": self.markdown, f"{self.stem}.csv": self.csv, **self.figures}
+        if self.curves is not None:
+            files[curves_name(self.stem)] = self.curves
+        return files
+
+
+def curves_name(stem: str) -> str:
+    """Return the file name of the curves' numbers."""
+    return f"{stem}.curves.csv"
 
 
 def build_page(
@@ -52,6 +65,7 @@ def build_page(
     *,
     reported: Reported | None = None,
     stem: str | None = None,
+    found: Sequence[Verdict] | None = None,
 ) -> Page:
     """Build the leaderboard of a plan. Nothing is read or written, and no clock is asked.
 
@@ -65,6 +79,8 @@ def build_page(
         The paper's numbers; those of this suite and profile are shown beside ours.
     stem
         Name of the files without ending; ``SUITE-PROFILE`` by default.
+    found
+        The verdicts on the claims about this suite; made from the records where not given.
 
     Raises
     ------
@@ -76,12 +92,18 @@ def build_page(
     entries = tuple(table_entries(frame, plan.suite))
     axes = (row_axes(plan.suite, frame), plan.suite.table.columns)
     blocks = tuple(arrange(entries, *axes))
-    svg = figure_svg(blocks, axes, plan.suite)
+    drawings = draw_figures(plan, records, stem)
+    # Lines from one metric to another would say nothing.
+    tabular = not (plan.suite.figures or plan.suite.table.metrics)
+    svg = figure_svg(blocks, axes, plan.suite) if tabular else None
     figures = {f"{stem}.svg": svg} if svg else {}
     board = Board(plan, records, states, reported, entries, blocks, axes)
+    found = verdicts(plan, records, states) if found is None else found
     parts: Iterable[str] = (
         sections.heading(board),
         sections.summary(board),
+        claim_section.claims(found, plan),
+        curve_section(drawings, plan, curves_name(stem)),
         sections.picture(board, figures),
         sections.results(board, f"{stem}.csv"),
         sections.contrast(board),
@@ -92,7 +114,8 @@ def build_page(
         sections.again(board),
     )
     markdown = "\n\n".join(part for part in parts if part) + "\n"
-    return Page(stem, markdown, frame_csv(frame), figures)
+    figures |= curve_svgs(drawings, plan.suite)
+    return Page(stem, markdown, frame_csv(frame), figures, curve_numbers(drawings, plan.suite))
 
 
 def write_page(page: Page, folder: Path) -> list[Path]:
@@ -103,10 +126,15 @@ def write_page(page: Page, folder: Path) -> list[Path]:
     list of Path
         The page, the CSV, the figures.
     """
+    return write_files(page.files(), folder)
+
+
+def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
+    """Write texts by file name, as ``write_page`` does."""
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        for name, text in page.files().items():
+        for name, text in files.items():
             path = folder / name
             data = text.encode()
             if not (path.is_file() and path.read_bytes() == data):

@@ -43,6 +43,8 @@ class Board:
     @property
     def difference_unit(self) -> str:
         """What differences are measured in."""
+        if self.plan.suite.table.metrics:
+            return "each column's unit (percentage points for %)"
         unit = self.plan.suite.table.unit
         return "percentage points" if unit == "%" else unit or "the metric's unit"
 
@@ -75,7 +77,7 @@ def heading(board: Board) -> str:
 
 
 def _profile(board: Board) -> str:
-    sources = [markdown.escape(table.source) for table in board.comparable()]
+    sources = dict.fromkeys(markdown.escape(table.source) for table in board.comparable())
     if sources:
         return (
             f"The setting of {'; '.join(sources)}, as far as it is known "
@@ -144,22 +146,45 @@ def results(board: Board, csv: str) -> str:
 
 
 def _what_numbers_are(board: Board) -> str:
-    table = board.plan.suite.table
     seeds = sorted({entry.expected for entry in board.entries})
-    unit = f" in {table.unit}" if table.unit else ""
     n = f"n = {seeds[0]}" if len(seeds) == 1 else "n as in the brackets"
-    text = f"{markdown.code(table.metric)}{unit} by {board.columns}: the mean over seeds, {n}"
+    text = f"{_what_is_shown(board)}: the mean over seeds, {n}"
     if max(seeds, default=0) > 1:
         text += ", ± half the width of its 95% interval (Student's t)"
-    text += f". Bold: the {table.best} mean of a column among the complete entries of its group."
+    text += f". Bold: the {_best(board)} mean of a column among the complete entries of its group."
     if any(entry.partial for entry in board.entries):
         text += " (k/n): only k of the n seeds are done; such a mean is partial and never bold."
+    if any(len(block.entries) < len(block.rows) * len(block.columns) for block in board.blocks):
+        text += " Blank: not measured there." if board.plan.suite.table.metrics else ""
     if "best-on-test" in board.plan.suite.selection:
         text += (
             "\n\n**Chosen on the test split**: the state with the best test score is reported "
             "(`selection: best-on-test`), so these numbers are optimistic."
         )
     return text
+
+
+def _what_is_shown(board: Board) -> str:
+    table = board.plan.suite.table
+    if table.metrics:
+        return "; ".join(
+            f"{markdown.escape(measure.label or measure.metric)}: {markdown.code(measure.metric)}"
+            for measure in table.metrics
+        )
+    unit = f" in {table.unit}" if table.unit else ""
+    return f"{markdown.code(table.metric)}{unit} by {board.columns}"
+
+
+def _best(board: Board) -> str:
+    """Return which means are best; where metrics differ in it, of which metrics."""
+    suite = board.plan.suite
+    by_best: dict[str, list[str]] = {}
+    for measure in suite.table.measures:
+        name = markdown.escape(tables.measure_name(suite, measure.metric))
+        by_best.setdefault(measure.best, []).append(name)
+    if len(by_best) == 1:
+        return next(iter(by_best))
+    return " or ".join(f"{best} ({', '.join(names)})" for best, names in by_best.items())
 
 
 def contrast(board: Board) -> str:
@@ -173,8 +198,9 @@ def contrast(board: Board) -> str:
     table = contrast_table(arrange(found, *board.axes), board.axes, suite)
     # Seeds choose images and their order by dataset and rate; only at equal ones are they shared.
     same_images = suite.table.contrast.axis not in ("dataset", "sampling_rate")
+    by = "" if suite.table.metrics else f", by {board.columns}"
     caption = (
-        f"Paired by seed, in {board.difference_unit}, by {board.columns}"
+        f"Paired by seed, in {board.difference_unit}{by}"
         f"{': at a seed both train on the same images' if same_images else ''}. Mean ± half the "
         "width of its 95% interval (paired Student's t). Bold: the interval excludes zero, and no "
         "seed is missing. Each interval stands for itself: of twenty true zeros, one is expected "
@@ -187,17 +213,24 @@ def contrast(board: Board) -> str:
 def comparison(board: Board) -> str:
     """Return the reported numbers in the same shape, with how far ours are from them."""
     suite, parts = board.plan.suite, []
+    place = {id(entry): index for index, entry in enumerate(board.entries)}
+    # One table of the paper with several metrics is reported as several.
+    by_source: dict[str, list[ReportedTable]] = {}
     for table in board.comparable():
-        found = compared.compare(board.entries, table, suite)
+        by_source.setdefault(table.source, []).append(table)
+    for source, given in by_source.items():
+        matches = [(table, compared.compare(board.entries, table, suite)) for table in given]
+        found = sorted((c for _, own in matches for c in own), key=lambda c: place[id(c.ours)])
         if not found:
             continue
+        spreads = dict.fromkeys(markdown.escape(table.spread) for table, own in matches if own)
         caption = (
-            f"Source: {markdown.escape(table.source)}. ± as printed; what it means: "
-            f"{markdown.escape(table.spread)}. Δ: our mean less the reported one, in "
-            f"{board.difference_unit}. Bold: the {suite.table.best} reported mean of a column."
+            f"Source: {markdown.escape(source)}. ± as printed; what it means: "
+            f"{'; '.join(spreads)}. Δ: our mean less the reported one, in "
+            f"{board.difference_unit}. Bold: the {_best(board)} reported mean of a column."
         )
         rendered = compared.comparison_table(arrange(found, *board.axes), board.axes, suite)
-        parts += ["## Reported numbers", caption, compared.agreement(found), rendered]
+        parts += ["## Reported numbers", caption, compared.agreement(found, suite), rendered]
     return "\n\n".join(parts)
 
 

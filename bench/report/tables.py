@@ -5,12 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from itertools import islice
+from typing import Protocol, TypeVar
 
 from bench.report import markdown
-from bench.report.aggregate import Block, E, Entry
+from bench.report.aggregate import Block, E, Entry, Placed
 from bench.report.numbers import mean_text, number, portion
 from bench.spec.cell import Scalar
-from bench.spec.suite import Suite, Table
+from bench.spec.suite import METRIC, Measure, Suite
 
 # Wider tables scroll sideways on GitHub.
 MAX_COLUMNS = 8
@@ -19,23 +20,43 @@ STATES = ("missing", "running", "stale", "failed")
 
 def label(suite: Suite, axis: str, value: Scalar) -> str:
     """Return how an axis value is shown: the suite's label, a rate in percent, or itself."""
+    if axis == METRIC:
+        return measure_label(suite, str(value))
+    given = given_label(suite, axis, value)
+    if given is not None:
+        return given
+    if isinstance(value, float):
+        # Python pads exponents: 1e-08.
+        return f"{100 * value:g}%" if axis == "sampling_rate" else f"{value:g}".replace("e-0", "e-")
+    return str(value)
+
+
+def given_label(suite: Suite, axis: str, value: Scalar) -> str | None:
+    """Return the label that the suite gives to an axis value; None where it gives none."""
     names = suite.labels.get(axis, {})
     if str(value) in names:
         return names[str(value)]
     if isinstance(value, float):
         # `0.30: …` in YAML is the key "0.30".
-        for key, shown in names.items():
-            if _float(key) == value:
-                return shown
-        if axis == "sampling_rate":
-            return f"{100 * value:g}%"
-        return f"{value:g}"
-    return str(value)
+        return next((shown for key, shown in names.items() if _float(key) == value), None)
+    return None
+
+
+def measure_label(suite: Suite, metric: str) -> str:
+    """Return how a metric heads its column: its name, with its unit."""
+    unit = next(m.unit for m in suite.table.measures if m.metric == metric)
+    return f"{measure_name(suite, metric)} ({unit})" if unit else measure_name(suite, metric)
+
+
+def measure_name(suite: Suite, metric: str) -> str:
+    """Return how a metric of the table is named."""
+    return next(m.label or metric for m in suite.table.measures if m.metric == metric)
 
 
 def axis_name(axis: str) -> str:
     """Return an axis's name in words."""
-    return axis.removeprefix("recipe.").removeprefix("penalties.").replace("_", " ")
+    name = axis.removeprefix("recipe.").removeprefix("penalties.")
+    return name.replace("_", " ").replace(".", " ")
 
 
 def render(
@@ -106,11 +127,11 @@ def results_table(
         id(entry)
         for block in blocks
         for column in block.columns
-        for entry in best_entries(block.column(column), complete_mean, suite.table)
+        for entry in best_entries(block.column(column), complete_mean)
     }
 
     def text(_: Block[Entry], entry: Entry) -> str:
-        shown = mean_text(entry.estimate, suite.table.decimals, bold=id(entry) in best)
+        shown = mean_text(entry.estimate, entry.measure.decimals, bold=id(entry) in best)
         if entry.partial or len(expected) > 1:
             shown += f" ({portion(entry.n, entry.expected)})"
         return shown
@@ -118,15 +139,27 @@ def results_table(
     return render(blocks, axes, suite, text)
 
 
-def best_entries(entries: Sequence[E], mean: Callable[[E], float | None], table: Table) -> list[E]:
-    """Return the entries with the best mean as shown: equal ones are all best.
+class Measured(Placed, Protocol):
+    """An entry of a table, with the metric it is of."""
+
+    @property
+    def measure(self) -> Measure:
+        """The metric, and how it is shown."""
+
+
+M = TypeVar("M", bound=Measured)
+
+
+def best_entries(entries: Sequence[M], mean: Callable[[M], float | None]) -> list[M]:
+    """Return the entries of one metric with the best mean as shown: equal ones are all best.
 
     ``mean`` is None for an entry that cannot be best; nothing is best among fewer than two.
     """
-    means = {id(e): round(m, table.decimals) for e in entries if (m := mean(e)) is not None}
+    means = {id(e): round(m, e.measure.decimals) for e in entries if (m := mean(e)) is not None}
     if len(means) < 2:
         return []
-    best = max(means.values()) if table.best == "highest" else min(means.values())
+    highest = entries[0].measure.best == "highest"
+    best = max(means.values()) if highest else min(means.values())
     return [e for e in entries if means.get(id(e)) == best]
 
 
@@ -140,16 +173,21 @@ def incomplete_table(
 ) -> tuple[int, str]:
     """Return how many entries lack seeds, and a table of why (empty where none does)."""
     rows, column = axes
-    names = [*rows, column]
+    # All metrics of a cell come from one record.
+    names = [*rows] if column == METRIC else [*rows, column]
+    partial = {
+        tuple(entry.where[axis] for axis in names): entry
+        for block in blocks
+        for entry in block.entries.values()
+        if entry.partial
+    }
     lines = [
         [
             *(markdown.escape(label(suite, axis, entry.where[axis])) for axis in names),
             portion(entry.n, entry.expected),
             *(_count(entry.states, state) for state in STATES),
         ]
-        for block in blocks
-        for entry in block.entries.values()
-        if entry.partial
+        for entry in partial.values()
     ]
     header = [*map(axis_name, names), "done", *STATES]
     return len(lines), markdown.table(header, lines, left=len(names)) if lines else ""

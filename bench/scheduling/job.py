@@ -11,12 +11,17 @@ from bench.spec.cell import Cell, Resources
 
 @dataclass(frozen=True)
 class ParentArtifact:
-    """A parent's artifact as a job finds it: cell id, attempt, absolute path, digest."""
+    """A parent's artifact as a job finds it: the cell, attempt, absolute path, digest."""
 
-    id: str
+    cell: Cell
     attempt: int
     path: Path
     sha256: str
+
+    @property
+    def id(self) -> str:
+        """Id of the parent."""
+        return self.cell.id
 
 
 @dataclass(frozen=True)

@@ -89,7 +89,7 @@ class Ledger:
             if artifact is None:
                 return parent
             record, path, sha256 = artifact
-            found[role] = ParentArtifact(parent, record.attempt, path, sha256)
+            found[role] = ParentArtifact(self._cells[parent], record.attempt, path, sha256)
         return found
 
     def failures(self, cell_id: str) -> list[tuple[int, Failure]]:

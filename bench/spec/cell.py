@@ -11,7 +11,16 @@ from typing import Any, Literal
 
 from pydantic import BaseModel
 
-from bench.spec.recipe import Augmentation, ChannelAttention, Frozen, HeadInit, Image, Recipe
+from bench.spec.recipe import (
+    Augmentation,
+    ChannelAttention,
+    Frozen,
+    HeadInit,
+    Image,
+    Optimizer,
+    Recipe,
+    Warmup,
+)
 
 Kind = Literal["train", "channel-attention"]
 Scalar = str | int | float | bool
@@ -21,12 +30,14 @@ class Method(Frozen):
     """What is being compared: a composition of small parts.
 
     ``penalties`` maps a part's name to its parameters, every default filled in.
-    ``head_init`` replaces the recipe's where a method brings its own.
-    ``trainable`` names the parameters that train.
+    ``head_init`` and ``optimizer`` replace the recipe's where a method brings its own.
+    ``warmup`` trains the head alone first; ``trainable`` names the parameters that train.
     """
 
     penalties: dict[str, dict[str, Scalar]] = {}
     head_init: HeadInit | None = None
+    optimizer: Optimizer | None = None
+    warmup: Warmup | None = None
     trainable: Literal["all", "head"] = "all"
 
 
@@ -112,9 +123,12 @@ class Cell:
 
     def canonical(self) -> str:
         """Return the canonical JSON whose digest is the id."""
-        # The attention settings act through the parent's id; in a cell's own text they would
-        # make cells that never use them differ.
+        # What does nothing must not make cells differ: the attention settings act through the
+        # parent's id, and a method's own head and optimizer replace the recipe's.
         unused = frozenset({"channel_attention"}) if self.kind == "train" else frozenset()
+        if self.method is not None:
+            replaced = ("head_init", "optimizer")
+            unused |= {name for name in replaced if getattr(self.method, name) is not None}
         head = canonical_json(
             {
                 "backbone": self.backbone,

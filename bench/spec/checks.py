@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Iterable, Mapping
 
 from bench.errors import did_you_mean
@@ -11,15 +10,13 @@ from bench.spec.catalogue import names as dataset_names
 from bench.spec.cell import PlannedCell, Scalar
 from bench.spec.layers import SHIPPED, Layers
 from bench.spec.recipe import Recipe
-
-METRICS = ("top1", "top5", "mean_class_accuracy", "loss")
-_METRIC = re.compile(rf"(test|validation)/({'|'.join(METRICS)})")
+from bench.spec.shown import check_figures, check_measured, check_table
 
 Values = Mapping[str, set[Scalar]]
 
 
 def check_layers(layers: Layers, everywhere: Values) -> None:
-    """Check the table, labels, contrasts and penalty axes against what the suite has.
+    """Check the table, figures, labels, contrasts and penalty axes against what the suite has.
 
     Parameters
     ----------
@@ -31,7 +28,8 @@ def check_layers(layers: Layers, everywhere: Values) -> None:
     SpecError
         For the first name that nothing has.
     """
-    _check_table(layers)
+    check_table(layers)
+    check_figures(layers, everywhere)
     _check_contrast(layers, everywhere)
     _check_labels(layers, everywhere)
     for axis in layers.axes:
@@ -47,14 +45,15 @@ def check_layers(layers: Layers, everywhere: Values) -> None:
 
 
 def check_cells(layers: Layers, cells: Iterable[PlannedCell]) -> None:
-    """Check what only the resolved cells tell: splits that are scored, weights that fit.
+    """Check what only the resolved cells tell: what is measured, weights that fit.
 
     Raises
     ------
     SpecError
         For the first cell that could not run or be shown as the suite says.
     """
-    split = layers.table.metric.partition("/")[0]
+    cells = list(cells)
+    check_measured(layers, cells)
     backbones = _shipped_backbones()
     for cell, labels in {planned.cell: planned.labels for planned in cells}.items():
         recipe = cell.recipe
@@ -67,38 +66,12 @@ def check_cells(layers: Layers, cells: Iterable[PlannedCell]) -> None:
             )
         if not isinstance(recipe, Recipe) or not labels:
             continue
-        scored = recipe.evaluation.test if split == "test" else recipe.validation > 0
-        if not scored:
-            raise layers.source_of("table", "metric").error(
-                f"{layers.table.metric} is never measured: the recipe does not score that split",
-                ("table", "metric"),
-                "set recipe.validation, or evaluation.test",
-            )
         cosine = recipe.schedule.cosine
         if cosine is not None and cosine.warmup >= recipe.steps:
             raise layers.source_of("recipe", "schedule").error(
                 f"warmup {cosine.warmup} leaves nothing of {recipe.steps} steps",
                 ("recipe", "schedule"),
             )
-
-
-def _check_table(layers: Layers) -> None:
-    table = layers.table
-    where = layers.source_of("table")
-    if not _METRIC.fullmatch(table.metric):
-        known = [f"{split}/{name}" for split in ("test", "validation") for name in METRICS]
-        raise where.error(
-            f"{table.metric!r} is not a metric",
-            ("table", "metric"),
-            did_you_mean(table.metric, known),
-        )
-    shape = [*table.rows, table.columns]
-    if not table.rows or len(set(shape)) != len(shape) or "seed" in shape:
-        raise where.error(
-            "rows and columns are different axes, at least one row, and never the seed",
-            ("table",),
-            "the table shows the mean over seeds",
-        )
 
 
 def _check_contrast(layers: Layers, everywhere: Values) -> None:

@@ -10,15 +10,19 @@ from typing import Any
 from bench.errors import did_you_mean
 from bench.spec.cell import AttentionRecipe, Cell, Method, PlannedCell, Resources, Scalar
 from bench.spec.checks import check_cells, check_layers
-from bench.spec.layers import Layers, When, read_layers
+from bench.spec.claim_checks import check_claims
+from bench.spec.layers import Layers, When, profile_names, read_layers
 from bench.spec.merge import merge
 from bench.spec.paper import Paper, load_paper
 from bench.spec.problems import Source, validate
 from bench.spec.recipe import Recipe
 from bench.spec.resolve import resolve_method, set_dotted
 from bench.spec.suite import CELL_AXES, DOTTED, LAST_AXES, Suite
+from bench.spec.training_checks import check_training
 
 Labels = dict[str, Scalar]
+# How its children are looked at is not how a stage is: it inherits none of these.
+_MEASURING = ("anytime", "forgetting", "selection", "validate_every")
 
 
 @dataclass(frozen=True)
@@ -60,6 +64,8 @@ def load_plan(file: Path, profile: str = "offline") -> Plan:
     if not cells:
         raise layers.sources[-1].error("selects no cell", ("axes",), "give every axis a value")
     check_cells(layers, cells)
+    check_training(layers, cells)
+    check_claims(paper, layers, cells, profile, _other_places(file, profile))
     selections = {
         p.cell.recipe.selection for p in cells if p.labels and isinstance(p.cell.recipe, Recipe)
     }
@@ -72,8 +78,17 @@ def load_plan(file: Path, profile: str = "offline") -> Plan:
         labels=layers.labels,
         axes=tuple(expansion.order),
         selection=tuple(sorted(selections)),
+        figures=layers.figures,
     )
     return Plan(paper, suite, profile, cells, layers.resources, file)
+
+
+def _other_places(file: Path, profile: str) -> Iterator[tuple[str, list[Labels]]]:
+    """Yield the other profiles, each with the axis values, without the seed, of its cells."""
+    for name in profile_names(file):
+        if name != profile:
+            expansion = _Expansion(read_layers(file, name))
+            yield name, list(expansion.places())
 
 
 def axis_order(axes: Mapping[str, object]) -> list[str]:
@@ -112,6 +127,13 @@ class _Expansion:
                     yield PlannedCell(parent, {}, self._levels[parent.id])
             emitted.add(cell.id)
             yield PlannedCell(cell, dict(labels), self._levels[cell.id])
+
+    def places(self) -> Iterator[Labels]:
+        """Yield the axis values, without the seed, at which there are cells."""
+        self.order = [axis for axis in self.order if axis != "seed"]
+        for labels, whens in self._combinations(0, {}):
+            if not any(when.exclude for when in whens):
+                yield labels
 
     # -- enumeration -----------------------------------------------------------------------
 
@@ -240,7 +262,8 @@ class _Expansion:
             weights = "stage"
         if (*key, "recipe") not in self._recipes:
             source = self.layers.stage_source(name).at("recipe")
-            raw = merge(self.layers.recipe, stage.recipe)
+            inherited = {k: v for k, v in self.layers.recipe.items() if k not in _MEASURING}
+            raw = merge(inherited, stage.recipe)
             recipe = validate(Recipe, raw, [*self.layers.recipe_sources, source])
             self._recipes[(*key, "recipe")] = self._shared(recipe)
             self._methods[(*key, "recipe")] = resolve_method(self.layers, stage.method, (), ())

@@ -73,6 +73,21 @@ def find_suites(names: Sequence[str]) -> list[Path]:
     return found
 
 
+def find_paper(name: str) -> Path:
+    """Return a paper's folder from a path, or from its name below ``suites``.
+
+    Raises
+    ------
+    SpecError
+        If there is none with a ``paper.yaml``.
+    """
+    for folder in (Path(name), _folder_of_paper(name)):
+        if folder is not None and (folder / "paper.yaml").is_file():
+            return folder.resolve()
+    known = sorted(file.parent.name for file in suites_folder().glob("*/paper.yaml"))
+    raise SpecError(f"there is no paper {name!r}", remedy=did_you_mean(name, known))
+
+
 def _folder_of_paper(name: str) -> Path | None:
     try:
         return suites_folder() / name

@@ -11,7 +11,8 @@ from typing import Any
 from bench.errors import SpecError, did_you_mean
 from bench.spec.catalogue import names as dataset_names
 from bench.spec.cell import Method, Resources, Scalar
-from bench.spec.loader import Document, load_yaml
+from bench.spec.figure import Figure
+from bench.spec.loader import Document, Key, load_yaml
 from bench.spec.merge import merge
 from bench.spec.paper import Note
 from bench.spec.parts import Part, installed_part, known_parts, part_names
@@ -20,6 +21,7 @@ from bench.spec.suite import (
     CELL_AXES,
     DOTTED,
     LAST_AXES,
+    METRIC,
     MethodSpec,
     Overlay,
     Stage,
@@ -75,6 +77,7 @@ class Layers:
     table: Table
     resources: Resources
     parts: Mapping[str, Part]
+    figures: tuple[Figure, ...] = ()
     everywhere: dict[str, set[Scalar]] = field(default_factory=dict)
     _stage_sources: dict[str, Source] = field(default_factory=dict)
 
@@ -82,7 +85,7 @@ class Layers:
         """Return where a stage is written."""
         return self._stage_sources[name]
 
-    def source_of(self, *loc: str) -> Source:
+    def source_of(self, *loc: Key) -> Source:
         """Return the last fragment that wrote something at a path."""
         return next((s for s in reversed(self.sources) if s.has(loc)), self.sources[0])
 
@@ -192,11 +195,12 @@ def _lay(file: Path, overlays: Sequence[tuple[Overlay, Source]]) -> Layers:
             plugins=plugins,
         ),
         parts=known_parts(plugins),
+        figures=_last(overlays, "figures") or (),
         _stage_sources=stage_sources,
     )
 
 
-def _last(overlays: Sequence[tuple[Overlay, Source]], name: str) -> str | None:
+def _last(overlays: Sequence[tuple[Overlay, Source]], name: str) -> Any:
     values = [getattr(overlay, name) for overlay, _ in overlays]
     return next((value for value in reversed(values) if value is not None), None)
 
@@ -279,7 +283,7 @@ def _check_axes(layers: Layers) -> None:
         if axis not in layers.axes:
             raise last.error(f"the axis {axis} is required", ("axes",), "add it")
     conditions = {axis for when in layers.whens for axis in when.conditions}
-    shown = {*layers.table.rows, layers.table.columns}
+    shown = {*layers.table.rows, layers.table.columns} - {METRIC}
     for axis in layers.axes:
         known = axis in _REQUIRED_AXES or axis.startswith(DOTTED)
         if not known and axis not in conditions:

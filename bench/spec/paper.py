@@ -1,14 +1,15 @@
-"""A paper's folder: its citation and notes, and the numbers it reports."""
+"""A paper's folder: its citation, notes and claims, and the numbers it reports."""
 
 from __future__ import annotations
 
 from pathlib import Path
 from typing import Any, TypeVar
 
-from pydantic import BaseModel, PositiveInt, model_validator
+from pydantic import BaseModel, PositiveInt, field_validator, model_validator
 
 from bench.errors import SpecError
 from bench.spec.cell import Scalar
+from bench.spec.claims import Claim
 from bench.spec.loader import load_yaml
 from bench.spec.problems import Source, validate
 from bench.spec.recipe import Frozen
@@ -30,7 +31,7 @@ class Note(Frozen):
 
 
 class Paper(Frozen):
-    """A published work: its citation and what its protocol leaves open."""
+    """A published work: its citation, what its protocol leaves open, and what it asserts."""
 
     id: str
     title: str
@@ -40,6 +41,16 @@ class Paper(Frozen):
     url: str | None = None
     code: str | None = None
     notes: tuple[Note, ...] = ()
+    claims: tuple[Claim, ...] = ()
+
+    @field_validator("claims")
+    @classmethod
+    def _ids_differ(cls, claims: tuple[Claim, ...]) -> tuple[Claim, ...]:
+        ids = [claim.id for claim in claims]
+        repeated = next((name for name in ids if ids.count(name) > 1), None)
+        if repeated is not None:
+            raise ValueError(f"two claims have the id {repeated!r}")
+        return claims
 
 
 class ReportedEntry(Frozen):
@@ -74,7 +85,7 @@ class ReportedTable(Frozen):
 
 
 class Reported(Frozen):
-    """All numbers a paper reports that our suites rebuild."""
+    """The numbers a paper reports that our suites rebuild, or that its claims are told from."""
 
     tables: tuple[ReportedTable, ...]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Annotated, Literal
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -16,6 +17,15 @@ from pydantic import (
 )
 
 Fraction = Annotated[float, Field(ge=0, lt=1)]
+
+
+def _fraction_or_count(value: float) -> float:
+    if value >= 1 and value != int(value):
+        raise ValueError("is a fraction below 1, or a whole number of images of each class")
+    return value
+
+
+HeldOut = Annotated[NonNegativeFloat, AfterValidator(_fraction_or_count)]
 
 
 class Frozen(BaseModel):
@@ -85,16 +95,24 @@ class _Rates(Frozen):
 
 
 class SGD(_Rates):
-    """``torch.optim.SGD``."""
+    """``torch.optim.SGD``.
+
+    ``velocity`` is how momentum adds gradients up: their ``sum`` (PyTorch's), or their
+    exponential ``average``, whose steps are 1 − momentum times as long (Varno et al. 2020,
+    Algorithm 1, at a constant learning rate: there the rate is part of the velocity).
+    """
 
     momentum: Fraction = 0.0
     dampening: Fraction = 0.0
     nesterov: bool = False
+    velocity: Literal["sum", "average"] = "sum"
 
     @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> SGD:
+    def _settings_agree(self) -> SGD:
         if self.nesterov and (self.momentum == 0 or self.dampening != 0):
             raise ValueError("nesterov needs momentum > 0 and dampening 0")
+        if self.velocity == "average" and (self.momentum == 0 or self.dampening != 0):
+            raise ValueError("velocity average needs momentum > 0 and dampening 0")
         return self
 
 
@@ -194,6 +212,31 @@ class Evaluation(Frozen):
     batch_size: PositiveInt = 200
 
 
+class Anytime(Frozen):
+    """Anytime deployment performance (Varno et al. 2020, section 6.1).
+
+    At each pseudo-Fibonacci step the test split is scored by the state that was best on the
+    validation split so far. Validations begin before the first step; the gap between two starts
+    at one step, grows by one each time, and stays at ``gap``.
+    """
+
+    gap: PositiveInt = 10
+
+
+class Warmup(Frozen):
+    """Training the head alone first (Li and Hoiem 2018).
+
+    It ends at the first step at which the validation accuracy has not gained ``gain`` for
+    ``patience`` steps. Every step is validated until then, and for ``patience`` steps after.
+    ``statistics`` of the backbone's batch normalisations stay as they are (inference mode), or
+    are updated (and the head then learns from features normalised by the batch).
+    """
+
+    statistics: Literal["frozen", "updated"] = "frozen"
+    gain: PositiveFloat = 0.01
+    patience: PositiveInt = 10
+
+
 class ChannelAttention(Frozen):
     """DELTA's supervised channel attention (Li et al. 2019; settings of their released code)."""
 
@@ -209,21 +252,31 @@ class ChannelAttention(Frozen):
 class Recipe(Frozen):
     """Every training setting that is not an axis.
 
-    ``validation`` is the fraction of each class's training images held out for choosing;
-    ``selection`` names the state that is reported: the last step's, or the best on a split.
+    ``validation`` is how much of each class's training images is held out for choosing: a
+    fraction below one, or a number of images; which ones follows from ``validation_seed``, where
+    one split is to serve several seeds or a stage and its children, else from the cell's seed.
+    ``selection`` names the state that is reported:
+    the last step's, or the best on a split. ``batches`` are drawn from all images, or
+    ``balanced``: equally many of each class. ``forgetting`` scores the source's test split too,
+    by the adapted features and the head that the source was trained with.
     """
 
     steps: PositiveInt = 9000
     batch_size: PositiveInt = 48
+    batches: Literal["shuffled", "balanced"] = "shuffled"
     image: Image = Image()
     augmentation: Augmentation = Augmentation()
     optimizer: Optimizer = Optimizer(sgd=SGD(lr=0.01, backbone_lr=0.001, momentum=0.9))
     schedule: Schedule = Schedule(constant=Constant())
     head_init: HeadInit = HeadInit(normal=Normal(std=0.01))
+    head_bias: bool = True
     evaluation: Evaluation = Evaluation()
     selection: Literal["last", "best-on-validation", "best-on-test"] = "last"
-    validation: Fraction = 0.0
+    validation: HeldOut = 0.0
+    validation_seed: NonNegativeInt | None = None
     validate_every: PositiveInt | None = None
+    anytime: Anytime | None = None
+    forgetting: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = True
     channel_attention: ChannelAttention = ChannelAttention()
@@ -232,10 +285,21 @@ class Recipe(Frozen):
     def _selection_has_a_split(self) -> Recipe:
         if self.selection == "best-on-validation" and self.validation == 0:
             raise ValueError("selection best-on-validation needs validation > 0")
-        if self.selection != "last" and self.validate_every is None:
-            raise ValueError(f"selection {self.selection} needs validate_every")
+        if self.selection != "last" and self.validate_every is None and self.anytime is None:
+            raise ValueError(f"selection {self.selection} needs validate_every, or anytime")
+        if self.anytime is not None and self.validate_every is not None:
+            raise ValueError("anytime has its own validation steps: leave validate_every out")
+        if self.anytime is not None and not (self.validation > 0 and self.evaluation.test):
+            raise ValueError("anytime needs validation > 0 and evaluation.test")
         if not self.evaluation.test and self.selection == "best-on-test":
             raise ValueError("selection best-on-test needs evaluation.test")
+        if self.forgetting and not self.evaluation.test:
+            raise ValueError("forgetting scores a test split: it needs evaluation.test")
+        if self.precision == "float16" and (self.anytime is not None or self.forgetting):
+            raise ValueError(
+                "float16 skips the first steps until its loss scale fits, which anytime and "
+                "forgetting would show as training: use bfloat16 or float32"
+            )
         if not self.evaluation.test and self.validation == 0:
             raise ValueError("evaluation.test false needs validation > 0: nothing would be scored")
         return self

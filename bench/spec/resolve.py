@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.spec.cell import Method, Scalar
 from bench.spec.layers import Layers, When
 from bench.spec.merge import merge
 from bench.spec.problems import Source, validate
-from bench.spec.recipe import HeadInit
+from bench.spec.recipe import Frozen, HeadInit, Optimizer, Warmup
 from bench.spec.suite import MethodSpec
 
+F = TypeVar("F", bound=Frozen)
 Dotted = tuple[tuple[str, Scalar], ...]
 
 
@@ -54,10 +55,17 @@ def resolve_method(layers: Layers, name: str, whens: Sequence[When], dotted: Dot
             part.parameters, parameters, [s.at("penalties", part_name) for s in sources]
         )
         penalties[part_name] = checked.model_dump()
-    head_init = None
-    if spec.head_init is not None:
-        head_init = validate(HeadInit, spec.head_init, [s.at("head_init") for s in sources])
-    return Method(penalties=penalties, head_init=head_init, trainable=spec.trainable)
+    return Method(
+        penalties=penalties,
+        head_init=_choice(HeadInit, spec.head_init, "head_init", sources),
+        optimizer=_choice(Optimizer, spec.optimizer, "optimizer", sources),
+        warmup=_choice(Warmup, spec.warmup, "warmup", sources),
+        trainable=spec.trainable,
+    )
+
+
+def _choice(model: type[F], raw: object, key: str, sources: Sequence[Source]) -> F | None:
+    return None if raw is None else validate(model, raw, [s.at(key) for s in sources])
 
 
 def _where(sources: Sequence[Source], loc: tuple[str, ...]) -> Source:

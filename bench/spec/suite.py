@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import NonNegativeInt
+from pydantic import NonNegativeInt, model_validator
 
 from bench.spec.cell import Scalar
+from bench.spec.figure import Figure
 from bench.spec.paper import Note
 from bench.spec.recipe import Frozen
 
@@ -15,6 +16,9 @@ from bench.spec.recipe import Frozen
 CELL_AXES = ("backbone", "weights", "dataset", "sampling_rate")
 LAST_AXES = ("method", "seed")
 DOTTED = ("recipe.", "penalties.")
+
+# Not an axis: a table with these columns has one for each of its metrics.
+METRIC = "metric"
 
 Axis = Scalar | list[Scalar]
 Raw = dict[str, Any]
@@ -40,8 +44,21 @@ class Contrast(Frozen):
     pairs: tuple[tuple[str, str], ...]
 
 
+class Measure(Frozen):
+    """One metric as a table shows it."""
+
+    metric: str = "test/top1"
+    label: str | None = None
+    unit: str = "%"
+    best: Literal["highest", "lowest"] = "highest"
+    decimals: NonNegativeInt = 2
+
+
 class Table(Frozen):
-    """How the records are shown: the paper's own shape."""
+    """How the records are shown: the paper's own shape.
+
+    With ``columns: metric`` every column is one of ``metrics``, each with its own unit.
+    """
 
     rows: tuple[str, ...] = ("dataset", "method")
     columns: str = "sampling_rate"
@@ -49,11 +66,35 @@ class Table(Frozen):
     unit: str = "%"
     best: Literal["highest", "lowest"] = "highest"
     decimals: NonNegativeInt = 2
+    metrics: tuple[Measure, ...] = ()
     contrast: Contrast | None = None
+
+    @model_validator(mode="after")
+    def _one_way_to_say_it(self) -> Table:
+        if (self.columns == METRIC) != bool(self.metrics):
+            raise ValueError("`columns: metric` and a list of `metrics` need each other")
+        said = [n for n in ("metric", "unit", "best", "decimals") if n in self.model_fields_set]
+        if self.metrics and said:
+            raise ValueError(f"with `metrics`, each of them has its own {said[0]}")
+        names = [measure.metric for measure in self.metrics]
+        if len(set(names)) != len(names):
+            raise ValueError("a metric stands there twice")
+        return self
+
+    @property
+    def measures(self) -> tuple[Measure, ...]:
+        """The metrics shown: ``metrics``, or the one that the table's own fields describe."""
+        return self.metrics or (
+            Measure(metric=self.metric, unit=self.unit, best=self.best, decimals=self.decimals),
+        )
 
 
 class Stage(Frozen):
-    """A cell whose checkpoint others start from; what is not given is the child's."""
+    """A cell whose checkpoint others start from.
+
+    What is not given is the child's, but for how it is measured: ``anytime``, ``forgetting``,
+    ``selection`` and ``validate_every`` of the recipe.
+    """
 
     backbone: str | None = None
     weights: str = "random"
@@ -69,6 +110,8 @@ class MethodSpec(Frozen):
 
     penalties: dict[str, Raw] = {}
     head_init: Raw | None = None
+    optimizer: Raw | None = None
+    warmup: Raw | None = None
     trainable: Literal["all", "head"] = "all"
 
 
@@ -88,6 +131,7 @@ class Overlay(Frozen):
     when: tuple[Raw, ...] = ()
     labels: dict[str, dict[str, str]] = {}
     table: Raw = {}
+    figures: tuple[Figure, ...] | None = None
 
 
 class Profile(Overlay):
@@ -113,3 +157,4 @@ class Suite(Frozen):
     labels: dict[str, dict[str, str]]
     axes: tuple[str, ...]
     selection: tuple[str, ...] = ()
+    figures: tuple[Figure, ...] = ()

@@ -43,6 +43,7 @@ class CellData:
             self.prepared.train,
             self.train,
             batch_size=recipe.batch_size,
+            balanced=recipe.batches == "balanced",
             image=self.image,
             augmentation=recipe.augmentation,
             seed=self.seed,
@@ -86,8 +87,12 @@ class CellData:
         }
 
 
-def load_data(job: Job, image: Image, validation: float = 0.0) -> CellData:
-    """Prepare a cell's dataset and draw its subset; ``validation`` is the fraction held out.
+def load_data(
+    job: Job, image: Image, validation: float = 0.0, validation_seed: int | None = None
+) -> CellData:
+    """Prepare a cell's dataset and draw its subset; ``validation`` is what is held out of it.
+
+    Which images these are follows from ``validation_seed``, or else from the cell's seed.
 
     Raises
     ------
@@ -100,5 +105,6 @@ def load_data(job: Job, image: Image, validation: float = 0.0) -> CellData:
     rows = per_class_subset(labels, cell.sampling_rate, cell.seed, cell.dataset)
     held_out = rows[:0]
     if validation > 0:
-        rows, held_out = holdout(labels, rows, validation, cell.seed, cell.dataset)
+        seed = cell.seed if validation_seed is None else validation_seed
+        rows, held_out = holdout(labels, rows, validation, seed, cell.dataset)
     return CellData(prepared, image, rows, held_out, cell.seed)

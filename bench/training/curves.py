@@ -19,7 +19,7 @@ class CurveBook:
         self._points: dict[str, list[tuple[int, float]]] = {}
 
     def add(self, name: str, step: int, value: float) -> None:
-        """Append a point; steps count from 1."""
+        """Append a point; step 0 is before the first update."""
         self._points.setdefault(name, []).append((step, value))
 
     def curves(self) -> dict[str, Curve]:

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from bench.models.network import Network
 from bench.training.finite import NotANumber
@@ -15,7 +15,11 @@ from bench.training.numerics import autocast
 
 
 def evaluate(
-    network: Network, batches: Iterable[tuple[Tensor, Tensor]], *, precision: str = "float32"
+    network: Network,
+    batches: Iterable[tuple[Tensor, Tensor]],
+    *,
+    precision: str = "float32",
+    head: nn.Module | None = None,
 ) -> dict[str, float]:
     """Return the metrics of a split (see `split_metrics`) in evaluation mode.
 
@@ -27,6 +31,8 @@ def evaluate(
         Images ``(b, 3, s, s)``, or ``(b, crops, 3, s, s)``, with labels ``(b,)``. The logits
         of several crops are averaged: the same prediction as from their sum (the code released
         with Chen et al. 2019), and a loss on the scale of a single crop's.
+    head
+        What turns features ``(b, d)`` into logits; the network's own where not given.
     """
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
@@ -35,7 +41,7 @@ def evaluate(
     try:
         with torch.inference_mode(), autocast(precision, device):
             for images, answers in batches:
-                logits.append(_logits(network, images).cpu())
+                logits.append(_logits(network, head, images).cpu())
                 labels.append(answers.cpu())
     finally:
         for module, training in modes:
@@ -43,13 +49,16 @@ def evaluate(
     return split_metrics(torch.cat(logits).numpy(), torch.cat(labels).numpy())
 
 
-def _logits(network: Network, images: Tensor) -> Tensor:
+def _logits(network: Network, head: nn.Module | None, images: Tensor) -> Tensor:
+    def single(crop: Tensor) -> Tensor:
+        output = network(crop)
+        logits: Tensor = output.logits if head is None else head(output.features)
+        return logits.float()
+
     if images.ndim == 4:
-        logits: Tensor = network(images).logits.float()
-        return logits
+        return single(images)
     # One crop at a time keeps the memory of a batch that of single crops.
-    crops = [network(crop).logits.float() for crop in images.unbind(1)]
-    return torch.stack(crops).mean(0)
+    return torch.stack([single(crop) for crop in images.unbind(1)]).mean(0)
 
 
 def named(split: str, metrics: dict[str, float], step: int) -> dict[str, float]:

@@ -14,16 +14,20 @@ from bench.models.checkpoint import read_tensors, save_checkpoint
 from bench.models.network import Network
 from bench.models.weights import LoadedBackbone, load_backbone
 from bench.records.layout import PARENT_FILES
-from bench.records.record import Artifact, Outcome
+from bench.records.record import Artifact, Curve, Outcome
 from bench.scheduling.job import Job
 from bench.spec.cell import Method
 from bench.spec.recipe import Recipe
 from bench.training.cell_data import CellData, HeldOut, load_data
+from bench.training.curves import CurveBook
 from bench.training.evaluate import evaluate, named
+from bench.training.forgetting import Source
 from bench.training.head import initialise_head
-from bench.training.loop import Trained, Watch, train
+from bench.training.loop import train
+from bench.training.monitor import Monitor, Score, Scores
 from bench.training.objective import Objective
 from bench.training.provenance import provenance
+from bench.training.warmup import drop_after
 
 CHECKPOINT = PARENT_FILES["weights"]
 
@@ -32,8 +36,8 @@ def fine_tune(job: Job) -> Outcome:
     """Train the cell's network and return its metrics, curves and provenance.
 
     The test split is scored once, by the reported state, unless the recipe leaves it alone;
-    while training only under the selection that says so. With ``job.keep_checkpoint`` the
-    reported state is written.
+    while training only for anytime performance, or under the selection that says so. With
+    ``job.keep_checkpoint`` the reported state is written.
 
     Raises
     ------
@@ -47,7 +51,7 @@ def fine_tune(job: Job) -> Outcome:
     method = cell.method or Method()
     device = torch.device(job.device)
     clock = [time.perf_counter()]
-    data = load_data(job, recipe.image, recipe.validation)
+    data = load_data(job, recipe.image, recipe.validation, recipe.validation_seed)
     clock.append(time.perf_counter())
     loaded = load_backbone(
         cell.backbone, cell.weights, seed=cell.seed, resources=job.resources,
@@ -59,16 +63,28 @@ def fine_tune(job: Job) -> Outcome:
         channel_weights=_channel_weights(job), precision=recipe.precision,
     )  # fmt: skip
     clock.append(time.perf_counter())
-    trained = _train(network, objective, recipe, data, method, device)
+    source = Source(job, device) if recipe.forgetting else None
+    scores = _scores(recipe, data, source, device)
+    book = CurveBook()
+    monitor = Monitor(network, recipe, book, scores)
+    switch = train(
+        network, objective, recipe, data.training_batches(recipe, device), book,
+        method=method, monitor=monitor,
+    )  # fmt: skip
+    step = monitor.report()
     clock.append(time.perf_counter())
-    metrics = _score(network, recipe, data, trained.step, device)
+    curves = book.curves()
+    metrics = monitor.norms() | _warmup_metrics(method, recipe, switch, curves)
+    for score in (scores.test, scores.validation, scores.source):
+        metrics |= score(network, step) if score is not None else {}
     clock.append(time.perf_counter())
     artifacts = _keep(network, job.folder) if job.keep_checkpoint else {}
-    facts = data.provenance() | {"selection": recipe.selection, "selected_step": trained.step}
+    facts = data.provenance() | {"selection": recipe.selection, "selected_step": step}
+    facts |= source.provenance() if source is not None else {}
     return Outcome(
         status="done",
         metrics=metrics,
-        curves=trained.curves,
+        curves=curves,
         timings=phases(clock),
         provenance=provenance(job, loaded, facts, device),
         artifacts=artifacts,
@@ -79,7 +95,7 @@ def build_network(
     loaded: LoadedBackbone, data: CellData, method: Method, recipe: Recipe, name: str, seed: int
 ) -> Network:
     """Return the network before its first step: loaded backbone, new head."""
-    network = Network(loaded.module, data.prepared.classes, name=name)
+    network = Network(loaded.module, data.prepared.classes, name=name, bias=recipe.head_bias)
     initialise_head(network.head, method.head_init or recipe.head_init, seed)
     return network.to(memory_format=_memory_format(recipe))
 
@@ -95,43 +111,37 @@ def _memory_format(recipe: Recipe) -> torch.memory_format:
     return torch.channels_last if recipe.channels_last else torch.contiguous_format
 
 
-def _train(
-    network: Network, objective: Objective, recipe: Recipe, data: CellData, method: Method,
-    device: torch.device,
-) -> Trained:  # fmt: skip
-    def watch(split: HeldOut) -> Watch:
-        return Watch(
-            split,
-            lambda: _split_metrics(network, split, recipe, data, device),
-            select=recipe.selection == f"best-on-{split}",
-        )
+def _scores(recipe: Recipe, data: CellData, source: Source | None, device: torch.device) -> Scores:
+    def on(split: HeldOut) -> Score:
+        def score(network: Network, step: int) -> dict[str, float]:
+            batches = data.evaluation_batches(
+                split, recipe.evaluation, device, channels_last=recipe.channels_last
+            )
+            return named(split, evaluate(network, batches, precision=recipe.precision), step)
 
-    watched: list[HeldOut] = ["validation"] if recipe.validation > 0 else []
-    if recipe.selection == "best-on-test":
-        watched.append("test")
-    return train(
-        network, objective, recipe, data.training_batches(recipe, device),
-        trainable=method.trainable, watches=tuple(map(watch, watched)),
-    )  # fmt: skip
+        return score
 
-
-def _split_metrics(
-    network: Network, split: HeldOut, recipe: Recipe, data: CellData, device: torch.device
-) -> dict[str, float]:
-    batches = data.evaluation_batches(
-        split, recipe.evaluation, device, channels_last=recipe.channels_last
+    return Scores(
+        validation=on("validation") if recipe.validation > 0 else None,
+        test=on("test") if recipe.evaluation.test else None,
+        source=source.score if source is not None else None,
     )
-    return evaluate(network, batches, precision=recipe.precision)
 
 
-def _score(
-    network: Network, recipe: Recipe, data: CellData, step: int, device: torch.device
+def _warmup_metrics(
+    method: Method, recipe: Recipe, switch: int | None, curves: Mapping[str, Curve]
 ) -> dict[str, float]:
-    splits: list[HeldOut] = ["test"] if recipe.evaluation.test else []
-    splits += ["validation"] if recipe.validation > 0 else []
-    metrics: dict[str, float] = {}
-    for split in splits:
-        metrics |= named(split, _split_metrics(network, split, recipe, data, device), step)
+    if method.warmup is None:
+        return {}
+    metrics = {
+        "warmup/steps": float(recipe.steps if switch is None else switch),
+        "warmup/ended": float(switch is not None),
+    }
+    if switch is not None:
+        validation = curves["validation/top1"]
+        scores = zip(validation.step, validation.value, strict=True)
+        drop = drop_after(scores, switch, method.warmup.patience)
+        metrics |= {"warmup/drop": drop} if drop is not None else {}
     return metrics
 
 

@@ -23,7 +23,7 @@ class Objective:
     Made before the first step: the network as it is now is the penalties' start. Only a
     penalty that needs ``source_maps`` costs a second network: a frozen copy of the start in
     evaluation mode, without gradients. Forward passes run under the recipe's precision;
-    penalties see float32 and run outside autocast.
+    penalties see float32 (float64 of a float64 network) and run outside autocast.
 
     Parameters
     ----------
@@ -79,17 +79,17 @@ class Objective:
         """
         with autocast(self._precision, self._device):
             output = self._network(images, taps=self._taps)
-        logits = output.logits.float()
+        logits = _wide(output.logits)
         terms = [cross_entropy(logits, labels)]
         if self._penalties:
             step = Step(
-                features=output.features.float(),
+                features=_wide(output.features),
                 logits=logits,
                 labels=labels,
                 backbone=self._backbone,
                 head=self._head,
                 start=self._start,
-                maps={name: value.float() for name, value in output.maps.items()},
+                maps={name: _wide(value) for name, value in output.maps.items()},
                 source_maps=self._source_maps(images),
                 channel_weights=self._channel_weights,
             )
@@ -101,7 +101,12 @@ class Objective:
             return {}
         with torch.no_grad(), autocast(self._precision, self._device):
             maps = self._source(images, taps=self._taps).maps
-        return {name: value.float() for name, value in maps.items()}
+        return {name: _wide(value) for name, value in maps.items()}
+
+
+def _wide(value: Tensor) -> Tensor:
+    # Half precisions become float32; a network in float64 is being checked against an equation.
+    return value if value.dtype == torch.float64 else value.float()
 
 
 def _scalar(name: str, term: object) -> Tensor:

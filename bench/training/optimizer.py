@@ -26,9 +26,14 @@ def build_optimizer(
 
     Parameters that do not train are left out, and so is a group without any. Each group keeps
     its rate before scheduling under ``initial_lr``. Decay is a penalty and not the
-    optimizer's, but for AdamW's own decoupled one.
+    optimizer's, but for AdamW's own decoupled one. Averaged velocities, V ← mV + (1 − m)αg
+    from V = 0, are 1 − m times summed ones, B ← mB + g, at the same rate, so that they are
+    torch's with rates as much smaller; ``scale_rates`` gives the rate as written.
     """
     settings: dict[str, Any] = optimizer.settings.model_dump()
+    step_scale = 1.0
+    if settings.pop("velocity", "sum") == "average":
+        step_scale = 1 - settings["momentum"]
     head_rate = settings.pop("lr")
     backbone_rate = settings.pop("backbone_lr")
     if backbone_rate is None:
@@ -40,13 +45,21 @@ def build_optimizer(
     ):
         training = [p for p in parameters if p.requires_grad]
         if training:
-            groups.append({"name": name, "params": training, "lr": rate, "initial_lr": rate})
+            groups.append(
+                {
+                    "name": name,
+                    "params": training,
+                    "lr": rate,
+                    "initial_lr": rate,
+                    "step_scale": step_scale,
+                }
+            )
     return _CLASSES[optimizer.choice](groups, lr=head_rate, **settings)  # type: ignore[call-arg]
 
 
 def scale_rates(optimizer: torch.optim.Optimizer, factor: float) -> float:
     """Set every group's learning rate to ``factor`` times its own, and return the head's."""
     for group in optimizer.param_groups:
-        group["lr"] = group["initial_lr"] * factor
-    rate: float = optimizer.param_groups[-1]["lr"]
+        group["lr"] = group["initial_lr"] * factor * group["step_scale"]
+    rate: float = optimizer.param_groups[-1]["initial_lr"] * factor
     return rate

@@ -14,6 +14,7 @@ from torchvision.transforms.v2 import functional as tv
 from bench.data.batches import TrainingBatches, evaluation_batches
 from bench.data.prepared import Split
 from bench.data.streams import Stream
+from bench.errors import DataError
 from bench.spec.recipe import Augmentation, Image
 
 CPU = torch.device("cpu")
@@ -169,3 +170,35 @@ def test_evaluation_can_be_of_some_rows():
     )
     assert labels.tolist() == [4, 2]
     assert np.array_equal(bytes_of(images), data.images[[4, 2]])
+
+
+@given(st.integers(1, 3), st.integers(0, 3), st.integers(7, 40))
+def test_balanced_batches_hold_equally_many_of_each_class(share, seed, count):
+    data = split(count)
+    b = batches(data, batch_size=7 * share, balanced=True, seed=seed)
+    for step in range(5):
+        assert np.bincount(data.labels[b.rows(step)]).tolist() == [share] * 7
+
+
+def test_balanced_batches_show_every_row_of_a_class_once_an_epoch_of_its_own():
+    data = split(7 * 2 + 3)  # three rows of classes 0 to 2, two of the others
+    b = batches(data, batch_size=7, balanced=True)
+    seen = np.stack([b.rows(step) for step in range(6)])
+    for label, size in enumerate([3, 3, 3, 2, 2, 2, 2]):
+        rows = np.flatnonzero(data.labels == label).tolist()
+        column = seen[:, label].tolist()
+        assert [sorted(column[i : i + size]) for i in range(0, 6, size)] == [rows] * (6 // size)
+
+
+def test_balanced_batches_depend_on_the_seed_and_on_no_step_before():
+    data = split(70)
+    one, other = (batches(data, batch_size=14, balanced=True, seed=s) for s in (0, 1))
+    again = batches(data, batch_size=14, balanced=True, seed=0)
+    assert one.rows(9).tolist() == again.rows(9).tolist()
+    assert one.rows(9).tolist() != other.rows(9).tolist()
+    assert one.rows(0).tolist() != again.rows(9).tolist()
+
+
+def test_a_batch_that_cannot_be_balanced_is_refused_with_what_would_do():
+    with pytest.raises(DataError, match="multiple of 7"):
+        batches(split(20), batch_size=8, balanced=True)

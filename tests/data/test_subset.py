@@ -132,3 +132,13 @@ def test_the_subset_digest_names_dataset_and_rows():
     assert one == subset_digest("d", np.array([1, 2], dtype=np.int32))
     assert len({one, subset_digest("e", [1, 2]), subset_digest("d", [1, 3])}) == 3
     assert len(one) == 64
+
+
+def test_a_number_of_images_is_held_out_of_each_class():
+    labels = np.repeat([0, 1, 2], [20, 6, 4])
+    train, held = holdout(labels, np.arange(30), 5, seed=0, dataset="any")
+    # Every class keeps one to train on.
+    assert np.bincount(labels[held]).tolist() == [5, 5, 3]
+    assert sorted([*train, *held]) == list(range(30))
+    fewer = holdout(labels, np.arange(30), 2, seed=0, dataset="any")[1]
+    assert set(fewer) <= set(held)

@@ -46,23 +46,53 @@ def test_a_wrong_penalty_is_caught_by_the_conformance_checks(bench):
     assert "FAILED" in bench("test-method", "wrong.py", code=1)
 
 
-def test_own_images_work_as_described(bench):
-    write(bench.folder, files_of("own-data.md"))
+def write_flowers(images: Path, train: int = 8) -> None:
     rng = np.random.default_rng(0)
-    for split, count in (("train", 8), ("test", 4)):
+    for split, count in (("train", train), ("test", 4)):
         for c, name in enumerate(["rose", "tulip"]):
-            folder = bench.folder / "images" / split / name
+            folder = images / split / name
             folder.mkdir(parents=True)
             for i in range(count):
                 pixels = rng.integers(0, 255, (70, 90, 3), dtype=np.uint8)
                 pixels[..., c] = 255
                 Image.fromarray(pixels).save(folder / f"{i}.jpg")
+
+
+def test_own_images_work_as_described(bench):
+    write(bench.folder, files_of("own-data.md"))
+    write_flowers(bench.folder / "images")
     bench("run", "flowers/table.yaml", "--profile", "smoke", "--workers", "2")
     # One image changes: what was made from the old one is stale, and the status says so.
     shutil.copy(bench.folder / "images/train/rose/0.jpg", bench.folder / "images/train/rose/1.jpg")
     assert "data" in bench("status", "flowers/table.yaml", "--profile", "smoke", code=1)
     output = bench("run", "flowers/table.yaml", "--profile", "smoke", "--workers", "2")
     assert "4 done now" in output
+
+
+def test_figures_and_tables_of_metrics_work_as_described(bench):
+    write(bench.folder, files_of("figures.md"))
+    bench("run", "curves/table.yaml", "--profile", "smoke", "--workers", "2")
+    bench("report", "curves/table.yaml", "--profile", "smoke")
+    page = (bench.folder / "leaderboards" / "curves.smoke.md").read_text()
+    assert "top-1 error (%)" in page
+    assert "![Test accuracy" in page
+    names = {file.name for file in (bench.folder / "leaderboards").iterdir()}
+    assert {"curves.smoke-1.svg", "curves.smoke.curves.csv"} <= names
+
+
+def test_three_trainings_in_a_row_work_as_described(bench):
+    write(bench.folder, files_of("stages.md"))
+    write_flowers(bench.folder / "flowers", train=12)
+    plan = bench("plan", "forgetting/table.yaml")
+    assert "level 0: 1, level 1: 1, level 2: 9" in plan
+    bench("run", "forgetting/table.yaml", "--profile", "smoke", "--workers", "2")
+    last = [r for r in bench.records() if r["cell"]["dataset"] == "digits"]
+    assert {r["cell"]["weights"] for r in last} == {"stage"}
+    assert all(0 <= r["outcome"]["metrics"]["source/top1"] <= 1 for r in last)
+    bench("report", "forgetting/table.yaml", "--profile", "smoke")
+    page = (bench.folder / "leaderboards" / "forgetting.smoke.md").read_text()
+    assert "flowers (%)" in page
+    assert "![Digits above" in page
 
 
 def test_every_link_in_the_docs_resolves():

@@ -30,7 +30,7 @@ def test_l2_is_half_the_squares_of_all_that_trains(step):
 
 def test_l2_on_weights_leaves_biases_and_normalisations_out(step):
     kept = (step.backbone["conv.weight"], step.head["weight"])
-    value = L2(weight=0.3, on="weights")(step).item()
+    value = L2(weight=0.3, scope="weights")(step).item()
     assert value == pytest.approx(0.3 / 2 * squares(*kept), rel=1e-12)
 
 

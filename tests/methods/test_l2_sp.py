@@ -26,7 +26,7 @@ def test_l2_sp_weighs_the_drift_of_the_backbone_and_the_size_of_the_head(step):
     b, h, start = step.backbone, step.head, step.start
     drift = [b[n] - start[n] for n in ("conv.weight", "norm.weight", "norm.bias")]
     expected = 0.3 / 2 * squares(*drift) + 0.7 / 2 * squares(h["weight"], h["bias"])
-    value = L2SP(shared=0.3, head=0.7, on="all")(step).item()
+    value = L2SP(shared=0.3, head=0.7, scope="all")(step).item()
     assert value == pytest.approx(expected, rel=1e-12)
 
 
@@ -47,6 +47,6 @@ def test_l2_sp_at_the_start_pulls_on_the_head_alone(step):
 
 def test_l2_sp_with_a_frozen_backbone_is_the_heads_part(step):
     frozen = {n: p.detach() for n, p in step.backbone.items()}
-    value = L2SP(shared=5.0, head=1.0, on="all")(replace(step, backbone=frozen))
+    value = L2SP(shared=5.0, head=1.0, scope="all")(replace(step, backbone=frozen))
     expected = squares(step.head["weight"], step.head["bias"]) / 2
     assert value.item() == pytest.approx(expected, rel=1e-12)

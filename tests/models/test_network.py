@@ -9,7 +9,7 @@ import timm
 import torch
 from torch.nn.functional import linear
 
-from bench.models.network import Network, parameter_count, state_on_cpu
+from bench.models.network import Network, state_on_cpu
 
 TAPS = ("layer1.0.conv2", "layer2.0.conv2", "layer3.0.conv3", "layer4.0.conv2")
 
@@ -114,7 +114,3 @@ def test_state_on_cpu_is_a_contiguous_copy(network):
         network.head.bias.add_(1)
     assert torch.equal(state["head.bias"], before)
     assert set(state) == set(network.state_dict())
-
-
-def test_parameter_count_of_a_linear_layer():
-    assert parameter_count(torch.nn.Linear(7, 3)) == 7 * 3 + 3

@@ -8,7 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
-from bench.records.record import Outcome, Provenance, Record
+from bench.records.record import Curve, Outcome, Provenance, Record
 from bench.report.page import Page, build_page
 from bench.spec.cell import Cell, Method, PlannedCell, Resources
 from bench.spec.expand import Plan
@@ -67,8 +67,14 @@ class Study:
             if value is not None:
                 self.put(planned.cell, {"test/top1": value}, made)
 
-    def put(self, cell: Cell, metrics: Mapping[str, float], made: Provenance = MADE) -> None:
-        outcome = Outcome("done", metrics=metrics, provenance=made)
+    def put(
+        self,
+        cell: Cell,
+        metrics: Mapping[str, float],
+        made: Provenance = MADE,
+        curves: Mapping[str, Curve] | None = None,
+    ) -> None:
+        outcome = Outcome("done", metrics=metrics, curves=curves or {}, provenance=made)
         self.records[cell.id] = Record(
             cell.to_json(), 1, "2026-01-01T00:00:00Z", "2026-01-01T00:00:12Z", 12.5, outcome
         )

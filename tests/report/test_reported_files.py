@@ -18,7 +18,7 @@ RATES = (0.15, 0.3, 0.5, 1.0)
 def table(profile: str) -> dict[tuple[object, ...], tuple[float, float | None]]:
     reported = load_reported(FOLDER)
     assert reported is not None
-    (found,) = (t for t in reported.tables if t.profile == profile)
+    (found,) = (t for t in reported.tables if (t.suite, t.profile) == ("table2", profile))
     assert isinstance(found, ReportedTable)
     axes = ("dataset", "method", "sampling_rate")
     return {tuple(e.where[a] for a in axes): (e.mean, e.spread) for e in found.entries}

@@ -21,6 +21,60 @@ def broken(old: str, new: str) -> str:
 
 
 CASES = {
+    "a warm-up without validation": (
+        broken("  plain: {}", "  plain: {warmup: {}}").replace(
+            "  steps: 10", "  steps: 10\n  batch_size: 20"
+        ),
+        "recipe:",
+        r"validation: a warm-up ends by the validation accuracy.*\n.*set recipe.validation",
+    ),
+    "forgetting without a stage": (
+        broken("  steps: 10", "  steps: 10\n  forgetting: true"),
+        "forgetting",
+        r"recipe.forgetting: forgetting is measured on the task of the stage.*\n.*stage:NAME",
+    ),
+    "balanced batches that do not fit": (
+        broken("  steps: 10", "  steps: 10\n  batches: balanced\n  batch_size: 30"),
+        "batch_size",
+        r"batch_size: balanced batches of 30 .* 20 classes of glyphs\n.*a multiple of 20",
+    ),
+    "an axis that a method overrides": (
+        broken("  seed: 2", "  seed: 2\n  recipe.optimizer.sgd.lr: [0.1, 0.2]").replace(
+            "  plain: {}", "  plain: {optimizer: {sgd: {lr: 0.5}}}"
+        ),
+        "recipe.optimizer.sgd.lr",
+        r"changes nothing for the method 'plain', which brings its own optimizer",
+    ),
+    "forgetting without a test split": (
+        broken(
+            "  steps: 10",
+            "  steps: 10\n  forgetting: true\n  validation: 0.1\n  evaluation: {test: false}",
+        ),
+        "recipe:",
+        r"forgetting scores a test split",
+    ),
+    "float16 with anytime performance": (
+        broken(
+            "  steps: 10", "  steps: 10\n  anytime: {}\n  validation: 0.1\n  precision: float16"
+        ),
+        "recipe:",
+        r"float16 skips the first steps",
+    ),
+    "half an image held out": (
+        broken("  steps: 10", "  steps: 10\n  validation: 1.5"),
+        "validation",
+        r"recipe.validation: .*a whole number of images of each class",
+    ),
+    "anytime performance without validation": (
+        broken("  steps: 10", "  steps: 10\n  anytime: {}"),
+        "recipe:",
+        r"anytime needs validation > 0",
+    ),
+    "averaged velocities without momentum": (
+        broken("{lr: 0.1}", "{lr: 0.1, velocity: average}"),
+        "velocity",
+        r"velocity average needs momentum > 0",
+    ),
     "an unknown key": (
         broken("title:", "titel:"),
         "titel:",

@@ -11,7 +11,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from bench.stats.intervals import Estimate, mean_interval, paired_difference
+from bench.stats.intervals import (
+    Estimate,
+    mean_interval,
+    paired_difference,
+    welch_difference,
+)
 
 VALUES = [81.05, 80.7, 81.4, 81.11, 80.93]
 
@@ -87,12 +92,45 @@ def test_pairing_removes_what_seeds_share() -> None:
     assert paired_difference(base + 1, base) == Estimate(1.0, 1.0, 1.0, 0.0, 3, 0.0)
 
 
-@pytest.mark.parametrize("n", [3, 5])
+@pytest.mark.parametrize("n", [3, 5, 15])
 def test_covers_at_its_level(n: int) -> None:
     # 2,000 draws: the binomial's standard error is 0.5 points, so 93 to 97% is four of them.
     draws = np.random.default_rng(0).normal(3, 2, (2000, n))
     covered = sum(e.low <= 3 <= e.high for e in map(mean_interval, draws))
     assert 0.93 < covered / len(draws) < 0.97
+
+
+def test_welch_difference_agrees_with_scipy() -> None:
+    rng = np.random.default_rng(2)
+    a, b = rng.normal(80, 3, 5), rng.normal(78, 0.5, 15)
+    result = stats.ttest_ind(a, b, equal_var=False)
+    expected = result.confidence_interval(0.9)
+    estimate = welch_difference(a, b, 0.9)
+    assert (estimate.low, estimate.high) == pytest.approx((expected.low, expected.high), rel=1e-9)
+    assert estimate.mean == pytest.approx(a.mean() - b.mean())
+    assert estimate.n == 5
+    assert estimate.sd == pytest.approx(math.sqrt(a.var(ddof=1) + b.var(ddof=1)))
+
+
+def test_welch_covers_at_unequal_spreads() -> None:
+    rng = np.random.default_rng(0)
+    pairs = zip(rng.normal(1, 3, (2000, 5)), rng.normal(0, 1, (2000, 15)), strict=True)
+    covered = sum(e.low <= 1 <= e.high for e in (welch_difference(a, b) for a, b in pairs))
+    assert 0.93 < covered / 2000 < 0.97
+
+
+def test_welch_without_enough_values_or_spread() -> None:
+    assert math.isnan(welch_difference([], [1.0, 2.0]).mean)
+    one = welch_difference([3.0], [1.0, 2.0])
+    assert (one.mean, one.low, one.half_width, one.n) == (1.5, -math.inf, None, 1)
+    assert welch_difference([3.0] * 3, [1.0] * 4) == Estimate(2.0, 2.0, 2.0, 0.0, 3, 0.0)
+    alone = welch_difference([1.0, 2.0, 4.0], [0.0] * 9)
+    assert alone.half_width == pytest.approx(mean_interval([1.0, 2.0, 4.0]).half_width)
+    broken = welch_difference([1.0, math.nan], [1.0, 2.0])
+    assert math.isnan(broken.mean)
+    assert (broken.half_width, broken.n) == (None, 2)
+    with pytest.raises(ValueError, match="confidence"):
+        welch_difference([1.0, 2.0], [1.0, 2.0], 0.0)
 
 
 def test_wrong_shapes_and_levels_are_errors() -> None:

@@ -97,7 +97,8 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> ParentArtifact:
     backbone = timm.create_model("test_resnet", num_classes=0, zero_init_last=False)
     path = tmp_path_factory.mktemp("source") / "checkpoint.safetensors"
     digest = save_checkpoint(Network(backbone, 2, name="test_resnet"), path)
-    return ParentArtifact("0" * 20, 1, path, digest)
+    cell = Cell("train", "test_resnet", "random", "noise", 1.0, 0, RECIPE, Method())
+    return ParentArtifact(cell, 1, path, digest)
 
 
 @pytest.fixture

@@ -34,7 +34,7 @@ Build = Callable[..., Job]
 def attention(attention_job: Job) -> ParentArtifact:
     artifact = execute(attention_job).artifacts["channel-weights"]
     path = attention_job.folder / artifact.file
-    return ParentArtifact(attention_job.cell.id, 1, path, artifact.sha256)
+    return ParentArtifact(attention_job.cell, 1, path, artifact.sha256)
 
 
 @pytest.fixture
@@ -103,7 +103,7 @@ def test_an_outcome_says_everything(job: Build) -> None:
     assert outcome.status == "done"
     assert set(outcome.metrics) == {
         f"test/{name}" for name in ("top1", "top5", "mean_class_accuracy", "loss")
-    }
+    } | {"features/distance", "head/norm"}
     assert set(outcome.curves) == {
         "train/loss", "train/cross_entropy", "train/learning_rate", "penalty/l2", "penalty/bss",
     }  # fmt: skip
@@ -152,7 +152,7 @@ def test_a_stage_is_picked_up_where_it_was_left(job: Build, crops: int) -> None:
     path = source.folder / artifact.file
     kept = load_checkpoint(path)
     assert (kept.name, kept.classes) == ("test_resnet", CLASSES)
-    parent = ParentArtifact(source.cell.id, 1, path, artifact.sha256)
+    parent = ParentArtifact(source.cell, 1, path, artifact.sha256)
     method = Method(trainable="head")
     second = execute(job(recipe=recipe, method=method, weights="stage", parents={"weights": parent},
                          keep_checkpoint=True))  # fmt: skip
@@ -189,7 +189,7 @@ def test_the_test_split_is_scored_while_training_only_by_that_name(job: Build) -
 def test_a_recipe_may_leave_the_test_split_alone(job: Build) -> None:
     recipe = _fitting(validation=0.3, evaluation=Evaluation(test=False))
     metrics = execute(job(recipe=recipe)).metrics
-    assert {name.partition("/")[0] for name in metrics} == {"validation"}
+    assert {name.partition("/")[0] for name in metrics} == {"validation", "features", "head"}
 
 
 def test_bfloat16_trains_on_a_cpu_and_float16_is_refused(job: Build) -> None:

@@ -7,6 +7,7 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from bench.spec.recipe import SGD, Adam, AdamW, Optimizer, RAdam, Recipe, RMSprop
+from bench.training.curves import CurveBook
 from bench.training.loop import train
 from bench.training.objective import Objective
 from bench.training.optimizer import build_optimizer, scale_rates
@@ -41,7 +42,7 @@ CASES: list[tuple[Optimizer, Any]] = [
 def test_the_loop_takes_the_steps_of_plain_torch(optimizer: Optimizer, plain: Any) -> None:
     ours, reference = toy_network(), toy_network()
     recipe = Recipe(steps=8, optimizer=optimizer)
-    train(ours, Objective(ours, {}), recipe, ToyBatches())
+    train(ours, Objective(ours, {}), recipe, ToyBatches(), CurveBook())
 
     stepper = plain(reference.parameters())
     for step in range(8):
@@ -59,7 +60,7 @@ def test_head_and_backbone_move_by_their_own_rates() -> None:
     before = {n: (p.detach().clone(), p.grad.clone()) for n, p in network.named_parameters()}
     recipe = Recipe(steps=1, optimizer=Optimizer(sgd=SGD(lr=0.3, backbone_lr=0.002)))
     network.zero_grad()
-    train(network, Objective(network, {}), recipe, ToyBatches())
+    train(network, Objective(network, {}), recipe, ToyBatches(), CurveBook())
     for name, value in network.named_parameters():
         rate = 0.3 if name.startswith("head.") else 0.002
         start, gradient = before[name]

@@ -17,17 +17,17 @@ class L2(Penalty):
 
     ``weight`` is α: the paper does not state it; 5e-4 is in its released code. There it is the
     optimizer's weight decay and so acts on all parameters, biases and normalisations too; its
-    gradient, αW, is the same. ``on: weights`` leaves tensors of one dimension out.
+    gradient, αW, is the same. ``scope: weights`` leaves tensors of one dimension out.
     """
 
     weight: NonNegativeFloat = 5e-4
-    on: Literal["all", "weights"] = "all"
+    scope: Literal["all", "weights"] = "all"
 
     def __call__(self, step: Step) -> Tensor:
         """Return α/2 ‖W‖²."""
         parameters = [
-            *trained(step.backbone, self.on).values(),
-            *trained(step.head, self.on).values(),
+            *trained(step.backbone, self.scope).values(),
+            *trained(step.head, self.scope).values(),
         ]
         return self.weight * half_squared_norm(parameters)
 

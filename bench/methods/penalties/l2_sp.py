@@ -18,21 +18,21 @@ class L2SP(Penalty):
 
     ``shared`` weighs the backbone and ``head`` the new layer. Li et al. call them α and β; Chen
     et al. exchange the letters, so that they are named here by what they weigh. Defaults and
-    ``on: weights`` (neither biases nor normalisations) are those of Li et al.'s released code;
+    ``scope: weights`` (neither biases nor normalisations) are those of Li et al.'s released code;
     Chen et al. do not state theirs, and the Transfer-Learning-Library takes 0.01 and 0.01 on all
     parameters. The start is the checkpoint's parameters; no second network runs.
     """
 
     shared: NonNegativeFloat = 0.1
     head: NonNegativeFloat = 0.01
-    on: Literal["all", "weights"] = "weights"
+    scope: Literal["all", "weights"] = "weights"
 
     def __call__(self, step: Step) -> Tensor:
         """Return both halves' sum."""
-        moving = trained(step.backbone, self.on)
+        moving = trained(step.backbone, self.scope)
         drift = half_squared_distance([*moving.values()], [step.start[name] for name in moving])
         return self.shared * drift + self.head * half_squared_norm(
-            trained(step.head, self.on).values()
+            trained(step.head, self.scope).values()
         )
 
     @classmethod

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from PIL import Image as Pillow
 
-from bench.cli.data_digest import dataset_digest
+from bench.data.folder_digest import dataset_digest
 from bench.data.prepare import prepare
 from bench.spec.cell import Resources
 from bench.spec.recipe import Image

@@ -1,0 +1,170 @@
+"""``bench claims``."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.options import profile_option, store_option
+
+if TYPE_CHECKING:
+    from bench.report.verdicts import Verdict
+    from bench.spec.paper import Paper
+
+EPILOG = """\b
+Example:
+  bench claims bss
+  bench claims bss --profile paper --verbose
+  bench claims bss --json --fail-on refuted,undecided
+"""
+_FAILING = ("refuted", "undecided", "not-run")
+_NARROWEST = 30
+
+
+@click.command("claims", epilog=EPILOG)
+@click.argument("paper")
+@profile_option
+@store_option
+@click.option("--verbose", is_flag=True, help="Each claim's sentence, and its comparisons.")
+@click.option("--json", "as_json", is_flag=True, help="Everything that is known, as JSON.")
+@click.option(
+    "--fail-on", metavar="VERDICTS", help="Exit code 1 on any of: refuted,undecided,not-run."
+)
+def command(
+    paper: str, profile: str, store: Path, verbose: bool, as_json: bool, fail_on: str | None
+) -> None:
+    """Say whether a paper's claims hold in the records.
+
+    PAPER is a folder, or its name below suites/. Each claim is supported, refuted, undecided or
+    not run; a claim's own p takes the number of its comparisons into account, and nothing is
+    corrected over claims.
+    """
+    from bench.report import verdict_text as text
+    from bench.spec.find import find_paper
+    from bench.spec.paper import load_paper
+
+    failing = _verdicts_named(fail_on)
+    folder = find_paper(paper)
+    loaded = load_paper(folder)
+    found = _verdicts(loaded, folder, profile, store)
+    if as_json:
+        rows = [text.as_json(verdict) for verdict in found]
+        data = {"paper": loaded.id, "profile": profile, "claims": rows}
+        click.echo(json.dumps(data, indent=2, ensure_ascii=False))
+    else:
+        _print(found, loaded, profile, verbose)
+    if any(verdict.outcome.replace(" ", "-") in failing for verdict in found):
+        sys.exit(1)
+
+
+def _verdicts_named(given: str | None) -> list[str]:
+    from bench.errors import did_you_mean
+
+    names = [name.strip() for name in given.split(",")] if given else []
+    for name in names:
+        if name not in _FAILING:
+            near = did_you_mean(name, _FAILING)
+            raise click.BadParameter(f"no such verdict {name!r}; {near}", param_hint="--fail-on")
+    return names
+
+
+def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Verdict]:
+    from bench.cli.session import session_of
+    from bench.errors import SpecError, did_you_mean
+    from bench.report.verdicts import verdicts, without_records
+    from bench.spec.expand import load_plan
+    from bench.spec.layers import profile_names
+
+    suites = dict.fromkeys(c.suite for c in paper.claims if c.kind == "tested")
+    files = {name: folder / f"{name}.yaml" for name in suites if name is not None}
+    profiles = {n: profile_names(file) if file.is_file() else [] for n, file in files.items()}
+    known = {name for names in profiles.values() for name in names}
+    if known and profile not in known:
+        raise SpecError(
+            f"no suite of {paper.id} that has claims has a profile {profile!r}",
+            remedy=did_you_mean(profile, sorted(known)),
+        )
+    found: dict[str, Verdict] = {}
+    for name, file in files.items():
+        # A claim about a suite that is not there is an error of loading any other.
+        if profile in profiles[name] or not profiles[name]:
+            session = session_of(load_plan(file, profile), store)
+            done = verdicts(session.plan, session.done(), session.states)
+            found.update({verdict.claim.id: verdict for verdict in done})
+    reason = f"its suite has no profile {profile}"
+    return [found.get(c.id) or without_records(c, reason) for c in paper.claims]
+
+
+def _print(found: list[Verdict], paper: Paper, profile: str, verbose: bool) -> None:
+    from collections import Counter
+
+    from tabulate import tabulate
+
+    from bench.report import verdict_text as text
+
+    if not found:
+        click.echo(f"{paper.id} has no claims: write them in its paper.yaml")
+        return
+    rows = [
+        [
+            v.claim.id,
+            text.outcome_text(v),
+            text.estimate_text(v),
+            text.p_text(v.p),
+            text.holding_text(v),
+            text.remark(v),
+        ]
+        for v in found
+    ]
+    header = ["claim", "verdict", "estimate", "p", "hold", ""]
+    # Two spaces between columns, and tabulate's two beside a header.
+    taken = [max(len(header[i]) + 2, *(len(row[i]) for row in rows)) + 2 for i in range(5)]
+    room = max(_NARROWEST, shutil.get_terminal_size().columns - sum(taken))
+    for row in rows:
+        row[5] = row[5] if len(row[5]) <= room else row[5][: room - 1] + "…"
+    align = ("left", "left", "right", "right", "right", "left")
+    click.echo(tabulate(rows, header, tablefmt="simple", disable_numparse=True, colalign=align))
+    counts = Counter(verdict.outcome for verdict in found)
+    click.echo(
+        f"\n{paper.id}, profile {profile}: {', '.join(f'{n} {o}' for o, n in counts.items())}"
+    )
+    if verbose:
+        for verdict in found:
+            _print_whole(verdict)
+
+
+def _print_whole(verdict: Verdict) -> None:
+    from tabulate import tabulate
+
+    from bench.report import verdict_text as text
+    from bench.report.numbers import mean_text
+
+    claim = verdict.claim
+    click.echo(f"\n{claim.id}: {verdict.outcome}\n  {claim.text} ({claim.source})")
+    if claim.refuted_by:
+        click.echo(f"  Refuted by: {claim.refuted_by}")
+    if verdict.reason:
+        click.echo(f"  {verdict.reason}")
+    if verdict.decision is None or verdict.measure is None:
+        return
+    decimals = verdict.measure.decimals
+    rows = [
+        [
+            each.name,
+            mean_text(test.estimate, decimals, signed=True),
+            f"{each.n}/{each.expected}",
+            *(text.p_text(p) for p in (test.p_support, test.sign_flip, test.adjusted_refute)),
+            "holds" if test.holds else "fails" if test.fails else "",
+        ]
+        for each, test in zip(verdict.compared, verdict.decision.tests, strict=True)
+    ]
+    unit = f" ({verdict.measure.unit})" if verdict.measure.unit else ""
+    header = [verdict.measure.metric + unit, "mean", "n", "p", "p (sign flips)", "p against", ""]
+    align = ("left", *["right"] * 5, "left")
+    table = tabulate(rows, header, tablefmt="simple", disable_numparse=True, colalign=align)
+    click.echo("\n" + "\n".join(f"  {line}" for line in table.splitlines()))

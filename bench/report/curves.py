@@ -1,0 +1,149 @@
+"""From records' curves to bands: at each step the mean over seeds and its interval."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+
+import pandas as pd
+
+from bench.records.record import Curve, Record
+from bench.report.aggregate import SEED
+from bench.spec.cell import Scalar
+from bench.spec.expand import Plan
+from bench.spec.figure import Figure
+from bench.spec.metrics import complement_of
+from bench.stats.intervals import Estimate, mean_interval
+
+
+@dataclass(frozen=True)
+class Band:
+    """A curve at one place: the seeds' mean at each step, or one seed's own values.
+
+    Attributes
+    ----------
+    where
+        Axis to value, for every axis but the seed.
+    curve
+        Name of the curve, in the records' unit (fractions, nats, norms).
+    seed
+        The seed whose values these are; None for the mean over seeds.
+    n, expected
+        How many seeds have the curve, and how many are planned.
+    steps
+        Every step that any seed has, ascending; a step's own n is its estimate's.
+    estimates
+        Mean and 95% interval (Student's t) of the expected value at each step by itself.
+    """
+
+    where: Mapping[str, Scalar]
+    curve: str
+    seed: Scalar | None
+    n: int
+    expected: int
+    steps: tuple[int, ...]
+    estimates: tuple[Estimate, ...]
+
+    @property
+    def partial(self) -> bool:
+        """Whether seeds are missing."""
+        return self.n < self.expected
+
+    @cached_property
+    def common(self) -> tuple[int, ...]:
+        """Positions of the steps that every seed with the curve has.
+
+        A mean over other seeds at each step would jump where seeds come and go.
+        """
+        return tuple(i for i, estimate in enumerate(self.estimates) if estimate.n == self.n)
+
+
+def curve_of(record: Record, name: str) -> Curve | None:
+    """Return a record's curve, recorded or derived (``…/top1_error``); None where it has none."""
+    curves = record.outcome.curves
+    if name in curves:
+        return curves[name]
+    base = complement_of(name)
+    if base is None or base not in curves:
+        return None
+    return Curve(curves[base].step, tuple(1.0 - value for value in curves[base].value))
+
+
+def curve_bands(plan: Plan, records: Mapping[str, Record], figure: Figure) -> list[Band]:
+    """Return the bands of a figure's curves, panel by panel, in the plan's order.
+
+    Places whose records do not have a curve have no band of it. With ``figure.seeds`` there is
+    a band for each of the first seeds instead of their mean.
+    """
+    places: dict[tuple[Scalar, ...], list[tuple[Scalar, Record | None]]] = {}
+    wheres: dict[tuple[Scalar, ...], Mapping[str, Scalar]] = {}
+    for planned in plan.cells:
+        if planned.labels and figure.selects(planned.labels):
+            where = {axis: v for axis, v in planned.labels.items() if axis != SEED}
+            key = tuple(where.values())
+            wheres.setdefault(key, where)
+            seed = planned.labels.get(SEED, 0)
+            places.setdefault(key, []).append((seed, records.get(planned.cell.id)))
+    return [
+        band
+        for curve in dict.fromkeys(panel.curve for panel in figure.panels)
+        for key, seeds in places.items()
+        for band in _bands(wheres[key], curve, seeds, figure.seeds)
+    ]
+
+
+def _bands(
+    where: Mapping[str, Scalar],
+    name: str,
+    seeds: Sequence[tuple[Scalar, Record | None]],
+    single: int | None,
+) -> Iterator[Band]:
+    found = [(seed, curve_of(record, name)) for seed, record in seeds[:single] if record]
+    curves = [(seed, curve) for seed, curve in found if curve is not None and curve.step]
+    if single is not None:
+        for seed, curve in curves:
+            steps, estimates = mean_curve([curve])
+            yield Band(where, name, seed, 1, 1, steps, estimates)
+    elif curves:
+        steps, estimates = mean_curve([curve for _, curve in curves])
+        yield Band(where, name, None, len(curves), len(seeds), steps, estimates)
+
+
+def mean_curve(curves: Sequence[Curve]) -> tuple[tuple[int, ...], tuple[Estimate, ...]]:
+    """Return every step of any curve, and at each the estimate over the curves that have it."""
+    at: dict[int, list[float]] = {}
+    for curve in curves:
+        for step, value in dict(zip(curve.step, curve.value, strict=True)).items():
+            at.setdefault(step, []).append(value)
+    steps = tuple(sorted(at))
+    return steps, tuple(mean_interval(at[step]) for step in steps)
+
+
+def curves_csv(bands: Iterable[Band], axes: Sequence[str]) -> str:
+    """Return bands as CSV, one row a step, each band once; what nothing bounds is empty.
+
+    Columns: the axes, ``seed`` (empty for means; only where single seeds are drawn), ``curve``,
+    ``step``, ``n``, ``mean``, ``low``, ``high``, ``sd``, in the records' units.
+    """
+    named = [axis for axis in axes if axis != SEED]
+    once = {(*(b.where[a] for a in named), b.seed, b.curve): b for b in bands}
+    single = any(band.seed is not None for band in once.values())
+    rows = [
+        [
+            *place[:-2],
+            *([place[-2]] if single else []),
+            band.curve,
+            step,
+            estimate.n,
+            estimate.mean,
+            *((estimate.low, estimate.high) if estimate.half_width is not None else (None, None)),
+            estimate.sd,
+        ]
+        for place, band in once.items()
+        for step, estimate in zip(band.steps, band.estimates, strict=True)
+    ]
+    columns = [*named, *([SEED] if single else [])]
+    columns += ["curve", "step", "n", "mean", "low", "high", "sd"]
+    frame = pd.DataFrame(rows, columns=columns, dtype=object)
+    return frame.to_csv(index=False, lineterminator="\n")

@@ -1,0 +1,180 @@
+"""Claims: what a paper asserts, as comparisons over the cells of a suite."""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import (
+    ConfigDict,
+    Field,
+    NonNegativeInt,
+    PositiveFloat,
+    PositiveInt,
+    field_validator,
+    model_validator,
+)
+
+from bench.spec.cell import Scalar
+from bench.spec.recipe import Frozen
+
+Expect = Literal["greater", "less", "equal"]
+Kind = Literal["tested", "proved", "not rebuilt"]
+_OF_CELLS = ("suite", "expect", "refuted_by")
+_NEVER_PROVED = ("suite", "metric", "compare", "where", "mean_over", "expect", "at", "profiles")
+
+
+class Pairs(Frozen):
+    """Values of one axis that are compared: ``[treated, base]``, the first less the second."""
+
+    axis: str
+    pairs: tuple[tuple[Scalar, Scalar], ...] = Field(min_length=1)
+
+
+class AtLeast(Frozen):
+    """How many of the comparisons have to hold."""
+
+    model_config = ConfigDict(populate_by_name=True)
+
+    at_least: PositiveInt = Field(alias="at-least")
+
+
+class At(Frozen):
+    """What is taken of a curve.
+
+    ``step``: its value there (that of the last point at or before it). ``area``: the mean of that
+    value over the steps from the first to the last given; with ``scale: log`` a step s weighs
+    1 / (s + 1), so that each factor of time counts alike.
+    """
+
+    step: NonNegativeInt | None = None
+    area: tuple[NonNegativeInt, NonNegativeInt] | None = None
+    scale: Literal["linear", "log"] = "linear"
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> At:
+        if (self.step is None) == (self.area is None):
+            raise ValueError("is either a step or an area")
+        if self.area is not None and self.area[0] > self.area[1]:
+            raise ValueError(f"an area begins before it ends (given: {list(self.area)})")
+        if self.area is None and self.scale != "linear":
+            raise ValueError("only an area has a scale")
+        return self
+
+    @property
+    def last_step(self) -> int:
+        """The step up to which a cell must train."""
+        return self.area[1] if self.area is not None else int(self.step or 0)
+
+
+class Claim(Frozen):
+    """One assertion of a paper, in our words, and what would refute it.
+
+    Attributes
+    ----------
+    suite
+        The suite file of the same folder whose cells it is about.
+    metric, unit
+        What is compared, and its unit (``"%"`` shows fractions as percent); the suite's table's
+        where not given. With ``at`` the metric is a curve.
+    compare
+        No contrast: the value itself, which needs a ``number``. One: treated less base. Two: the
+        difference of the first contrast's differences, by the second.
+    where
+        Axis to the values selected; all values of an axis that is not named.
+    mean_over
+        Axes averaged over, seed by seed, before anything is tested.
+    expect, number, by
+        The value or difference less ``number`` (0 where not given) is ``greater`` than ``by``,
+        ``less`` than minus ``by``, or ``equal`` to zero within ``by``; in the unit.
+    matters
+        The smallest difference worth the name, our choice: an interval wholly below it refutes.
+    of
+        ``each`` comparison, their ``mean``, or at least so many of them.
+    profiles
+        Where it can be asked; in every profile where not given.
+    proved_by
+        The test that checks an analytic statement; it needs no cells.
+    not_rebuilt
+        Why no suite rebuilds it yet. It may be told from reported numbers all the same.
+    """
+
+    id: str
+    text: str
+    source: str
+    suite: str | None = None
+    metric: str | None = None
+    unit: str | None = None
+    compare: tuple[Pairs, ...] = Field(default=(), max_length=2)
+    where: dict[str, tuple[Scalar, ...]] = {}
+    mean_over: tuple[str, ...] = ()
+    expect: Expect | None = None
+    number: float | None = None
+    by: float = 0.0
+    matters: PositiveFloat | None = None
+    of: Literal["each", "mean"] | AtLeast = "each"
+    at: At | None = None
+    profiles: tuple[str, ...] = ()
+    refuted_by: str | None = None
+    proved_by: str | None = None
+    not_rebuilt: str | None = None
+
+    @field_validator("where", mode="before")
+    @classmethod
+    def _one_value_alone(cls, data: Any) -> Any:
+        if not isinstance(data, dict):
+            return data
+        return {k: v if isinstance(v, list | tuple) else (v,) for k, v in data.items()}
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> Claim:
+        if self.proved_by is not None and self.not_rebuilt is not None:
+            raise ValueError("proved_by and not_rebuilt exclude each other")
+        if self.kind == "proved":
+            given = [name for name in _NEVER_PROVED if getattr(self, name)]
+            if given:
+                raise ValueError(f"a claim with proved_by is not about cells: remove {given[0]}")
+        if self.kind == "tested":
+            for name in _OF_CELLS:
+                if getattr(self, name) is None:
+                    raise ValueError(f"needs {name}, or proved_by or not_rebuilt instead")
+        if self.expect is not None:
+            self._check_expectation()
+        self._check_axes()
+        return self
+
+    def _check_expectation(self) -> None:
+        if self.suite is None:
+            raise ValueError("what is expected needs a suite")
+        if not self.compare and self.number is None:
+            raise ValueError("compares values (compare), or a value with a number (number)")
+        if self.expect == "equal" and self.by <= 0:
+            raise ValueError("expect: equal needs a tolerance, by > 0")
+        if self.matters is not None and (self.expect == "equal" or self.matters <= self.by):
+            raise ValueError("matters is above by, and not for expect: equal")
+        if self.at is not None and self.metric is None:
+            raise ValueError("at needs a metric: the name of a curve")
+
+    def _check_axes(self) -> None:
+        compared = [contrast.axis for contrast in self.compare]
+        if len(set(compared)) != len(compared):
+            raise ValueError("two contrasts need two axes")
+        for axis in compared:
+            if axis in self.where:
+                raise ValueError(f"{axis} is compared: its pairs select its values, not where")
+        if "seed" in (*compared, *self.where, *self.mean_over):
+            raise ValueError("the seed is what repeats: it is neither selected nor compared")
+        repeated = [p for c in self.compare for p in c.pairs if p[0] == p[1]]
+        if repeated:
+            raise ValueError(f"{repeated[0][0]!r} is compared with itself")
+
+    @property
+    def kind(self) -> Kind:
+        """Whether cells test it, a test of the code proves it, or no suite rebuilds it yet."""
+        if self.proved_by is not None:
+            return "proved"
+        return "tested" if self.not_rebuilt is None else "not rebuilt"
+
+    @property
+    def quorum(self) -> int | None:
+        """How many comparisons have to hold; None where all have to, or their mean."""
+        return self.of.at_least if isinstance(self.of, AtLeast) else None

@@ -1,0 +1,89 @@
+"""What a claim compares: its selection of places, as weighted sums of their values."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import product
+
+from bench.spec.cell import Scalar
+from bench.spec.claims import Claim
+
+Place = Mapping[str, Scalar]
+Pair = tuple[Scalar, Scalar]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """One number that a claim is about, for each seed: Σ weight · value.
+
+    Attributes
+    ----------
+    where
+        Axis to value, of the axes that are neither compared nor averaged over.
+    pairs
+        Compared axis to ``(treated, base)``, but for those averaged over.
+    terms
+        ``(weight, index of the place)``.
+    """
+
+    where: Mapping[str, Scalar]
+    pairs: Mapping[str, Pair]
+    terms: tuple[tuple[float, int], ...]
+
+
+@dataclass
+class _Group:
+    where: Mapping[str, Scalar]
+    pairs: Mapping[str, Pair]
+    units: list[list[tuple[float, int]]] = field(default_factory=list)
+
+
+def comparisons(claim: Claim, places: Sequence[Place]) -> list[Comparison]:
+    """Return the comparisons that a claim asks for, as far as all their places are there.
+
+    Parameters
+    ----------
+    places
+        Axis values of everything that has a value, without the seed, each once. A condition on
+        an axis that a place does not name is taken as met.
+    """
+    groups: dict[tuple[object, ...], _Group] = {}
+    for where, pairs, terms in _units(claim, places):
+        if claim.of == "mean":
+            where, pairs = {}, {}
+        where = {a: v for a, v in where.items() if a not in claim.mean_over}
+        pairs = {a: p for a, p in pairs.items() if a not in claim.mean_over}
+        key = (tuple(sorted(where.items())), tuple(pairs.items()))
+        groups.setdefault(key, _Group(where, pairs)).units.append(terms)
+    return [
+        Comparison(
+            group.where,
+            group.pairs,
+            tuple((sign / len(group.units), i) for unit in group.units for sign, i in unit),
+        )
+        for group in groups.values()
+    ]
+
+
+def _units(
+    claim: Claim, places: Sequence[Place]
+) -> Iterator[tuple[dict[str, Scalar], dict[str, Pair], list[tuple[float, int]]]]:
+    """Yield each place that is treated in every contrast, with its terms, if all are there."""
+    index = {tuple(sorted(place.items())): i for i, place in enumerate(places)}
+    axes = [contrast.axis for contrast in claim.compare]
+    for place in places:
+        if not all(place.get(a) in values for a, values in claim.where.items() if a in place):
+            continue
+        for chosen in product(*(contrast.pairs for contrast in claim.compare)):
+            pairs = dict(zip(axes, chosen, strict=True))
+            if any(place.get(axis) != treated for axis, (treated, _) in pairs.items()):
+                continue
+            terms = []
+            for corner in product((0, 1), repeat=len(axes)):
+                sides = {a: pairs[a][side] for a, side in zip(axes, corner, strict=True)}
+                at = index.get(tuple(sorted({**place, **sides}.items())))
+                if at is not None:
+                    terms.append(((-1.0) ** sum(corner), at))
+            if len(terms) == 2 ** len(axes):
+                yield {a: v for a, v in place.items() if a not in axes}, pairs, terms

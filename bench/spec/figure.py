@@ -1,0 +1,66 @@
+"""A figure of curves as written: panels below each other, lines by one axis."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Annotated, Literal
+
+from pydantic import Field, PositiveInt
+
+from bench.spec.cell import Scalar
+from bench.spec.recipe import Frozen
+
+
+class Panel(Frozen):
+    """One row of a figure: a curve of the records, and how it is drawn.
+
+    With the unit ``%`` a fraction is shown times a hundred.
+    """
+
+    curve: str
+    label: str | None = None
+    unit: str = ""
+    scale: Literal["linear", "log"] = "linear"
+
+
+class Figure(Frozen):
+    """Curves over steps, in the paper's arrangement.
+
+    Attributes
+    ----------
+    source
+        The paper's figure that it is arranged after.
+    lines
+        Axis with a line for each of its values; ``symbol`` stands before the values in the
+        legend.
+    columns
+        Axis with a column of panels for each of its values. Of every other axis that varies,
+        each combination of values is a picture of its own.
+    panels
+        From top to bottom.
+    steps
+        Scale of the steps; logarithmic ones are linear below 1, so that step 0 has a place.
+    where
+        The cells drawn: axis to a value or several.
+    seeds
+        How many seeds to draw, the first ones, each as a line of its own without a band; all
+        seeds' mean with its band where absent.
+    """
+
+    title: str
+    source: str = ""
+    lines: str = "method"
+    symbol: str | None = None
+    columns: str | None = None
+    panels: Annotated[tuple[Panel, ...], Field(min_length=1)]
+    steps: Literal["log", "linear"] = "log"
+    where: dict[str, Scalar | tuple[Scalar, ...]] = {}
+    seeds: PositiveInt | None = None
+
+    def selection(self) -> dict[str, tuple[Scalar, ...]]:
+        """Return ``where`` with each axis's values as a tuple."""
+        return {a: v if isinstance(v, tuple) else (v,) for a, v in self.where.items()}
+
+    def selects(self, labels: Mapping[str, Scalar]) -> bool:
+        """Whether a cell at these axis values is drawn."""
+        return all(labels.get(axis) in values for axis, values in self.selection().items())

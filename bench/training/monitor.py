@@ -1,0 +1,134 @@
+"""Looking at a network while it trains: validation, selection, anytime performance, norms.
+
+Nothing here changes the training: scores are taken in evaluation mode, draw no random numbers,
+and those of the test split reach nothing but the record (unless the recipe selects on it).
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+
+from bench.models.network import Network
+from bench.spec.recipe import Recipe
+from bench.training.curves import CurveBook
+from bench.training.deployment import ValidationSteps, pseudo_fibonacci
+from bench.training.norms import feature_distance, head_norm, parameters_of
+from bench.training.selection import BestState
+
+# A network, and after how many steps, to its metrics on a split, such as ``test/top1``.
+Score = Callable[[Network, int], Mapping[str, float]]
+DEPLOYED = ("top1", "top5", "loss")
+
+
+@dataclass(frozen=True)
+class Scores:
+    """What can be scored; None where the recipe does not."""
+
+    validation: Score | None = None
+    test: Score | None = None
+    source: Score | None = None
+
+
+class Monitor:
+    """Looks at a network before its first step and after each.
+
+    Parameters
+    ----------
+    network
+        As it is before the first step: distances are measured from here.
+    book
+        Where the curves go: ``validation/top1``, and under ``recipe.anytime``
+        ``anytime/SPLIT/METRIC`` and ``anytime/step`` at the pseudo-Fibonacci steps, and
+        ``features/distance`` and ``head/norm`` at these and at every validation.
+    """
+
+    def __init__(
+        self, network: Network, recipe: Recipe, book: CurveBook, scores: Scores = Scores()
+    ) -> None:
+        self._network = network
+        self._recipe = recipe
+        self._book = book
+        self._scores = scores
+        self._steps = ValidationSteps(recipe)
+        anytime = recipe.anytime is not None
+        self._checkpoints = frozenset(pseudo_fibonacci(recipe.steps)) if anytime else frozenset()
+        self._start = parameters_of(network.backbone)
+        self._best = {"validation": BestState(), "test": BestState()}
+        self._spare: Network | None = None
+        self._deployed: tuple[int | None, Mapping[str, float]] = (None, {})
+
+    def after(self, step: int, *, always: bool = False) -> float | None:
+        """Look at the network after ``step`` steps; return the validation accuracy if taken.
+
+        With ``always`` the validation split is scored whether or not it is due.
+        """
+        accuracy = None
+        due = self._steps.due(step)
+        if due or always:
+            accuracy = self._offer("validation", self._scores.validation, step)
+        if due and self._recipe.selection == "best-on-test":
+            self._offer("test", self._scores.test, step)
+        if step in self._checkpoints:
+            self._deploy(step)
+        if self._recipe.anytime is not None and (accuracy is not None or step in self._checkpoints):
+            for name, value in self.norms().items():
+                self._book.add(name, step, value)
+        return accuracy
+
+    def restart(self, step: int) -> None:
+        """Let the gaps between validations grow anew after that of a step."""
+        self._steps.restart(step)
+
+    def norms(self) -> dict[str, float]:
+        """Return how far the backbone is from its start, and the head's norm, as they are now."""
+        return {
+            "features/distance": feature_distance(self._network, self._start),
+            "head/norm": head_norm(self._network),
+        }
+
+    def report(self) -> int:
+        """Put the state that is reported into the network; return its step."""
+        if self._recipe.selection == "last":
+            return self._recipe.steps
+        best = self._best[self._recipe.selection.removeprefix("best-on-")]
+        assert best.step is not None
+        best.restore(self._network)
+        return best.step
+
+    def _offer(self, split: str, score: Score | None, step: int) -> float | None:
+        if score is None:
+            return None
+        accuracy = score(self._network, step)[f"{split}/top1"]
+        self._book.add(f"{split}/top1", step, accuracy)
+        chosen = self._recipe.selection == f"best-on-{split}"
+        if chosen or (split == "validation" and self._recipe.anytime is not None):
+            self._best[split].offer(self._network, step, accuracy)
+        return accuracy
+
+    def _deploy(self, checkpoint: int) -> None:
+        best = self._best["validation"]
+        if best.step is None:
+            return
+        if best.step != self._deployed[0]:
+            self._deployed = (best.step, self._deployed_scores(best, checkpoint))
+        for name, value in self._deployed[1].items():
+            self._book.add(f"anytime/{name}", checkpoint, value)
+        self._book.add("anytime/step", checkpoint, float(best.step))
+
+    def _deployed_scores(self, best: BestState, now: int) -> dict[str, float]:
+        assert best.step is not None
+        network = self._network
+        if best.step != now:
+            if self._spare is None:
+                self._spare = copy.deepcopy(self._network)
+            network = self._spare
+            best.restore(network)
+        return {
+            name: value
+            for score in (self._scores.test, self._scores.source)
+            if score is not None
+            for name, value in score(network, best.step).items()
+            if name.rpartition("/")[2] in DEPLOYED
+        }

@@ -1,0 +1,127 @@
+from __future__ import annotations
+
+import pytest
+from torch import nn
+
+from bench.models.network import Network
+from bench.spec.cell import Method
+from bench.spec.recipe import SGD, Anytime, Optimizer, Recipe, Warmup
+from bench.training.curves import CurveBook
+from bench.training.loop import set_trainable, train
+from bench.training.monitor import Monitor, Scores
+from bench.training.objective import Objective
+from bench.training.warmup import WarmupRule, drop_after
+from tests.training.conftest import ToyBatches, toy_network
+
+
+def _end(scores: list[float], warmup: Warmup) -> int | None:
+    rule = WarmupRule(warmup)
+    return next((i for i, score in enumerate(scores) if rule.ended(i, score)), None)
+
+
+def test_it_ends_when_ten_steps_brought_less_than_a_point() -> None:
+    # 0.5 at step 3; 0.509 at step 9 is no gain of a point; ten steps after 3 is 13.
+    scores = [0.1, 0.2, 0.3, 0.5, *[0.5] * 5, 0.509, *[0.5] * 10]
+    assert _end(scores, Warmup()) == 13
+
+
+def test_a_gain_of_exactly_a_point_goes_on() -> None:
+    scores = [0.57, *[0.57] * 9, 0.58, *[0.58] * 9]
+    assert _end(scores, Warmup()) is None
+    assert _end([*scores, 0.58], Warmup()) == 20
+
+
+def test_creeping_up_by_less_than_a_point_each_time_counts_once_it_is_a_point() -> None:
+    # Against the last gain, not against the step before.
+    scores = [0.5 + 0.004 * i for i in range(40)]
+    assert _end(scores, Warmup()) is None
+
+
+def test_the_drop_is_to_the_lowest_score_within_the_window() -> None:
+    scores = [(3, 0.5), (4, 0.2), (5, 0.3), (9, 0.1)]
+    assert drop_after(scores, 3, 4) == 0.3
+    assert drop_after(scores, 3, 6) == 0.4
+    assert drop_after(scores, 9, 4) is None
+    assert drop_after(scores, 7, 4) is None
+
+
+def _run(warmup: Warmup | None, scores: list[float], steps: int) -> tuple[Network, int | None]:
+    recipe = Recipe(
+        steps=steps, optimizer=Optimizer(sgd=SGD(lr=0.1)), validation=0.5, anytime=Anytime()
+    )
+    network, book, left = toy_network(), CurveBook(), iter(scores)
+    scored = Scores(
+        validation=lambda network, step: {"validation/top1": next(left)},
+        test=lambda network, step: {"test/top1": 0.0},
+    )
+    monitor = Monitor(network, recipe, book, scored)
+    switch = train(
+        network, Objective(network, {}), recipe, ToyBatches(), book,
+        method=Method(warmup=warmup), monitor=monitor,
+    )  # fmt: skip
+    return network, switch
+
+
+def test_the_backbone_stands_still_until_the_switch_and_moves_after_it() -> None:
+    start = toy_network().backbone.conv.weight
+    network, switch = _run(Warmup(patience=3), [0.5] * 20, steps=3)
+    assert switch == 3
+    assert network.backbone.conv.weight.equal(start)
+    network, switch = _run(Warmup(patience=3), [0.5] * 20, steps=4)
+    assert switch == 3
+    assert not network.backbone.conv.weight.equal(start)
+
+
+def test_frozen_statistics_stay_and_updated_ones_move() -> None:
+    for statistics, tracked in (("frozen", 0), ("updated", 3)):
+        network, _ = _run(Warmup(patience=3, statistics=statistics), [0.5] * 20, steps=3)
+        assert network.backbone.norm.num_batches_tracked == tracked
+    network, _ = _run(Warmup(patience=3), [0.5] * 20, steps=5)
+    assert network.backbone.norm.num_batches_tracked == 2
+
+
+def test_updating_statistics_wakes_no_dropout() -> None:
+    network = toy_network()
+    network.backbone.add_module("drop", nn.Dropout(0.5))
+    set_trainable(network, "head", update_statistics=True)
+    assert network.backbone.norm.training
+    assert not network.backbone.drop.training
+    assert not any(p.requires_grad for p in network.backbone.parameters())
+
+
+def test_every_step_of_the_drop_is_validated_and_then_the_gaps_grow_anew() -> None:
+    recipe = Recipe(
+        steps=22, optimizer=Optimizer(sgd=SGD(lr=0.1)), validation=0.5, anytime=Anytime()
+    )
+    network, book = toy_network(), CurveBook()
+    scored = Scores(
+        validation=lambda network, step: {"validation/top1": 0.5},
+        test=lambda network, step: {"test/top1": 0.0},
+    )
+    train(
+        network, Objective(network, {}), recipe, ToyBatches(), book,
+        method=Method(warmup=Warmup(patience=5)), monitor=Monitor(network, recipe, book, scored),
+    )  # fmt: skip
+    assert book.curves()["validation/top1"].step == (*range(11), 11, 13, 16, 20, 22)
+
+
+def test_a_warmup_that_nobody_validates_is_refused() -> None:
+    network = toy_network()
+    with pytest.raises(ValueError, match="monitor"):
+        train(
+            network, Objective(network, {}), Recipe(steps=2), ToyBatches(), CurveBook(),
+            method=Method(warmup=Warmup()),
+        )  # fmt: skip
+
+
+def test_a_warmup_that_never_ends_is_training_the_head_alone() -> None:
+    rising = [0.02 * i for i in range(20)]
+    network, switch = _run(Warmup(), rising, steps=12)
+    assert switch is None
+    reference = toy_network()
+    recipe = Recipe(steps=12, optimizer=Optimizer(sgd=SGD(lr=0.1)))
+    train(
+        reference, Objective(reference, {}), recipe, ToyBatches(), CurveBook(),
+        method=Method(trainable="head"),
+    )  # fmt: skip
+    assert network.head.weight.equal(reference.head.weight)
