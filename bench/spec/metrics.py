@@ -15,6 +15,7 @@ ERRORS = ("top1_error", "top5_error")
 
 METRICS = (
     *(f"{split}/{score}" for split in SPLITS for score in (*SCORES, *ERRORS)),
+    "source/forgotten",
     "features/distance",
     "head/norm",
     "warmup/steps",

@@ -64,6 +64,7 @@ def fine_tune(job: Job) -> Outcome:
     )  # fmt: skip
     clock.append(time.perf_counter())
     source = Source(job, device) if recipe.forgetting else None
+    before = source.score(network, 0)["source/top1"] if source is not None else 0.0
     scores = _scores(recipe, data, source, device)
     book = CurveBook()
     monitor = Monitor(network, recipe, book, scores)
@@ -77,6 +78,8 @@ def fine_tune(job: Job) -> Outcome:
     metrics = monitor.norms() | _warmup_metrics(method, recipe, switch, curves)
     for score in (scores.test, scores.validation, scores.source):
         metrics |= score(network, step) if score is not None else {}
+    if source is not None:
+        metrics["source/forgotten"] = before - metrics["source/top1"]
     clock.append(time.perf_counter())
     artifacts = _keep(network, job.folder) if job.keep_checkpoint else {}
     facts = data.provenance() | {"selection": recipe.selection, "selected_step": step}

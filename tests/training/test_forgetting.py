@@ -50,6 +50,7 @@ def test_features_that_stand_still_forget_nothing(job: Build, parent: ParentArti
     theirs = _source_by_hand(job, parent, parent.path)
     assert outcome.metrics["source/top1"] == theirs
     assert set(outcome.curves["anytime/source/top1"].value) == {theirs}
+    assert outcome.metrics["source/forgotten"] == 0
     assert outcome.metrics["features/distance"] == 0
 
 
@@ -83,6 +84,8 @@ def test_it_is_the_sources_test_split_through_the_adapted_features_and_the_sourc
         adapted, cell=cell, parents={"weights": parent}, resources=Resources(folders=folders)
     )
     outcome = execute(adapted)
+    lost = _source_by_hand(job, parent, parent.path) - outcome.metrics["source/top1"]
+    assert outcome.metrics["source/forgotten"] == lost
     data = outcome.provenance.data
     assert data["classes"] == 2
     assert data["source"] == "noise"
