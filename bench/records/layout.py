@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
 # What a child finds in its parent's folder, by the parent's role.
 PARENT_FILES = {
@@ -110,6 +111,11 @@ class Layout:
     def clock(self) -> Path:
         """Return the file that is touched to read the file server's clock."""
         return self.root / "clock"
+
+    def settling(self, paper: str, suite: str, profile: str) -> Path:
+        """Return the file of the rule by which a suite's claims are settled."""
+        names = (quote(name, safe="") for name in (paper, suite, profile))
+        return self.root / "settling" / f"{'.'.join(names)}.json"
 
     def cell(self, cell_id: str) -> CellFolder:
         """Return the folder of a cell."""

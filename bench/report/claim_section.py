@@ -19,25 +19,66 @@ _CAPTION = (
     "significantly on the other side (Holm's correction). Hold: how many of its comparisons pass "
     "by themselves. Nothing is corrected over claims. Undecided is no verdict against a claim."
 )
+EACH = (
+    "p: one-sided, for the claim, of this comparison alone; beside it the exact one by flipping "
+    "signs, which is 2⁻ⁿ at best."
+)
 
 
 def claims(found: Sequence[Verdict], plan: Plan) -> str:
     """Return the verdicts with their estimates, and every comparison folded; empty without any."""
     if not found:
         return ""
-    here = [not v.claim.profiles or plan.profile in v.claim.profiles for v in found]
-    shown = [verdict for verdict, asked in zip(found, here, strict=True) if asked]
-    elsewhere = [verdict for verdict, asked in zip(found, here, strict=True) if not asked]
+    shown, elsewhere = by_profile(found, plan)
     parts = ["## Claims"]
     if shown:
-        counts = Counter(verdict.outcome for verdict in shown)
-        listed = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name])
-        parts += [f"{plural(len(shown), 'claim')}: {listed}. {_about(plan)}{_CAPTION}"]
+        parts += [caption(shown, plan), sequential_note(shown)]
         parts += [_table(shown), _every_comparison(shown)]
     if elsewhere:
         ids = ", ".join(markdown.code(verdict.claim.id) for verdict in elsewhere)
         parts.append(f"Asked in another profile only: {ids}.")
     return "\n\n".join(part for part in parts if part)
+
+
+def by_profile(found: Sequence[Verdict], plan: Plan) -> tuple[list[Verdict], list[Verdict]]:
+    """Return the verdicts on claims that the plan's profile is asked, and the others."""
+    here = [not v.claim.profiles or plan.profile in v.claim.profiles for v in found]
+    shown = [verdict for verdict, asked in zip(found, here, strict=True) if asked]
+    return shown, [verdict for verdict, asked in zip(found, here, strict=True) if not asked]
+
+
+def caption(shown: Sequence[Verdict], plan: Plan) -> str:
+    """Return how many claims have which verdict, and what the columns mean."""
+    return f"{counted(shown)} {explained(plan)}"
+
+
+def counted(shown: Sequence[Verdict]) -> str:
+    """Return how many claims have which verdict."""
+    counts = Counter(verdict.outcome for verdict in shown)
+    listed = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name])
+    return f"{plural(len(shown), 'claim')}: {listed}."
+
+
+def explained(plan: Plan) -> str:
+    """Return what verdicts of a profile are about, and what the columns mean."""
+    return f"{_about(plan)}{_CAPTION}"
+
+
+def sequential_note(shown: Sequence[Verdict]) -> str:
+    """Return how claims were settled; empty where no further seeds were allowed for."""
+    rule = next((v.settled.rule for v in shown if v.settled is not None), None)
+    if rule is None:
+        return ""
+    looks = ", ".join(map(str, rule.looks))
+    return (
+        "**Settled by a sequential rule** (`bench run --until-decided`): seeds were added where "
+        f"claims were open, with looks at {looks} seeds that spend {100 * rule.alpha:g}% a claim, "
+        f"both sides together ({rule.spending.title()}'s spending function, Lan and DeMets 1983). "
+        "So p is the sequential p-value, the smallest level at which the looks so far would have "
+        "decided; the intervals are those of a look, which hold at all looks together; n is a "
+        "comparison's own number of seeds; and no sign flips are shown. The tables below are of "
+        "the suite's own seeds alone."
+    )
 
 
 def _about(plan: Plan) -> str:
@@ -86,11 +127,7 @@ def _every_comparison(shown: Sequence[Verdict]) -> str:
         return ""
     header = ["claim", "comparison", "mean", "n", "p", "p (sign flips)", "p against (Holm)"]
     table = markdown.table(header, rows, left=2)
-    note = (
-        "p: one-sided, for the claim, of this comparison alone; beside it the exact one by "
-        "flipping signs, which is 2⁻ⁿ at best."
-    )
-    return markdown.details(plural(len(rows), "comparison"), f"{note}\n\n{table}")
+    return markdown.details(plural(len(rows), "comparison"), f"{EACH}\n\n{table}")
 
 
 def _left_ended(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:

@@ -68,7 +68,7 @@ def comparison_table(
 ) -> str:
     """Return the reported numbers as printed, Δ = ours − reported, and numbered notes."""
     entries = [entry for block in blocks for entry in block.entries.values()]
-    printed = {measure: _printed_decimals(own) for measure, own in by_measure(entries).items()}
+    printed = {measure: printed_decimals(own) for measure, own in by_measure(entries).items()}
     notes = list(dict.fromkeys(e.reported.note for e in entries if e.reported.note))
     best = {
         id(entry)
@@ -104,7 +104,8 @@ def by_measure(entries: Iterable[Compared]) -> dict[str, list[Compared]]:
     return found
 
 
-def _printed_decimals(entries: Sequence[Compared]) -> int:
+def printed_decimals(entries: Sequence[Compared]) -> int:
+    """Return how many decimals reported numbers are printed with."""
     # YAML's 86.00 loads as 86.0, but a table is printed with as many decimals throughout.
     numbers = [x for e in entries for x in (e.reported.mean, e.reported.spread) if x is not None]
     return max(len(f"{x:.6f}".rstrip("0").partition(".")[2]) for x in numbers)

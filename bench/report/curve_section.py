@@ -59,13 +59,14 @@ def curve_section(drawings: Sequence[Drawing], plan: Plan, csv: str) -> str:
         title = markdown.escape(drawing.figure.title)
         parts.append(f"### {title}")
         parts += [f"![{title}](<{name}>)" for name in drawing.pictures]
-        parts.append(_caption(drawing, plan))
+        parts.append(caption(drawing, plan))
     if any(drawing.pictures for drawing in drawings):
         parts.append(f"The figures' numbers at every step, as recorded: {markdown.link(csv, csv)}.")
     return "\n\n".join(parts)
 
 
-def _caption(drawing: Drawing, plan: Plan) -> str:
+def caption(drawing: Drawing, plan: Plan) -> str:
+    """Return what a figure's lines and bands are, and what it leaves out."""
     figure, bands = drawing.figure, [b for p in drawing.pictures.values() for b in p.bands]
     arranged = f"Arranged as {markdown.escape(figure.source)}. " if figure.source else ""
     if not bands:

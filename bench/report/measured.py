@@ -17,7 +17,7 @@ from bench.spec.expand import Plan
 from bench.spec.metrics import complement_of
 from bench.spec.suite import Measure, Table
 
-_FRACTIONS = ("top1", "top5", "mean_class_accuracy", "top1_error", "top5_error")
+FRACTIONS = ("top1", "top5", "mean_class_accuracy", "top1_error", "top5_error")
 
 
 def measure_of(claim: Claim, table: Table) -> Measure:
@@ -28,7 +28,7 @@ def measure_of(claim: Claim, table: Table) -> Measure:
     metric = claim.metric or table.measures[0].metric
     shown = next((m for m in table.measures if m.metric == metric), None)
     if shown is None:
-        unit = "%" if metric.rpartition("/")[2] in _FRACTIONS else ""
+        unit = "%" if metric.rpartition("/")[2] in FRACTIONS else ""
         shown = Measure(metric=metric, unit=unit)
     return shown if claim.unit is None else shown.model_copy(update={"unit": claim.unit})
 

@@ -8,9 +8,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import pandas as pd
+
 from bench.errors import UserError
 from bench.records.record import Record
 from bench.report import claim_section, sections
+from bench.report.again import again
 from bench.report.aggregate import arrange, row_axes, table_entries
 from bench.report.curve_section import curve_numbers, curve_section, curve_svgs, draw_figures
 from bench.report.figure import figure_svg
@@ -88,16 +91,9 @@ def build_page(
         If no record has the table's metric.
     """
     stem = stem or f"{plan.suite.name}-{plan.profile}"
-    frame = cell_frame(plan, records, states)
-    entries = tuple(table_entries(frame, plan.suite))
-    axes = (row_axes(plan.suite, frame), plan.suite.table.columns)
-    blocks = tuple(arrange(entries, *axes))
+    board, frame = make_board(plan, records, states, reported)
     drawings = draw_figures(plan, records, stem)
-    # Lines from one metric to another would say nothing.
-    tabular = not (plan.suite.figures or plan.suite.table.metrics)
-    svg = figure_svg(blocks, axes, plan.suite) if tabular else None
-    figures = {f"{stem}.svg": svg} if svg else {}
-    board = Board(plan, records, states, reported, entries, blocks, axes)
+    figures = table_figure(board, stem)
     found = verdicts(plan, records, states) if found is None else found
     parts: Iterable[str] = (
         sections.heading(board),
@@ -111,11 +107,34 @@ def build_page(
         sections.notes(board),
         sections.setting(board),
         sections.provenance(board),
-        sections.again(board),
+        again(board),
     )
     markdown = "\n\n".join(part for part in parts if part) + "\n"
     figures |= curve_svgs(drawings, plan.suite)
     return Page(stem, markdown, frame_csv(frame), figures, curve_numbers(drawings, plan.suite))
+
+
+def make_board(
+    plan: Plan,
+    records: Mapping[str, Record],
+    states: Mapping[str, State],
+    reported: Reported | None,
+) -> tuple[Board, pd.DataFrame]:
+    """Return all that a page is made of, and the cells as a data frame."""
+    frame = cell_frame(plan, records, states)
+    entries = tuple(table_entries(frame, plan.suite))
+    axes = (row_axes(plan.suite, frame), plan.suite.table.columns)
+    blocks = tuple(arrange(entries, *axes))
+    return Board(plan, records, states, reported, entries, blocks, axes), frame
+
+
+def table_figure(board: Board, stem: str) -> dict[str, str]:
+    """Return the table's figure by file name; none where the suite has figures of its own."""
+    suite = board.plan.suite
+    # Lines from one metric to another would say nothing.
+    tabular = not (suite.figures or suite.table.metrics)
+    svg = figure_svg(board.blocks, board.axes, suite) if tabular else None
+    return {f"{stem}.svg": svg} if svg else {}
 
 
 def write_page(page: Page, folder: Path) -> list[Path]:

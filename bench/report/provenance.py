@@ -16,6 +16,15 @@ _DIGEST = 12
 
 def provenance_table(records: Sequence[Record]) -> str:
     """Return one row for each distinct origin, with how many records have it."""
+    rows = [
+        [what, markdown.escape(name), markdown.escape(value), f"{count:,}"]
+        for what, name, value, count in origins(records)
+    ]
+    return markdown.table(["what", "of", "value", "records"], rows, left=3) if rows else ""
+
+
+def origins(records: Sequence[Record]) -> list[tuple[str, str, str, int]]:
+    """Return each distinct origin as plain text: what, of what, its value, how many records."""
     counts: Counter[tuple[str, str, str]] = Counter()
     for record in records:
         made = record.outcome.provenance
@@ -27,15 +36,8 @@ def provenance_table(records: Sequence[Record]) -> str:
     counts.update(_data(records))
     counts.update(_weights(records))
     order = ("code", "data", "weights", "version", "machine")
-    rows = [
-        [what, markdown.escape(name), markdown.escape(value), f"{count:,}"]
-        for (what, name, value), count in sorted(
-            counts.items(), key=lambda item: (order.index(item[0][0]), item[0])
-        )
-    ]
-    if not rows:
-        return ""
-    return markdown.table(["what", "of", "value", "records"], rows, left=3)
+    ordered = sorted(counts.items(), key=lambda item: (order.index(item[0][0]), item[0]))
+    return [(*origin, count) for origin, count in ordered]
 
 
 def effort(records: Iterable[Record]) -> str:

@@ -19,6 +19,7 @@ from bench.report.numbers import plural
 from bench.spec.expand import Plan
 from bench.spec.paper import Note, Reported, ReportedTable
 from bench.spec.reported import tables_for
+from bench.spec.suite import Contrast
 
 STATES = ("done", "missing", "running", "stale", "failed")
 
@@ -71,12 +72,13 @@ def heading(board: Board) -> str:
         [
             f"# {markdown.escape(suite.title)}",
             f"{markdown.escape(suite.source)} of: {line}",
-            f"**Profile {markdown.code(board.plan.profile)}.** {_profile(board)}",
+            f"**Profile {markdown.code(board.plan.profile)}.** {profile_text(board)}",
         ]
     )
 
 
-def _profile(board: Board) -> str:
+def profile_text(board: Board) -> str:
+    """Return what the profile is to the paper's own setting."""
     sources = dict.fromkeys(markdown.escape(table.source) for table in board.comparable())
     if sources:
         return (
@@ -100,17 +102,22 @@ def summary(board: Board) -> str:
     rows = [_state_row(board, name, ids) for name, ids in (
         ("in the tables", shown), ("that others start from", others)
     ) if ids]  # fmt: skip
-    parts = [markdown.table(["cells", "planned", *STATES], rows)]
+    table = markdown.table(["cells", "planned", *STATES], rows)
+    return "\n\n".join(part for part in (table, stale_text(board)) if part)
+
+
+def stale_text(board: Board) -> str:
+    """Return why cells are stale; empty where none is."""
     reasons = Counter(
         reason
-        for cell_id in shown | others
+        for cell_id in {p.cell.id for p in board.plan.cells}
         if cell_state(cell_id, board.records, board.states) == "stale"
         for reason in board.states[cell_id].reasons
     )
-    if reasons:
-        listed = [f"{markdown.code(r)} ({plural(n, 'cell')})" for r, n in sorted(reasons.items())]
-        parts.append(f"Stale, and left out, because of: {', '.join(listed)}.")
-    return "\n\n".join(parts)
+    if not reasons:
+        return ""
+    listed = [f"{markdown.code(r)} ({plural(n, 'cell')})" for r, n in sorted(reasons.items())]
+    return f"Stale, and left out, because of: {', '.join(listed)}."
 
 
 def _state_row(board: Board, name: str, ids: set[str]) -> list[str]:
@@ -124,12 +131,17 @@ def picture(board: Board, figures: Mapping[str, str]) -> str:
         return ""
     title = markdown.escape(board.plan.suite.title)
     images = "\n".join(f"![{title}](<{name}>)" for name in figures)
+    return f"{images}\n\n{picture_caption(board)}"
+
+
+def picture_caption(board: Board) -> str:
+    """Return what the table's figure shows."""
     caption = "Means over seeds; bands are 95% intervals (Student's t)."
     if board.plan.suite.table.contrast:
         caption += " The base of each pair is dashed."
     if len(board.blocks) > MAX_PANELS:
         caption += f" Only the first {MAX_PANELS} of {len(board.blocks)} groups are drawn."
-    return f"{images}\n\n{caption}"
+    return caption
 
 
 def results(board: Board, csv: str) -> str:
@@ -137,7 +149,7 @@ def results(board: Board, csv: str) -> str:
     suite = board.plan.suite
     table = tables.results_table(board.blocks, board.axes, suite)
     count, why = tables.incomplete_table(board.blocks, board.axes, suite)
-    parts = ["## Results", _what_numbers_are(board), table]
+    parts = ["## Results", results_caption(board), table]
     if why:
         title = f"{plural(count, 'entry lacks', 'entries lack')} seeds"
         parts.append(markdown.details(title, why))
@@ -145,7 +157,8 @@ def results(board: Board, csv: str) -> str:
     return "\n\n".join(parts)
 
 
-def _what_numbers_are(board: Board) -> str:
+def results_caption(board: Board) -> str:
+    """Return what the numbers of our table are."""
     seeds = sorted({entry.expected for entry in board.entries})
     n = f"n = {seeds[0]}" if len(seeds) == 1 else "n as in the brackets"
     text = f"{_what_is_shown(board)}: the mean over seeds, {n}"
@@ -196,23 +209,37 @@ def contrast(board: Board) -> str:
     if not found:
         return ""
     table = contrast_table(arrange(found, *board.axes), board.axes, suite)
+    warning = origin.unpaired(board.own_records(shown=True))
+    parts = ("## Paired differences", contrast_caption(board, suite.table.contrast), warning, table)
+    return "\n\n".join(p for p in parts if p)
+
+
+def contrast_caption(board: Board, contrast: Contrast) -> str:
+    """Return what the paired differences are."""
     # Seeds choose images and their order by dataset and rate; only at equal ones are they shared.
-    same_images = suite.table.contrast.axis not in ("dataset", "sampling_rate")
-    by = "" if suite.table.metrics else f", by {board.columns}"
-    caption = (
+    same_images = contrast.axis not in ("dataset", "sampling_rate")
+    by = "" if board.plan.suite.table.metrics else f", by {board.columns}"
+    return (
         f"Paired by seed, in {board.difference_unit}{by}"
         f"{': at a seed both train on the same images' if same_images else ''}. Mean ± half the "
         "width of its 95% interval (paired Student's t). Bold: the interval excludes zero, and no "
         "seed is missing. Each interval stands for itself: of twenty true zeros, one is expected "
         "to be excluded. ± 0.00: the same difference at every seed, which does not make it known."
     )
-    warning = origin.unpaired(board.own_records(shown=True))
-    return "\n\n".join(p for p in ("## Paired differences", caption, warning, table) if p)
 
 
 def comparison(board: Board) -> str:
     """Return the reported numbers in the same shape, with how far ours are from them."""
     suite, parts = board.plan.suite, []
+    for caption, found in reported_groups(board):
+        rendered = compared.comparison_table(arrange(found, *board.axes), board.axes, suite)
+        parts += ["## Reported numbers", caption, compared.agreement(found, suite), rendered]
+    return "\n\n".join(parts)
+
+
+def reported_groups(board: Board) -> list[tuple[str, list[compared.Compared]]]:
+    """Return each source of reported numbers: what they are, and those beside which ours stand."""
+    suite, groups = board.plan.suite, []
     place = {id(entry): index for index, entry in enumerate(board.entries)}
     # One table of the paper with several metrics is reported as several.
     by_source: dict[str, list[ReportedTable]] = {}
@@ -229,9 +256,8 @@ def comparison(board: Board) -> str:
             f"{'; '.join(spreads)}. Δ: our mean less the reported one, in "
             f"{board.difference_unit}. Bold: the {_best(board)} reported mean of a column."
         )
-        rendered = compared.comparison_table(arrange(found, *board.axes), board.axes, suite)
-        parts += ["## Reported numbers", caption, compared.agreement(found, suite), rendered]
-    return "\n\n".join(parts)
+        groups.append((caption, found))
+    return groups
 
 
 def notes(board: Board) -> str:
@@ -263,18 +289,3 @@ def provenance(board: Board) -> str:
     )
     folded = markdown.details("Code, data, weights, libraries and machines", table)
     return f"## Provenance\n\n{spent}\n\n{folded}"
-
-
-def again(board: Board) -> str:
-    """Return the commands that make this page."""
-    paper, profile, file = board.plan.paper.id, board.plan.profile, board.plan.file
-    ours = file.parts[-3:-1] == ("suites", paper)
-    suite = f"{paper}/{file.stem}" if ours else "/".join(file.parts[-2:])
-    commands = [
-        f"bench run {suite} --profile {profile}",
-        f"bench report {suite} --profile {profile}",
-    ]
-    if ours and file.stem != "pretrain":
-        make = f"make reproduce-{paper} PROFILE={profile}"
-        commands = [make, "# or, where Retable is installed", *commands]
-    return "## Run it again\n\n```sh\n" + "\n".join(commands) + "\n```"

@@ -14,6 +14,12 @@ from bench.spec.recipe import HeadInit, Recipe
 
 def setting_table(plan: Plan) -> str:
     """Return every setting of the recipe; one that differs says for which axis value."""
+    rows = setting_rows(plan)
+    return markdown.table(["setting", "value"], rows, left=2) if rows else ""
+
+
+def setting_rows(plan: Plan) -> list[list[str]]:
+    """Return each setting's name and value as Markdown."""
     settings: dict[str, dict[str, list[Mapping[str, Scalar]]]] = {}
     flat: dict[int, list[tuple[str, str]]] = {}
     for labels, recipe in _recipes(plan):
@@ -23,12 +29,17 @@ def setting_table(plan: Plan) -> str:
             settings.setdefault(name, {}).setdefault(value, []).append(labels)
     if not any("channel-attention" in p.cell.parents for p in plan.cells):
         settings = {n: v for n, v in settings.items() if not n.startswith("channel_attention")}
-    rows = [[markdown.code(name), _values(plan, values)] for name, values in settings.items()]
-    return markdown.table(["setting", "value"], rows, left=2) if rows else ""
+    return [[markdown.code(name), _values(plan, values)] for name, values in settings.items()]
 
 
 def methods_table(plan: Plan) -> str:
     """Return what each method is composed of, parameters included."""
+    rows = method_rows(plan)
+    return markdown.table(["method", "cross-entropy plus"], rows, left=2) if rows else ""
+
+
+def method_rows(plan: Plan) -> list[list[str]]:
+    """Return each method's name and composition as Markdown."""
     distinct = {
         (planned.labels.get("method", ""), id(planned.cell.method)): planned.cell.method
         for planned in plan.cells
@@ -38,8 +49,7 @@ def methods_table(plan: Plan) -> str:
     for (name, _), method in distinct.items():
         shown = label(plan.suite, "method", name)
         methods.setdefault(shown, {})[_composition(method)] = None
-    rows = [[markdown.escape(name), " or ".join(texts)] for name, texts in methods.items()]
-    return markdown.table(["method", "cross-entropy plus"], rows, left=2) if rows else ""
+    return [[markdown.escape(name), " or ".join(texts)] for name, texts in methods.items()]
 
 
 def _recipes(plan: Plan) -> list[tuple[Mapping[str, Scalar], Recipe]]:

@@ -8,6 +8,7 @@ from typing import Any
 from bench.report.numbers import NOTHING, mean_text, plural
 from bench.report.verdicts import Compared, Verdict
 from bench.stats.intervals import Estimate
+from bench.stats.settling import Settled
 from bench.stats.verdict import LIMIT, Test
 
 _SMALLEST_P = 1e-4
@@ -19,7 +20,7 @@ def p_text(p: float | None) -> str:
     >>> p_text(0.0312), p_text(3e-9), p_text(None)
     ('0.031', '< 0.0001', '–')
     """
-    if p is None:
+    if p is None or math.isnan(p):
         return NOTHING
     return f"< {_SMALLEST_P:.4f}" if p < _SMALLEST_P else f"{p:.2g}"
 
@@ -60,12 +61,27 @@ def remark(verdict: Verdict) -> str:
     found = deciding(verdict)
     if verdict.decision is None or found is None:
         return verdict.reason
-    undecided = verdict.outcome == "undecided"
-    parts = [_seeds_text(verdict.seeds)] if undecided else []
+    parts = []
+    if verdict.settled is not None:
+        parts = [settled_text(verdict.settled, verdict.outcome == "undecided")]
+    elif verdict.outcome == "undecided":
+        parts = [_seeds_text(verdict.seeds)]
     if len(verdict.compared) > 1:
         kind = "against" if verdict.outcome == "refuted" else "weakest"
         parts.append(f"{kind}: {found[0].name}")
     return "; ".join(parts)
+
+
+def settled_text(settled: Settled, undecided: bool) -> str:
+    """Return at which look a claim was decided, or why it is open."""
+    last, following = settled.rule.looks[-1], [n for n in settled.following if n is not None]
+    if not undecided:
+        return f"at the look at {settled.look} seeds"
+    if following:
+        return f"next look at {min(following)} seeds"
+    if settled.look == last:
+        return f"open after the last look, at {last} seeds"
+    return f"little chance to be decided by {last} seeds"
 
 
 def _seeds_text(seeds: int | None) -> str:
@@ -96,10 +112,26 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "p_refute": _finite(decision.p_refute) if decision else None,
         "seeds_to_decide": verdict.seeds,
         "deciding": decision.deciding if decision else None,
+        "sequential": _settled_json(verdict.settled),
         "comparisons": [
             _comparison_json(each, decision.tests[i] if decision else None)
             for i, each in enumerate(verdict.compared)
         ],
+    }
+
+
+def _settled_json(settled: Settled | None) -> dict[str, Any] | None:
+    if settled is None:
+        return None
+    rule = settled.rule
+    return {
+        "looks": list(rule.looks),
+        "alpha": rule.alpha,
+        "spending": rule.spending,
+        "look": settled.look,
+        "level": settled.level,
+        "next": list(settled.following),
+        "chances": list(settled.chances),
     }
 
 

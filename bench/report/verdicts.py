@@ -10,6 +10,7 @@ from typing import Literal
 from bench.records.record import Record
 from bench.report.aggregate import Entry
 from bench.report.frame import State
+from bench.report.further import Further
 from bench.report.measured import measure_of, measured
 from bench.report.numbers import plural
 from bench.report.tables import label
@@ -19,6 +20,7 @@ from bench.spec.comparisons import Comparison, comparisons
 from bench.spec.expand import Plan
 from bench.spec.recipe import Recipe
 from bench.spec.suite import Measure
+from bench.stats.settling import Settled, settle
 from bench.stats.verdict import Decision, Question, decide, seeds_to_verdict
 
 Outcome = Literal["supported", "refuted", "undecided", "not run", "proved", "not rebuilt"]
@@ -38,12 +40,15 @@ class Compared:
         Seed to value less the claim's number, in the claim's unit; the seeds that all its cells
         have.
     expected
-        How many seeds are planned.
+        How many seeds are planned; with further seeds, those too.
+    terms
+        ``(weight, place)`` of each value that it is a sum of.
     """
 
     name: str
     values: Mapping[Scalar, float]
     expected: int
+    terms: tuple[tuple[float, Mapping[str, Scalar]], ...] = ()
 
     @property
     def n(self) -> int:
@@ -67,6 +72,9 @@ class Verdict:
         The comparisons in the plan's order and what they come to; None where not run.
     seeds
         How many seeds would probably decide; None where decided, or beyond the limit.
+    settled
+        What the sequential rule says, where the claim is judged by it: then p-values are
+        sequential and intervals repeated ones.
     """
 
     claim: Claim
@@ -76,6 +84,7 @@ class Verdict:
     compared: tuple[Compared, ...] = ()
     decision: Decision | None = None
     seeds: int | None = None
+    settled: Settled | None = None
 
     @property
     def partial(self) -> bool:
@@ -97,11 +106,17 @@ class Verdict:
 
 
 def verdicts(
-    plan: Plan, records: Mapping[str, Record], states: Mapping[str, State]
+    plan: Plan,
+    records: Mapping[str, Record],
+    states: Mapping[str, State],
+    further: Further | None = None,
 ) -> list[Verdict]:
-    """Return the verdict on each claim about a plan's suite, in the paper's order."""
+    """Return the verdict on each claim about a plan's suite, in the paper's order.
+
+    With ``further`` seeds every claim is judged by their rule, whether or not it got some.
+    """
     own = [c for c in plan.paper.claims if c.kind == "tested" and c.suite == plan.suite.name]
-    return [evaluate(claim, plan, records, states) for claim in own]
+    return [evaluate(claim, plan, records, states, further) for claim in own]
 
 
 def without_records(claim: Claim, reason: str = "") -> Verdict:
@@ -114,7 +129,11 @@ def without_records(claim: Claim, reason: str = "") -> Verdict:
 
 
 def evaluate(
-    claim: Claim, plan: Plan, records: Mapping[str, Record], states: Mapping[str, State]
+    claim: Claim,
+    plan: Plan,
+    records: Mapping[str, Record],
+    states: Mapping[str, State],
+    further: Further | None = None,
 ) -> Verdict:
     """Return the verdict on one claim about a plan's suite.
 
@@ -128,6 +147,8 @@ def evaluate(
         return without_records(claim, f"asked in profile {' and '.join(claim.profiles)} only")
     measure = measure_of(claim, plan.suite.table)
     entries = measured(plan, records, states, measure, claim.at)
+    if further is not None:
+        entries = further.lengthened(entries, claim.at)
     asked = comparisons(claim, [entry.where for entry in entries])
     reason = _cannot_ask(claim, plan, asked, entries)
     if reason:
@@ -142,6 +163,10 @@ def evaluate(
         return Verdict(claim, "not run", measure, _missing(missing, compared), compared)
     question = Question(claim.expect or "greater", claim.by, claim.matters, claim.quorum)
     samples = [list(each.values.values()) for each in compared]
+    if further is not None:
+        settled = settle(samples, question, further.rule, every=further.every)
+        decision = settled.decision
+        return Verdict(claim, decision.outcome, measure, "", compared, decision, settled=settled)
     decision = decide(samples, question)
     seeds = seeds_to_verdict(samples, question, decision)
     return Verdict(claim, decision.outcome, measure, "", compared, decision, seeds)
@@ -178,6 +203,7 @@ def _compared(
         name,
         {s: sum(weight * entry.values[s] for weight, entry in parts) - number for s in seeds},
         min(entry.expected for _, entry in parts),
+        tuple((weight, entry.where) for weight, entry in parts),
     )
 
 

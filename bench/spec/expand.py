@@ -11,6 +11,7 @@ from bench.errors import did_you_mean
 from bench.spec.cell import AttentionRecipe, Cell, Method, PlannedCell, Resources, Scalar
 from bench.spec.checks import check_cells, check_layers
 from bench.spec.claim_checks import check_claims
+from bench.spec.further import with_further
 from bench.spec.layers import Layers, When, profile_names, read_layers
 from bench.spec.merge import merge
 from bench.spec.paper import Paper, load_paper
@@ -48,8 +49,13 @@ class Plan:
         return {planned.cell.id: planned.cell for planned in self.cells}
 
 
-def load_plan(file: Path, profile: str = "offline") -> Plan:
+def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
     """Read, validate and expand a suite.
+
+    Parameters
+    ----------
+    seeds
+        At least so many seeds everywhere: those that follow on the suite's own.
 
     Raises
     ------
@@ -59,7 +65,7 @@ def load_plan(file: Path, profile: str = "offline") -> Plan:
     layers = read_layers(file, profile)
     check_layers(layers, layers.everywhere)
     paper = load_paper(file.parent)
-    expansion = _Expansion(layers)
+    expansion = _Expansion(layers, seeds)
     cells = tuple(expansion.cells())
     if not cells:
         raise layers.sources[-1].error("selects no cell", ("axes",), "give every axis a value")
@@ -106,6 +112,7 @@ def axis_order(axes: Mapping[str, object]) -> list[str]:
 @dataclass
 class _Expansion:
     layers: Layers
+    seeds: int = 0
     order: list[str] = field(init=False)
     _recipes: dict[Any, Recipe] = field(default_factory=dict)
     _methods: dict[Any, Method] = field(default_factory=dict)
@@ -159,7 +166,7 @@ class _Expansion:
         for when in self.layers.whens:
             if axis in when.axes and when.matches(labels):
                 values = when.axes[axis]
-        return values
+        return with_further(values, self.seeds) if axis == "seed" else values
 
     def _matching(self, labels: Labels) -> tuple[When, ...]:
         return tuple(when for when in self.layers.whens if when.matches(labels))

@@ -12,6 +12,8 @@ distribution on a grid. The idea of exact sequential t tests is Jennison and Tur
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 from numpy.typing import NDArray
 from scipy.special import betainc, ndtr, ndtri, stdtrit
@@ -19,6 +21,7 @@ from scipy.special import betainc, ndtr, ndtri, stdtrit
 Vector = NDArray[np.float64]
 
 _CELLS = 200  # of |R|, evenly spaced in normal quantiles: levels to 0.5% of themselves
+_ANGLES = 2**14
 _FAR = 7.0  # normal quantile beyond which 3e-12 of the distribution is left out
 _SMALLEST_SHARE = 1e-9  # finer than the grid resolves
 
@@ -101,6 +104,13 @@ def _cosine(z: Vector, n: int) -> Vector:
 
 def _angle_below(theta: Vector, n: int) -> Vector:
     """Return the distribution function of θ, whose density on (0, π) goes as sinⁿ⁻¹ θ."""
-    theta = np.clip(theta, 0.0, np.pi)
+    return np.asarray(np.interp(theta, *_angles(n)))
+
+
+@lru_cache(maxsize=256)
+def _angles(n: int) -> tuple[Vector, Vector]:
+    # A table is ten times as fast as the incomplete beta function; levels differ by 1e-7 of
+    # themselves.
+    theta = np.linspace(0.0, np.pi, _ANGLES + 1)
     half = betainc(n / 2, 0.5, np.sin(theta) ** 2) / 2
-    return np.asarray(np.where(theta <= np.pi / 2, half, 1 - half))
+    return theta, np.where(theta <= np.pi / 2, half, 1 - half)

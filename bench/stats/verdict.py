@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -109,7 +109,48 @@ class Decision:
     deciding: int
 
 
-def decide(samples: Sequence[ArrayLike], question: Question) -> Decision:
+@dataclass(frozen=True)
+class Sides:
+    """The p-values of μ > margin and of μ < margin, by the rule's test and by sign flips."""
+
+    greater: float
+    less: float
+    flipped_greater: float
+    flipped_less: float
+
+
+class Rule(Protocol):
+    """How a sample speaks of its expected value."""
+
+    def sides(self, x: Values, margin: float) -> Sides:
+        """Return the one-sided p-values against a margin."""
+
+    def estimate(self, x: Values) -> Estimate:
+        """Return the mean with the interval that goes with the tests."""
+
+
+class FixedSample:
+    """Student's t, and its interval, for a number of seeds that did not depend on their values."""
+
+    def sides(self, x: Values, margin: float) -> Sides:
+        """Return the p-values of the t test; the exact sign flips' where all values are equal."""
+        if not np.isfinite(x).all():
+            return Sides(1.0, 1.0, 1.0, 1.0)
+        flipped = sign_flip(x - margin, "greater").p, sign_flip(x - margin, "less").p
+        if sample(x).sd == 0:
+            return Sides(*flipped, *flipped)
+        test = one_sided(x, margin)
+        return Sides(test.p_greater, test.p_less, *flipped)
+
+    def estimate(self, x: Values) -> Estimate:
+        """Return the mean with its 95% interval."""
+        return mean_interval(x)
+
+
+FIXED = FixedSample()
+
+
+def decide(samples: Sequence[ArrayLike], question: Question, rule: Rule = FIXED) -> Decision:
     """Decide a statement about the expected values of several samples.
 
     Parameters
@@ -117,6 +158,8 @@ def decide(samples: Sequence[ArrayLike], question: Question) -> Decision:
     samples
         K arrays ``(n_k,)``, one value a seed, in the unit of the margin. A sample of fewer than
         two values decides nothing.
+    rule
+        How one sample is tested: by default as one of a fixed size.
 
     Raises
     ------
@@ -127,7 +170,7 @@ def decide(samples: Sequence[ArrayLike], question: Question) -> Decision:
     if not samples or not 1 <= needed <= len(samples):
         raise ValueError(f"{needed} of {len(samples)} comparisons cannot be asked for")
     values = [np.asarray(each, dtype=np.float64) for each in samples]
-    tests = _tests(values, question)
+    tests = _tests(values, question, rule)
     own = [t.p_support if question.quorum is None else t.adjusted_support for t in tests]
     supporting = _at(own, needed)
     refuting = _at([t.adjusted_refute for t in tests], len(tests) - needed + 1)
@@ -150,8 +193,8 @@ def _at(p: Sequence[float], rank: int) -> int:
     return sorted(range(len(p)), key=lambda i: p[i])[rank - 1]
 
 
-def _tests(samples: Sequence[Values], question: Question) -> tuple[Test, ...]:
-    raw = [_p_values(each, question) for each in samples]
+def _tests(samples: Sequence[Values], question: Question, rule: Rule) -> tuple[Test, ...]:
+    raw = [_p_values(each, question, rule) for each in samples]
     support = holm([p for p, _, _ in raw])
     refute = holm([p for _, p, _ in raw])
     tests = []
@@ -159,7 +202,7 @@ def _tests(samples: Sequence[Values], question: Question) -> tuple[Test, ...]:
         passed = p_support if question.quorum is None else support[i]
         tests.append(
             Test(
-                estimate=mean_interval(each),
+                estimate=rule.estimate(each),
                 p_support=p_support,
                 p_refute=p_refute,
                 adjusted_support=support[i],
@@ -173,40 +216,20 @@ def _tests(samples: Sequence[Values], question: Question) -> tuple[Test, ...]:
     return tuple(tests)
 
 
-def _p_values(x: Values, question: Question) -> tuple[float, float, float]:
+def _p_values(x: Values, question: Question, rule: Rule) -> tuple[float, float, float]:
     """Return the p-values for and against, and the sign-flip's for."""
     margin = question.margin
     if question.expect == "equal":
-        above, below = _sides(x, -margin), _sides(x, margin)
-        far_above, far_below = _sides(x, margin), _sides(x, -margin)
+        above, below = rule.sides(x, -margin), rule.sides(x, margin)
         return (
             max(above.greater, below.less),
-            min(far_above.greater, far_below.less),
+            min(below.greater, above.less),
             max(above.flipped_greater, below.flipped_less),
         )
     # μ < −margin is −μ > margin.
     x = -x if question.expect == "less" else x
-    wanted, threshold = _sides(x, margin), _sides(x, question.threshold)
+    wanted, threshold = rule.sides(x, margin), rule.sides(x, question.threshold)
     return wanted.greater, threshold.less, wanted.flipped_greater
-
-
-@dataclass(frozen=True)
-class _Sides:
-    greater: float
-    less: float
-    flipped_greater: float
-    flipped_less: float
-
-
-def _sides(x: Values, margin: float) -> _Sides:
-    """Return the p-values of μ > margin and of μ < margin, by t and by sign flips."""
-    if not np.isfinite(x).all():
-        return _Sides(1.0, 1.0, 1.0, 1.0)
-    flipped = sign_flip(x - margin, "greater").p, sign_flip(x - margin, "less").p
-    if sample(x).sd == 0:
-        return _Sides(*flipped, *flipped)
-    test = one_sided(x, margin)
-    return _Sides(test.p_greater, test.p_less, *flipped)
 
 
 def seeds_to_verdict(
