@@ -74,7 +74,7 @@ def _verdicts_named(given: str | None) -> list[str]:
 
 
 def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Verdict]:
-    from bench.cli.session import session_of
+    from bench.cli.session import further_of, session_of
     from bench.errors import SpecError, did_you_mean
     from bench.report.verdicts import verdicts, without_records
     from bench.spec.expand import load_plan
@@ -94,7 +94,8 @@ def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Ver
         # A claim about a suite that is not there is an error of loading any other.
         if profile in profiles[name] or not profiles[name]:
             session = session_of(load_plan(file, profile), store)
-            done = verdicts(session.plan, session.done(), session.states)
+            further = further_of(session)
+            done = verdicts(session.plan, session.done(), session.states, further)
             found.update({verdict.claim.id: verdict for verdict in done})
     reason = f"its suite has no profile {profile}"
     return [found.get(c.id) or without_records(c, reason) for c in paper.claims]
@@ -129,6 +130,13 @@ def _print(found: list[Verdict], paper: Paper, profile: str, verbose: bool) -> N
         row[5] = row[5] if len(row[5]) <= room else row[5][: room - 1] + "…"
     align = ("left", "left", "right", "right", "right", "left")
     click.echo(tabulate(rows, header, tablefmt="simple", disable_numparse=True, colalign=align))
+    settled = next((v.settled for v in found if v.settled is not None), None)
+    if settled is not None:
+        looks = ", ".join(map(str, settled.rule.looks))
+        click.echo(
+            "\nWhere seeds were added (bench run --until-decided), p is sequential, for looks at "
+            f"{looks} seeds."
+        )
     counts = Counter(verdict.outcome for verdict in found)
     click.echo(
         f"\n{paper.id}, profile {profile}: {', '.join(f'{n} {o}' for o, n in counts.items())}"

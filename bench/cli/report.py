@@ -36,7 +36,8 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     pages, says of it. Records are only read: what is missing, stale or failed is shown
     as such. The same records give the same bytes.
     """
-    from bench.cli.session import open_session
+    from bench.cli.session import further_of, open_session
+    from bench.report.further import further_csv
     from bench.report.index import facts_json, page_facts
     from bench.report.page import build_page, write_files, write_page
     from bench.report.verdicts import verdicts
@@ -49,7 +50,8 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     alone = len(list_suites(plan.file.parent)) == 1
     name = plan.paper.id if alone else f"{plan.paper.id}-{plan.suite.name}"
     stem = f"{name}.{profile}"
-    found = verdicts(plan, records, session.states)
+    further = further_of(session)
+    found = verdicts(plan, records, session.states, further)
     page = build_page(
         plan,
         records,
@@ -59,7 +61,11 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
         found=found,
     )
     facts = facts_json(page_facts(stem, plan, records, session.states, found))
-    for path in (*write_page(page, folder), *write_files({f"{stem}.json": facts}, folder)):
+    beside = {f"{stem}.json": facts}
+    numbers = further_csv(further, plan) if further is not None else ""
+    if numbers:
+        beside[f"{stem}.further.csv"] = numbers
+    for path in (*write_page(page, folder), *write_files(beside, folder)):
         click.echo(path)
     _write_index(folder)
     counts = session.counts()

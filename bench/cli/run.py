@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -13,12 +15,15 @@ from bench.cli.options import profile_option, store_option, suite_argument
 if TYPE_CHECKING:
     from bench.cli.session import Session
     from bench.scheduling.engines.engine import Engine
+    from bench.scheduling.run import RunOptions
     from bench.scheduling.summary import RunSummary
+    from bench.spec.cell import PlannedCell
 
 EPILOG = """\b
 Example:
   bench run bss/table2 --profile smoke --workers 2
   bench run bss/table2 --profile paper --slots-per-gpu 4 --time-limit 7200
+  bench run bss/table2 --until-decided --budget 2 --dry-run
 
 Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every cell is done.
 """
@@ -65,6 +70,28 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
 @click.option(
     "--keep", is_flag=True, help="Keep every cell's checkpoint; one done without is done again."
 )
+@click.option(
+    "--until-decided",
+    is_flag=True,
+    help="Then add seeds where claims are open and may be decided, look by look.",
+)
+@click.option(
+    "--max-seeds",
+    type=click.IntRange(min=2),
+    help="Seeds at the last look, fixed by the first use; default 15.  [--until-decided]",
+)
+@click.option(
+    "--budget",
+    type=click.FloatRange(min=0, min_open=True),
+    metavar="HOURS",
+    help="Begin no look that would end later, as estimated.  [--until-decided]",
+)
+@click.option(
+    "--all-undecided",
+    is_flag=True,
+    help="Also seeds for comparisons that have little chance.  [--until-decided]",
+)
+@click.option("--dry-run", is_flag=True, help="Print what would be added.  [--until-decided]")
 def command(
     suite: str,
     profile: str,
@@ -76,39 +103,72 @@ def command(
     time_limit: float | None,
     retries: int,
     keep: bool,
+    until_decided: bool,
+    max_seeds: int | None,
+    budget: float | None,
+    all_undecided: bool,
+    dry_run: bool,
 ) -> None:
     """Run what is missing or stale of a suite, and resume what was interrupted."""
-    from rich.console import Console
-
     from bench.cli.session import open_session
+    from bench.cli.settle import Asked, Settlement
+    from bench.scheduling.run import RunOptions
+
+    if not until_decided and (max_seeds or budget or all_undecided or dry_run):
+        raise click.UsageError(
+            "--max-seeds, --budget, --all-undecided and --dry-run go with --until-decided"
+        )
+    session = open_session(suite, profile, store)
+    new_engine = partial(_engine, engine, device, workers, slots_per_gpu, time_limit)
+    execute = partial(_execute, session, RunOptions(retries=retries, keep=keep))
+    conclude = partial(_conclude, session, suite=suite, profile=profile, store=store)
+    if until_decided:
+        asked = Asked(max_seeds, budget, all_undecided, dry_run)
+        sys.exit(Settlement(session, asked, new_engine, execute, conclude).run())
+    runs = new_engine()
+    _announce(session, runs, profile)
+    summary = execute(session.plan.cells, runs)
+    conclude(summary)
+    sys.exit(summary.exit_code)
+
+
+def _engine(
+    name: str,
+    device: Literal["auto", "cpu", "cuda"],
+    workers: int | None,
+    slots_per_gpu: int,
+    time_limit: float | None,
+) -> Engine:
     from bench.errors import UserError
     from bench.scheduling.engines.devices import devices
     from bench.scheduling.engines.inline import InlineEngine
     from bench.scheduling.engines.local import LocalEngine
-    from bench.scheduling.progress import progress_for
-    from bench.scheduling.run import RunOptions, run
 
-    session = open_session(suite, profile, store)
     chosen = devices(device, workers=workers, slots_per_gpu=slots_per_gpu)
-    runs: Engine
-    if engine == "inline":
+    if name == "inline":
         if time_limit is not None:
             raise UserError("the inline engine has no time limit", remedy="use --engine local")
-        runs = InlineEngine(chosen[0])
-    else:
-        runs = LocalEngine(chosen, time_limit=time_limit)
-    _announce(session, runs, profile)
-    summary = run(
-        session.plan.cells,
+        return InlineEngine(chosen[0])
+    return LocalEngine(chosen, time_limit=time_limit)
+
+
+def _execute(
+    session: Session, options: RunOptions, cells: Sequence[PlannedCell], engine: Engine
+) -> RunSummary:
+    from rich.console import Console
+
+    from bench.scheduling.progress import progress_for
+    from bench.scheduling.run import run
+
+    return run(
+        cells,
         session.store,
-        runs,
+        engine,
         resources=session.plan.resources,
         expectations=session.expected,
-        options=RunOptions(retries=retries, keep=keep),
+        options=options,
         progress=progress_for(Console(stderr=True)),
     )
-    _conclude(session, summary, suite, profile, store)
-    sys.exit(summary.exit_code)
 
 
 def _announce(session: Session, engine: Engine, profile: str) -> None:

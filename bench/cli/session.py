@@ -14,7 +14,9 @@ from bench.spec.find import find_suite
 if TYPE_CHECKING:
     from bench.records.freshness import Expectations
     from bench.records.record import Record
+    from bench.records.settling import SettlingRule
     from bench.records.store import CellState, Store
+    from bench.report.further import Further
 
 STATES = ("done", "running", "stale", "failed", "missing")
 
@@ -58,6 +60,25 @@ def session_of(plan: Plan, store: Path) -> Session:
         cells, plan.resources, lambda name: dataset_digest(name, plan.resources)
     )
     return Session(plan, opened, expected, opened.states(cells, expected))
+
+
+def further_of(session: Session) -> Further | None:
+    """Return the seeds beyond the suite's own; None where `run --until-decided` never began."""
+    from bench.records.settling import settling_rule
+
+    rule = settling_rule(session.store.layout, session.plan)
+    return further_by(session, rule) if rule is not None else None
+
+
+def further_by(session: Session, rule: SettlingRule, *, every: bool = False) -> Further:
+    """Return the seeds that a rule allows for, with what the store holds of them."""
+    from bench.report.further import Further
+    from bench.stats.sequential import Plan as Looks
+
+    plan = load_plan(session.plan.file, session.plan.profile, seeds=rule.looks[-1])
+    longer = session_of(plan, session.store.root)
+    looks = Looks(rule.looks, rule.alpha, rule.spending)
+    return Further(plan, longer.done(), longer.states, looks, every)
 
 
 def state_table(session: Session, *, limit: int = 60) -> str:

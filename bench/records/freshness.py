@@ -60,9 +60,8 @@ def stale_reasons(
         if made.code.get(name) != digest
     ]
     data = expected.data.get(cell.dataset)
-    if data is not None and made.data.get("dataset") != data:
-        reasons.append("data")
-    elif _source_changed(made.data, expected):
+    other = data is not None and made.data.get("dataset") != data
+    if other or _source_changed(made.data, expected):
         reasons.append("data")
     weights = expected.weights.get(cell.weights)
     if weights is not None and made.weights.get("file") != weights:

@@ -19,6 +19,7 @@ _CAPTION = (
     "significantly on the other side (Holm's correction). Hold: how many of its comparisons pass "
     "by themselves. Nothing is corrected over claims. Undecided is no verdict against a claim."
 )
+_SPENDING = {"pocock": "Pocock-type", "obrien-fleming": "O'Brien-Fleming-type"}
 EACH = (
     "p: one-sided, for the claim, of this comparison alone; beside it the exact one by flipping "
     "signs, which is 2⁻ⁿ at best."
@@ -73,11 +74,11 @@ def sequential_note(shown: Sequence[Verdict]) -> str:
     return (
         "**Settled by a sequential rule** (`bench run --until-decided`): seeds were added where "
         f"claims were open, with looks at {looks} seeds that spend {100 * rule.alpha:g}% a claim, "
-        f"both sides together ({rule.spending.title()}'s spending function, Lan and DeMets 1983). "
+        f"both sides together ({_SPENDING[rule.spending]} spending, Lan and DeMets 1983). "
         "So p is the sequential p-value, the smallest level at which the looks so far would have "
         "decided; the intervals are those of a look, which hold at all looks together; n is a "
         "comparison's own number of seeds; and no sign flips are shown. The tables below are of "
-        "the suite's own seeds alone."
+        "the suite's own seeds alone; the further ones' numbers are in the CSV named `further`."
     )
 
 

@@ -16,11 +16,12 @@ from bench.spec.suite import Measure, Suite
 
 @dataclass(frozen=True)
 class Compared:
-    """A reported number and our entry at the same axis values."""
+    """A reported number and our entry at the same axis values; ``spread_is`` as of its table."""
 
     where: Mapping[str, Scalar]
     reported: ReportedEntry
     ours: Entry
+    spread_is: str | None = None
 
     @property
     def measure(self) -> Measure:
@@ -59,7 +60,7 @@ def compare(entries: Sequence[Entry], table: ReportedTable, suite: Suite) -> lis
         for axes, index in indices.items():
             match = index.get(tuple(entry.where.get(axis, "") for axis in axes))
             if match is not None:
-                found.append(Compared(entry.where, match, entry))
+                found.append(Compared(entry.where, match, entry, table.spread_is))
     return found
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -78,10 +78,16 @@ def _draw(picture: Picture, suite: Suite) -> Canvas:
     if beside:
         canvas.legend(legend.values(), legend.keys(), loc="outside right upper")
     else:
-        columns = min(2 * across, len(legend))
+        columns = min(2 * across, len(legend), _entries_across(width, legend))
+        canvas.set_figheight(canvas.get_figheight() + 0.2 * (-(-len(legend) // columns) - 1))
         canvas.legend(legend.values(), legend.keys(), loc="outside upper center", ncols=columns)
     canvas.align_ylabels()
     return canvas
+
+
+def _entries_across(width: float, labels: Iterable[str]) -> int:
+    # At 9 points a letter is some 0.08 inches wide, and a line with its gaps 0.7.
+    return max(1, int(width / (0.7 + 0.08 * max(map(len, labels)))))
 
 
 def _legend_label(picture: Picture, suite: Suite, line: Scalar) -> str:

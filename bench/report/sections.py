@@ -12,6 +12,7 @@ from bench.report import markdown, tables
 from bench.report import provenance as origin
 from bench.report import setting as settings
 from bench.report.aggregate import Block, Entry, arrange
+from bench.report.agreement_table import agreement_table, agreements
 from bench.report.contrasts import contrast_table, differences
 from bench.report.figure import MAX_PANELS
 from bench.report.frame import State, cell_state
@@ -234,7 +235,9 @@ def comparison(board: Board) -> str:
     for caption, found in reported_groups(board):
         rendered = compared.comparison_table(arrange(found, *board.axes), board.axes, suite)
         parts += ["## Reported numbers", caption, compared.agreement(found, suite), rendered]
-    return "\n\n".join(parts)
+        axes = list(dict.fromkeys([*board.axes[0], board.axes[1]]))
+        parts.append(agreement_table(agreements(found), axes, suite))
+    return "\n\n".join(part for part in parts if part)
 
 
 def reported_groups(board: Board) -> list[tuple[str, list[compared.Compared]]]:

@@ -154,6 +154,9 @@ def evaluate(
     if reason:
         return without_records(claim, reason)
     names = comparison_names(asked, partial(label, plan.suite))
+    if claim.number:
+        # What is shown, and tested, is how far the value is from the number.
+        names = [f"{name}, less {f'{claim.number:g}'.replace('-', '−')}" for name in names]
     compared = tuple(
         _compared(comparison, entries, claim, name)
         for comparison, name in zip(asked, names, strict=True)

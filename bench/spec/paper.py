@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, PositiveInt, field_validator, model_validator
 
@@ -80,6 +80,8 @@ class ReportedTable(Frozen):
     unit: str = "%"
     spread: str
     """What ± means, as far as the source says."""
+    spread_is: Literal["standard deviation", "standard error", "95% interval"] | None = None
+    """The same for a test to use; only where the source leaves no doubt (an interval: half)."""
     source: str
     entries: tuple[ReportedEntry, ...]
 

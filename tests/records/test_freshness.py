@@ -52,6 +52,18 @@ def test_what_is_not_known_is_not_compared() -> None:
     assert stale_reasons(record(CELL), CELL, Expectations(), {}) == ()
 
 
+def test_the_source_whose_forgetting_was_measured_counts_as_data() -> None:
+    dogs = cell(dataset="dogs")
+
+    def reasons(**data: str) -> tuple[str, ...]:
+        made = record(dogs, code={"core": "c"}, data={"dataset": "d", **data})
+        return stale_reasons(made, dogs, EXPECTED, {})
+
+    assert reasons(source="glyphs", source_dataset="g") == ()
+    assert reasons(source="glyphs", source_dataset="other") == ("data",)
+    assert reasons(source="nowhere", source_dataset="other") == ()
+
+
 def test_a_parent_is_the_same_cell_with_the_same_artifact() -> None:
     child = cell(parents={"weights": "p1"})
 

@@ -1,0 +1,251 @@
+"""``bench diff``."""
+
+from __future__ import annotations
+
+import json
+import math
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli.options import store_option
+
+if TYPE_CHECKING:
+    from bench.records.record import Record
+    from bench.report.diff import Diff, Entry, Side
+    from bench.report.diff_origin import Differing
+
+EPILOG = """\b
+Example:
+  bench diff HEAD~5:leaderboards/bss.offline.csv leaderboards/bss.offline.csv
+  bench diff results elsewhere/results --suite bss/table2
+  bench diff offline paper --suite bss/table2 --fail-on changed
+"""
+_SHOWN = 12
+
+
+@dataclass(frozen=True)
+class _Given:
+    """A side with its records by cell, where it is a store."""
+
+    side: Side
+    metric: str | None = None
+    records: dict[str, Record] | None = None
+
+
+@click.command("diff", epilog=EPILOG)
+@click.argument("a")
+@click.argument("b")
+@click.option("--suite", help="Suite of the stores, or of the profiles, that A and B name.")
+@click.option("-p", "--profile", default="offline", show_default=True, help="Of the stores.")
+@store_option
+@click.option("--metric", help="What is compared; the table's, or test/top1, where not given.")
+@click.option("--json", "as_json", is_flag=True, help="Everything that is known, as JSON.")
+@click.option(
+    "--fail-on",
+    type=click.Choice(["changed", "different"]),
+    help="Exit code 1 if an entry changed by more than noise; if anything is not identical.",
+)
+def command(
+    a: str,
+    b: str,
+    suite: str | None,
+    profile: str,
+    store: Path,
+    metric: str | None,
+    as_json: bool,
+    fail_on: str | None,
+) -> None:
+    """Say what changed from A to B, and whether it is more than noise.
+
+    A and B are each a leaderboard's CSV (or its page), REVISION:PATH of one in git, a store's
+    folder (with --suite), or a profile of --suite in --store. Differences are B less A, paired by
+    seed where both have the same seeds; p is Holm's over the entries that are not identical.
+    """
+    from bench.report.diff import diff, known_metrics
+    from bench.report.diff_origin import differing_origins, differing_settings
+
+    first, second = (_given(name, suite, profile, store) for name in (a, b))
+    both = known_metrics(first.side, second.side)
+    usual = first.metric or ("test/top1" if "test/top1" in both or not both else both[0])
+    found = diff(first.side, second.side, metric or usual)
+    origins, settings = [], []
+    if first.records is not None and second.records is not None:
+        origins = differing_origins(list(first.records.values()), list(second.records.values()))
+        pairs = [
+            (first.records[one], second.records[other])
+            for one, other in found.cells
+            if one in first.records and other in second.records
+        ]
+        settings = [(*key, n) for key, n in differing_settings(pairs).most_common()]
+    if as_json:
+        click.echo(json.dumps(_as_json(found, a, b, origins, settings), indent=2))
+    else:
+        _print(found, a, b)
+        _print_origins(origins, settings, first.records is None or second.records is None)
+    if (fail_on == "changed" and found.changed) or (fail_on == "different" and found.different):
+        sys.exit(1)
+
+
+def _given(name: str, suite: str | None, profile: str, store: Path) -> _Given:
+    from bench.cli.revision import file_at_revision
+    from bench.errors import UserError
+    from bench.report.diff import side_of_csv
+    from bench.spec.find import find_suite
+    from bench.spec.layers import profile_names
+
+    path = Path(name)
+    if path.is_dir():
+        if suite is None:
+            raise UserError("a store needs --suite", file=path, remedy="such as --suite bss/table2")
+        return _store_side(name, suite, profile, path)
+    if path.suffix in (".csv", ".md") and path.is_file():
+        file = path.with_suffix(".csv")
+        try:
+            return _Given(side_of_csv(file.read_text(encoding="utf-8"), name))
+        except (OSError, UnicodeDecodeError) as error:
+            raise UserError(f"cannot be read: {error}", file=file) from None
+    if ":" in name:
+        page, ending = name.removesuffix(".md"), ".csv"
+        return _Given(side_of_csv(file_at_revision(page + ending if page != name else name), name))
+    if suite is not None and name in profile_names(find_suite(suite)):
+        return _store_side(name, suite, name, store)
+    known = "a CSV, a page, REVISION:PATH, a store's folder, or a profile of --suite"
+    raise UserError(f"there is no {name!r}", remedy=f"name {known}")
+
+
+def _store_side(name: str, suite: str, profile: str, store: Path) -> _Given:
+    from bench.cli.session import open_session
+    from bench.errors import StoreError
+    from bench.report.diff import Side
+    from bench.report.frame import cell_frame
+
+    session = open_session(suite, profile, store)
+    records = session.done()
+    if not records:
+        raise StoreError(
+            f"no cell of {suite}, profile {profile}, is done",
+            file=session.store.root,
+            remedy=f"bench run {suite} --profile {profile} --store {store}",
+        )
+    measures = session.plan.suite.table.measures
+    frame = cell_frame(session.plan, records, session.states, [m.metric for m in measures])
+    return _Given(Side(name, frame), measures[0].metric, records)
+
+
+def _print(found: Diff, a: str, b: str) -> None:
+    from collections import Counter
+
+    from tabulate import tabulate
+
+    from bench.report.numbers import mean_text, plural
+    from bench.report.verdict_text import p_text
+
+    click.echo(f"A: {a}\nB: {b}\n{found.metric}{f' ({found.unit})' if found.unit else ''}, B - A\n")
+    for axis, (one, other) in found.settings.items():
+        click.echo(f"{axis}: {one} in A, {other} in B")
+    axes = _varying(found.entries)
+    rows = [
+        [
+            *(entry.where[axis] for axis in axes),
+            mean_text(entry.a, 2),
+            mean_text(entry.b, 2),
+            mean_text(entry.difference, 2, signed=True),
+            p_text(entry.p),
+            entry.verdict + ("" if entry.paired else " (not paired)"),
+        ]
+        for entry in found.entries
+        if not entry.identical
+    ]
+    if rows:
+        header = [*axes, "A", "B", "B - A", "p", ""]
+        align = (*["left"] * len(axes), *["right"] * 4, "left")
+        click.echo(tabulate(rows, header, "simple", disable_numparse=True, colalign=align))
+        click.echo()
+    counts = Counter(entry.verdict for entry in found.entries)
+    listed = ", ".join(f"{n} {name}" for name, n in counts.items())
+    click.echo(f"{plural(len(found.entries), 'entry', 'entries')} in both: {listed}")
+    for name, places in (("A", found.only_a), ("B", found.only_b)):
+        if places:
+            listed = "; ".join(", ".join(place.values()) for place in places[:_SHOWN])
+            more = f"; and {len(places) - _SHOWN} more" if len(places) > _SHOWN else ""
+            click.echo(f"only in {name}: {listed}{more}")
+    same, of = found.same_cells
+    click.echo(f"{same:,} of {plural(of, 'cell')} at the same place and seed have the same id")
+
+
+def _varying(entries: Sequence[Entry]) -> list[str]:
+    axes = list(entries[0].where)
+    return [a for a in axes if len({entry.where[a] for entry in entries}) > 1] or axes
+
+
+def _print_origins(
+    origins: Sequence[Differing], settings: Sequence[tuple[str, str, str, int]], unknown: bool
+) -> None:
+    from tabulate import tabulate
+
+    if unknown:
+        click.echo("what the numbers were made of is in the records alone: name two stores for it")
+        return
+    if settings:
+        rows = [[name, one or "-", other or "-", n] for name, one, other, n in settings]
+        click.echo("\nsettings that differ at the same place and seed")
+        click.echo(tabulate(rows, ["setting", "A", "B", "cells"], "simple", disable_numparse=True))
+    if not origins:
+        click.echo("code, data, weights, versions and machines are the same")
+        return
+    click.echo("\nwhat the records were made of, where it differs")
+    rows = [
+        [each.what, each.of, "; ".join(each.a) or "-", "; ".join(each.b) or "-"] for each in origins
+    ]
+    click.echo(tabulate(rows, ["what", "of", "A", "B"], "simple", disable_numparse=True))
+
+
+def _as_json(
+    found: Diff,
+    a: str,
+    b: str,
+    origins: Sequence[Differing],
+    settings: Sequence[tuple[str, str, str, int]],
+) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    def finite(value: float) -> float | None:
+        return value if math.isfinite(value) else None
+
+    return {
+        "a": a,
+        "b": b,
+        "metric": found.metric,
+        "unit": found.unit,
+        "changed": found.changed,
+        "different": found.different,
+        "axes": {axis: list(values) for axis, values in found.settings.items()},
+        "same_cells": list(found.same_cells),
+        "entries": [
+            {
+                "where": dict(entry.where),
+                "a": finite(entry.a.mean),
+                "n_a": entry.a.n,
+                "b": finite(entry.b.mean),
+                "n_b": entry.b.n,
+                "difference": finite(entry.difference.mean),
+                "low": finite(entry.difference.low),
+                "high": finite(entry.difference.high),
+                "paired": entry.paired,
+                "p": finite(entry.p),
+                "verdict": entry.verdict,
+            }
+            for entry in found.entries
+        ],
+        "only_a": [dict(place) for place in found.only_a],
+        "only_b": [dict(place) for place in found.only_b],
+        "settings": [
+            {"setting": name, "a": one, "b": other, "cells": n} for name, one, other, n in settings
+        ],
+        "origins": [asdict(each) for each in origins],
+    }

@@ -1,0 +1,118 @@
+"""``bench site``."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bench.cli.options import store_option
+
+if TYPE_CHECKING:
+    from bench.report.site.build import Which
+    from bench.report.site.track import Track
+
+EPILOG = """\b
+Example:
+  bench site
+  bench site bss fast/initialisation --profile offline --profile paper --to /tmp/site
+
+Open TO/index.html: no server is needed.
+"""
+_PAGES_OF = {"papers": "paper", "suites": "suite file", "cells": "cell", "curves": "curve picture"}
+
+
+@click.command("site", epilog=EPILOG)
+@click.argument("suites", nargs=-1)
+@click.option(
+    "-p",
+    "--profile",
+    "profiles",
+    multiple=True,
+    default=("offline",),
+    show_default=True,
+    help="Which overlay of the suites; may be given several times.",
+)
+@store_option
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path("site"),
+    show_default=True,
+    help="Folder of the site: a new one, an empty one, or an earlier site.",
+)
+@click.option(
+    "--cells",
+    type=click.Choice(["none", "recorded", "all"]),
+    default="recorded",
+    show_default=True,
+    help="Which cells have a page: those with a record of any attempt; all that are planned; none. "
+    "A new cell's curves take 0.1 to 0.3 s to draw, and are kept for the next build.",
+)
+def command(
+    suites: tuple[str, ...], profiles: tuple[str, ...], store: Path, folder: Path, cells: Which
+) -> None:
+    """Build a static site from the records: an index, a page a paper, a page a cell.
+
+    SUITES are suites or papers; every suite that has a record where none is named. The site is
+    one folder with relative links, read without any network. The same records give the same bytes.
+    """
+    from bench.records.store import Store
+    from bench.report.site.build import build_site
+
+    tracks = _tracks(suites, profiles, store)
+    built = build_site(tracks, Store(store), folder, cells=cells, on_cells=_with_progress)
+    counts = ", ".join(
+        f"{built.files[kind]:,} {noun}{'' if built.files[kind] == 1 else 's'}"
+        for kind, noun in _PAGES_OF.items()
+        if built.files[kind]
+    )
+    click.echo(f"{counts} ({built.drawn:,} drawn now, {built.removed:,} stale files removed)")
+    click.echo(folder / "index.html")
+
+
+def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list[Track]:
+    from bench.cli.session import session_of
+    from bench.errors import SpecError, StoreError, did_you_mean
+    from bench.report.site.track import Track
+    from bench.spec.expand import load_plan
+    from bench.spec.find import find_suites
+    from bench.spec.layers import profile_names
+    from bench.spec.paper import load_reported
+
+    files = list(dict.fromkeys(find_suites(suites)))
+    known = {file: profile_names(file) for file in files}
+    everywhere = {name for names in known.values() for name in names}
+    found: list[Track] = []
+    for profile in dict.fromkeys(profiles):
+        if profile not in everywhere:
+            raise SpecError(
+                f"no suite here has a profile {profile!r}",
+                remedy=did_you_mean(profile, sorted(everywhere)),
+            )
+        for file in files:
+            if profile in known[file]:
+                session = session_of(load_plan(file, profile), store)
+                track = Track(session.plan, session.states, load_reported(file.parent))
+                # A suite that was asked for by name is shown as it is.
+                if suites or track.begun:
+                    found.append(track)
+    if not found:
+        raise StoreError(
+            f"no suite has a record under profile {' or '.join(profiles)}",
+            file=store,
+            remedy="run one, such as: bench run bss/table2 --profile smoke",
+        )
+    return found
+
+
+def _with_progress(cells: Sequence[Any]) -> Iterator[Any]:
+    if not sys.stderr.isatty():
+        yield from cells
+        return
+    with click.progressbar(cells, label="cells", file=sys.stderr, show_pos=True) as bar:
+        yield from bar

@@ -1,0 +1,25 @@
+"""How a page is made again."""
+
+from __future__ import annotations
+
+from bench.report.sections import Board
+
+
+def again(board: Board) -> str:
+    """Return the commands that make this page."""
+    return "## Run it again\n\n```sh\n" + "\n".join(commands(board)) + "\n```"
+
+
+def commands(board: Board) -> list[str]:
+    """Return the lines of a shell that make this page."""
+    paper, profile, file = board.plan.paper.id, board.plan.profile, board.plan.file
+    ours = file.parts[-3:-1] == ("suites", paper)
+    suite = f"{paper}/{file.stem}" if ours else "/".join(file.parts[-2:])
+    lines = [
+        f"bench run {suite} --profile {profile}",
+        f"bench report {suite} --profile {profile}",
+    ]
+    if ours and file.stem != "pretrain":
+        make = f"make reproduce-{paper} PROFILE={profile}"
+        lines = [make, "# or, where Retable is installed", *lines]
+    return lines

@@ -1,0 +1,164 @@
+"""A cell's learning curves as pictures: one for each group of curves that share a unit."""
+
+from __future__ import annotations
+
+import hashlib
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import matplotlib
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.figure import Figure as Canvas
+
+from bench.records.record import Curve, Record
+from bench.report import numbers, scales, style, thinning
+from bench.report.curve_figure import POINTS
+from bench.report.measured import FRACTIONS
+from bench.report.scales import scale_steps, scale_values
+from bench.report.style import COLOURS, SETTINGS, plain, svg_text
+from bench.report.thinning import extremes
+from bench.spec.cell import canonical_json
+from bench.spec.figure import Panel
+
+# Values that span more than this are drawn on a logarithmic scale.
+_WIDE = 100.0
+# Fewer points are marked, so that they are seen as points.
+_FEW = 20
+# What a reader looks for first; their titles do not say which curve it is.
+_FIRST = ("accuracy", "anytime-accuracy", "loss", "penalty")
+_DASHES = ("-", "--")
+
+
+@dataclass(frozen=True)
+class Group:
+    """Curves of one unit, drawn together.
+
+    Attributes
+    ----------
+    name
+        Part of the file's name.
+    title
+        What is drawn, with its unit.
+    percent
+        Whether the recorded fractions are shown in percent.
+    checkpoints
+        Whether it was recorded at the checkpoints of the anytime curves, which are evenly spaced
+        on a logarithmic scale.
+    """
+
+    name: str
+    title: str
+    percent: bool
+    checkpoints: bool
+    curves: Mapping[str, Curve]
+
+    @property
+    def key(self) -> str:
+        """Digest of all that the picture depends on: its numbers, and the code that draws it."""
+        curves = {n: [list(c.step), [repr(v) for v in c.value]] for n, c in self.curves.items()}
+        text = canonical_json([self.title, self.percent, self.checkpoints, curves, _drawing_code()])
+        return hashlib.sha256(text.encode()).hexdigest()[:10]
+
+
+def groups(record: Record) -> list[Group]:
+    """Return a record's curves that have a finite value, by what they measure."""
+    curves = {n: c for n, c in record.outcome.curves.items() if any(map(math.isfinite, c.value))}
+    anytime = {curve.step for name, curve in curves.items() if name.startswith("anytime/")}
+    members: dict[tuple[str, str, bool], dict[str, Curve]] = {}
+    for name, curve in sorted(curves.items()):
+        members.setdefault(_kind(name), {})[name] = curve
+    return [
+        Group(name, title, percent, any(c.step in anytime for c in own.values()), own)
+        for (name, title, percent), own in sorted(members.items(), key=lambda m: _rank(m[0][0]))
+    ]
+
+
+def group_svg(group: Group) -> str:
+    """Return a group's picture as SVG, the same bytes for the same numbers."""
+    with rc_context(SETTINGS):
+        # A layout engine would double the time, which ten thousand cells feel.
+        canvas = Canvas(figsize=(4.6, 2.75), facecolor="white")
+        FigureCanvasSVG(canvas)
+        axes = canvas.subplots()
+        canvas.subplots_adjust(left=0.14, right=0.97, bottom=0.17, top=0.90)
+        drawn = []
+        scale = _scale(group)
+        for i, (name, curve) in enumerate(group.curves.items()):
+            points = _points(curve, group, positive=scale == "log")
+            shown: dict[str, Any] = (
+                {"marker": ".", "markersize": 5} if points.shape[1] <= _FEW else {}
+            )
+            # Curves of one unit often lie upon each other: dashes let the lower one through.
+            dash = _DASHES[i % len(_DASHES)]
+            colour = COLOURS[i % len(COLOURS)]
+            label = plain(_short(name, group))
+            axes.plot(*points, label=label, color=colour, linestyle=dash, **shown)
+            drawn.append(np.stack([points[1]] * 3))
+        panel = Panel(curve=group.name, unit="%" if group.percent else "", scale=scale)
+        scale_values(axes, panel, drawn)
+        scale_steps(axes, "log" if group.checkpoints else "linear")
+        axes.set_title(plain(group.title))
+        axes.set_xlabel("step")
+        if len(group.curves) > 1 or group.name in _FIRST:
+            axes.legend(fontsize=8)
+        return svg_text(canvas)
+
+
+def _rank(name: str) -> int:
+    return _FIRST.index(name) if name in _FIRST else len(_FIRST)
+
+
+def _kind(name: str) -> tuple[str, str, bool]:
+    """Return the name of a curve's group, its title, and whether it is a fraction."""
+    first, _, rest = name.partition("/")
+    last = rest.rpartition("/")[2]
+    if first == "anytime":
+        if last in FRACTIONS:
+            return "anytime-accuracy", "anytime accuracy (%)", True
+        return f"anytime-{last}", "deployed step" if last == "step" else f"anytime {last}", False
+    if last in FRACTIONS:
+        return "accuracy", "accuracy (%)", True
+    if name in ("train/loss", "train/cross_entropy"):
+        return "loss", "training loss (nats)", False
+    if name == "train/learning_rate":
+        return "learning-rate", "learning rate", False
+    if first == "penalty":
+        return "penalty", "penalties", False
+    plain_name = "-".join("".join(c if c.isalnum() else "-" for c in name).split("-"))
+    return plain_name[:60], name.replace("_", " "), False
+
+
+def _short(name: str, group: Group) -> str:
+    first, _, rest = name.partition("/")
+    return rest if first in ("anytime", "penalty", "train") and rest else name
+
+
+def _scale(group: Group) -> str:
+    values = [v for c in group.curves.values() for v in c.value if math.isfinite(v)]
+    wide = min(values) > 0 and max(values) / min(values) > _WIDE
+    return "log" if wide and not group.percent else "linear"
+
+
+def _points(curve: Curve, group: Group, *, positive: bool) -> np.ndarray:
+    step = np.asarray(curve.step, dtype=np.float64)
+    value = np.asarray(curve.value, dtype=np.float64) * (100.0 if group.percent else 1.0)
+    kept = np.isfinite(value) & ((value > 0) | (not positive))
+    step, value = step[kept], value[kept]
+    place = np.log1p(step) if group.checkpoints else step
+    chosen = extremes(place, value, POINTS)
+    return np.stack([step[chosen], value[chosen]])
+
+
+@cache
+def _drawing_code() -> str:
+    files = [__file__, *(m.__file__ for m in (scales, style, thinning, numbers))]
+    digest = hashlib.sha256(matplotlib.__version__.encode())
+    for file in files:
+        digest.update(Path(str(file)).read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,226 @@
+"""A suite on its paper's page: claims, figures, tables, notes, setting and provenance."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from markupsafe import Markup
+
+from bench.report import claim_section, sections, verdict_text
+from bench.report import comparison as compared
+from bench.report import provenance as origin
+from bench.report import setting as settings
+from bench.report.again import commands
+from bench.report.aggregate import Entry
+from bench.report.curve_section import caption, curve_numbers, curve_svgs, draw_figures
+from bench.report.frame import frame_csv
+from bench.report.index import PageFacts, page_facts
+from bench.report.numbers import plural, portion
+from bench.report.page import make_board, table_figure
+from bench.report.sections import Board
+from bench.report.site import tables
+from bench.report.site.grid import Column, Field, Grid, Row, number_field, plain_grid
+from bench.report.site.inline import inline, paragraphs
+from bench.report.site.names import Names
+from bench.report.site.track import Track, place_of
+from bench.report.verdicts import Verdict, verdicts
+from bench.spec.paper import Note
+
+
+@dataclass(frozen=True)
+class Picture:
+    """Figures under one title; ``files`` are paths inside the site."""
+
+    title: str
+    files: Sequence[str]
+    caption: Sequence[Markup]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Tables with what they are."""
+
+    caption: Sequence[Markup]
+    grids: Sequence[Grid]
+    notes: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class SuitePart:
+    """All of a suite that its paper's page shows, and the files that go with it."""
+
+    track: Track
+    board: Board
+    facts: PageFacts
+    profile: Markup
+    stale: Markup
+    claims: Part | None
+    explained: Markup
+    comparisons: Part | None
+    elsewhere: Sequence[str]
+    pictures: Sequence[Picture]
+    results: Part
+    differences: Part | None
+    reported: Sequence[Part]
+    notes: Sequence[Note]
+    setting: Sequence[Grid]
+    provenance: Grid | None
+    effort: str
+    commands: str
+    files: Mapping[str, str]
+
+
+def suite_part(track: Track, names: Names) -> SuitePart:
+    """Make a suite's part of its paper's page."""
+    plan, records = track.plan, track.records
+    board, frame = make_board(plan, records, track.states, track.reported)
+    found = verdicts(plan, records, track.states)
+    shown, elsewhere = claim_section.by_profile(found, plan)
+    pictures, files = _pictures(board, track, names)
+    own = board.own_records()
+    origins = [(a, b, c, f"{n:,}") for a, b, c, n in origin.origins(own)]
+    return SuitePart(
+        track=track,
+        board=board,
+        facts=page_facts(names.stem(track), plan, records, track.states, found),
+        profile=inline(sections.profile_text(board)),
+        stale=inline(sections.stale_text(board)),
+        claims=_claims(shown, board),
+        explained=inline(claim_section.explained(plan)),
+        comparisons=_comparisons(shown),
+        elsewhere=[verdict.claim.id for verdict in elsewhere],
+        pictures=pictures,
+        results=_results(board, track, names),
+        differences=_differences(board),
+        reported=_reported(board),
+        notes=list(dict.fromkeys(plan.suite.notes)),
+        setting=_setting(board),
+        provenance=plain_grid(
+            "Provenance", ["what", "of", "value", "records"], origins, left=3
+        ) if origins else None,
+        effort=f"{plural(len(own), 'record')}; their attempts took {origin.effort(own)} in all."
+        if own else "",
+        commands="\n".join(commands(board)),
+        files={names.csv(track): frame_csv(frame), **files},
+    )  # fmt: skip
+
+
+def _pictures(board: Board, track: Track, names: Names) -> tuple[list[Picture], dict[str, str]]:
+    plan, stem = board.plan, names.stem(track)
+    drawings = draw_figures(plan, board.records, stem)
+    own = table_figure(board, stem)
+    svgs = {**own, **curve_svgs(drawings, plan.suite)}
+    pictures = [
+        Picture(d.figure.title, [names.figure(f) for f in d.pictures], paragraphs(caption(d, plan)))
+        for d in drawings
+    ]
+    if own:
+        text = paragraphs(sections.picture_caption(board))
+        pictures.append(Picture(plan.suite.title, [names.figure(f) for f in own], text))
+    files = {names.figure(file): svg for file, svg in svgs.items()}
+    numbers = curve_numbers(drawings, plan.suite)
+    if numbers is not None:
+        files[names.curves_csv(track)] = numbers
+    return pictures, files
+
+
+def _results(board: Board, track: Track, names: Names) -> Part:
+    page = names.cells(track)
+
+    def link(entry: Entry) -> str:
+        return f"{page}#p{track.places[place_of(entry.where)]}"
+
+    return Part(paragraphs(sections.results_caption(board)), tables.results(board, link))
+
+
+def _differences(board: Board) -> Part | None:
+    contrast = board.plan.suite.table.contrast
+    grids = tables.contrasts(board, contrast) if contrast is not None else []
+    if contrast is None or not grids:
+        return None
+    texts = [
+        sections.contrast_caption(board, contrast),
+        origin.unpaired(board.own_records(shown=True)),
+    ]
+    return Part([inline(text) for text in texts if text], grids)
+
+
+def _reported(board: Board) -> list[Part]:
+    parts = []
+    for text, found in sections.reported_groups(board):
+        grids, notes = tables.reported(board, found)
+        agreement = compared.agreement(found, board.plan.suite)
+        parts.append(Part([inline(text), inline(agreement)], grids, notes))
+    return parts
+
+
+def _claims(shown: Sequence[Verdict], board: Board) -> Part | None:
+    if not shown:
+        return None
+    numeric = {"claim": False, "verdict": False, "estimate": True, "p": True, "hold": True}
+    columns = [Column(title, right) for title, right in {**numeric, "remark": False}.items()]
+    rows = []
+    for verdict in shown:
+        decided = verdict_text.deciding(verdict)
+        mean = decided[1].estimate.mean if decided else None
+        rows.append(
+            Row(
+                [
+                    Field(claim_html(verdict)),
+                    Field(verdict_text.outcome_text(verdict), kind=outcome_kind(verdict.outcome)),
+                    number_field(mean, verdict_text.estimate_text(verdict)),
+                    number_field(verdict.p, verdict_text.p_text(verdict.p)),
+                    Field(verdict_text.holding_text(verdict)),
+                    Field(verdict_text.remark(verdict)),
+                ]
+            )
+        )
+    grid = Grid(f"Claims: {board.plan.suite.title}", columns, rows, wrap=True)
+    return Part([inline(claim_section.counted(shown))], [grid])
+
+
+def claim_html(verdict: Verdict) -> Markup:
+    """Return a claim's sentence with its source and id."""
+    claim = verdict.claim
+    return Markup('{} <span class="note">({})</span> <code>{}</code>').format(
+        claim.text, claim.source, claim.id
+    )
+
+
+def outcome_kind(outcome: str) -> str:
+    """Return the class that a verdict is coloured by."""
+    return f"badge {outcome.replace(' ', '-')}"
+
+
+def _comparisons(shown: Sequence[Verdict]) -> Part | None:
+    header = ["claim", "comparison", "mean", "n", "p", "p (sign flips)", "p against (Holm)"]
+    columns = [Column(title, numeric=i >= 2) for i, title in enumerate(header)]
+    rows = []
+    for verdict in shown:
+        if verdict.decision is None or verdict.measure is None:
+            continue
+        decimals = verdict.measure.decimals
+        for each, test in zip(verdict.compared, verdict.decision.tests, strict=True):
+            mean = tables.estimate_html(test.estimate, decimals, signed=True)
+            ps = (test.p_support, test.sign_flip, test.adjusted_refute)
+            fields = [Field(Markup("<code>{}</code>").format(verdict.claim.id)), Field(each.name)]
+            fields += [number_field(test.estimate.mean, mean)]
+            fields += [number_field(each.n, portion(each.n, each.expected))]
+            fields += [number_field(p, verdict_text.p_text(p)) for p in ps]
+            rows.append(Row(fields))
+    if not rows:
+        return None
+    return Part([inline(claim_section.EACH)], [Grid("Comparisons", columns, rows)])
+
+
+def _setting(board: Board) -> list[Grid]:
+    named = (
+        ("Methods", ["method", "cross-entropy plus"], settings.method_rows(board.plan)),
+        ("Recipe", ["setting", "value"], settings.setting_rows(board.plan)),
+    )
+    return [
+        plain_grid(name, header, [[inline(text) for text in row] for row in rows], left=2)
+        for name, header, rows in named
+        if rows
+    ]

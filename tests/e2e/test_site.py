@@ -1,0 +1,194 @@
+"""The site as a reader has it: a real store, real Chromium, no server."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from .conftest import SUITE, Bench
+
+pytestmark = pytest.mark.e2e
+CHROMIUM = shutil.which("chromium")
+FIGURE = """
+figures:
+  - title: Loss
+    lines: method
+    panels: [{curve: train/loss}]
+"""
+
+
+@pytest.fixture(scope="module")
+def site(tmp_path_factory, data_cache) -> Path:
+    """A site of twelve small cells, built once."""
+    bench = Bench(tmp_path_factory.mktemp("site"), data_cache)
+    suite = bench.suite(SUITE.replace("profiles:", f"{FIGURE.strip()}\nprofiles:"))
+    bench("run", suite, "--engine", "inline")
+    assert "12 cells" in bench("site", suite)
+    return bench.folder / "site"
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Any]:
+    """Chromium of the system; nothing is downloaded."""
+    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
+    if CHROMIUM is None:
+        pytest.skip("there is no chromium: on Debian, apt-get install chromium")
+    with api.sync_playwright() as playwright:
+        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        yield launched
+        launched.close()
+
+
+class Reader:
+    """A page in the browser, with all that it complains of and asks for."""
+
+    def __init__(self, browser: Any, **given: Any) -> None:
+        self.page = browser.new_context(**given).new_page()
+        self.complaints: list[str] = []
+        self.asked: list[str] = []
+        self.page.on("console", lambda message: self.complaints.append(message.text))
+        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
+        self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
+        self.page.on("request", lambda request: self.asked.append(request.url))
+
+    def open(self, file: Path) -> Any:
+        self.page.goto(file.as_uri())
+        return self.page
+
+
+def pages(site: Path) -> list[Path]:
+    """Return one page of each kind."""
+    return [next(iter(sorted(site.glob(f"{kind}*.html")))) for kind in
+            ("index", "papers/", "suites/", "cells/")]  # fmt: skip
+
+
+def column(page: Any, number: int) -> list[str]:
+    return page.locator(f"tbody tr:visible td:nth-child({number})").all_inner_texts()
+
+
+@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_pages_open_without_complaint_or_network_and_fit_the_screen(
+    site, browser, width, scheme
+) -> None:
+    reader = Reader(
+        browser, viewport={"width": width, "height": 844}, color_scheme=scheme, offline=True
+    )
+    for file in pages(site):
+        page = reader.open(file)
+        assert page.evaluate("document.documentElement.scrollWidth") <= width, file
+        loaded = "[...document.images].every(i => (i.loading = 'eager', i.complete))"
+        page.wait_for_function(loaded)
+        assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
+    assert reader.complaints == []
+    assert all(url.startswith(("file://", "data:,")) for url in reader.asked)
+
+
+def test_sorting_sorts_up_down_and_back(site, browser) -> None:
+    page = Reader(browser).open(pages(site)[2])
+    heads = page.locator("thead th").all_inner_texts()
+    number = 1 + next(i for i, head in enumerate(heads) if head.startswith("test/top1"))
+    button = page.locator(f"thead th:nth-child({number}) button")
+    before = column(page, number)
+    values = sorted(map(float, before))
+    assert values != list(map(float, before))
+    # By the keyboard alone.
+    button.focus()
+    page.keyboard.press("Enter")
+    assert list(map(float, column(page, number))) == values
+    assert page.locator("th[aria-sort=ascending]").count() == 1
+    page.keyboard.press("Enter")
+    assert list(map(float, column(page, number))) == values[::-1]
+    assert page.locator("th[aria-sort=descending]").count() == 1
+    page.keyboard.press("Enter")
+    assert column(page, number) == before
+    assert page.locator("th[aria-sort]").count() == 0
+
+
+def test_filtering_keeps_rows_with_all_the_words(site, browser) -> None:
+    page = Reader(browser).open(pages(site)[2])
+    assert len(column(page, 1)) == 12
+    page.get_by_role("searchbox").fill("BSS 3%")
+    assert len(column(page, 1)) == 3
+    assert "3 of 12" in page.locator(".filter").inner_text()
+    page.get_by_role("searchbox").fill("")
+    assert len(column(page, 1)) == 12
+
+
+def test_a_number_leads_to_its_seeds_and_they_to_their_cell(site, browser) -> None:
+    page = Reader(browser).open(pages(site)[0])
+    page.locator("tbody a").first.click()
+    page.locator("h3:has-text('Results') ~ .grid td.n a").first.click()
+    marked = page.locator("tr.here")
+    assert marked.count() == 3
+    cell = marked.first.locator("a").first
+    name = cell.inner_text()
+    cell.click()
+    assert name in page.locator("main").inner_text()
+    assert page.locator(".curves img").count() >= 2
+
+
+def test_the_theme_is_remembered(site, browser) -> None:
+    reader = Reader(browser, color_scheme="light")
+    index, paper, *_ = pages(site)
+    ground = "getComputedStyle(document.body).backgroundColor"
+    page = reader.open(index)
+    light = page.evaluate(ground)
+    page.get_by_role("button", name="Theme: auto").click()
+    assert page.evaluate(ground) == light
+    page.get_by_role("button", name="Theme: light").click()
+    dark = page.evaluate(ground)
+    assert dark != light
+    assert reader.open(paper).evaluate(ground) == dark
+    assert reader.complaints == []
+
+
+@pytest.mark.parametrize("scheme", ["light", "dark"])
+def test_text_has_contrast(site, browser, scheme) -> None:
+    for file in pages(site):
+        page = Reader(browser, color_scheme=scheme).open(file)
+        faint = page.evaluate(CONTRASTS)
+        # WCAG AA for text of any size.
+        assert all(ratio >= 4.5 for _, ratio in faint), (file, [f for f in faint if f[1] < 4.5])
+        assert len(faint) > 20
+
+
+# The contrast of every text with the first ground behind it, by WCAG 2.2's relative luminance.
+CONTRASTS = """() => {
+  const parse = (text) => text.match(/[\\d.]+/g).map(Number);
+  const light = ([r, g, b]) => [r, g, b].map((v) => v / 255)
+    .map((v) => (v <= 0.04045 ? v / 12.92 : ((v + 0.055) / 1.055) ** 2.4))
+    .reduce((sum, v, i) => sum + v * [0.2126, 0.7152, 0.0722][i], 0);
+  const found = [];
+  const walk = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+  while (walk.nextNode()) {
+    const node = walk.currentNode;
+    if (!node.data.trim() || !node.parentElement.checkVisibility()) continue;
+    let ground = node.parentElement;
+    while (ground && parse(getComputedStyle(ground).backgroundColor)[3] === 0)
+      ground = ground.parentElement;
+    const pair = [getComputedStyle(node.parentElement).color,
+                  getComputedStyle(ground ?? document.body).backgroundColor];
+    const [a, b] = pair.map((c) => light(parse(c)) + 0.05);
+    found.push([node.data.trim().slice(0, 40), Math.max(a, b) / Math.min(a, b)]);
+  }
+  return found;
+}"""
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["{suite}", "--profile", "papr"], "no suite here has a profile 'papr'"),
+        (["{suite}", "--to", "."], "the folder is not empty, and no site of ours"),
+    ],
+)
+def test_what_cannot_be_built_is_said_in_one_message(bench, arguments, message) -> None:
+    suite = bench.suite()
+    output = bench("site", *[a.format(suite=suite) for a in arguments], code=2)
+    assert message in output
+    assert "Traceback" not in output
