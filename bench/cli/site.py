@@ -76,7 +76,7 @@ def command(
 
 
 def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list[Track]:
-    from bench.cli.session import session_of
+    from bench.cli.session import further_of, session_of
     from bench.errors import SpecError, StoreError, did_you_mean
     from bench.report.site.track import Track
     from bench.spec.expand import load_plan
@@ -97,7 +97,9 @@ def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list
         for file in files:
             if profile in known[file]:
                 session = session_of(load_plan(file, profile), store)
-                track = Track(session.plan, session.states, load_reported(file.parent))
+                track = Track(
+                    session.plan, session.states, load_reported(file.parent), further_of(session)
+                )
                 # A suite that was asked for by name is shown as it is.
                 if suites or track.begun:
                     found.append(track)

@@ -75,7 +75,7 @@ def suite_part(track: Track, names: Names) -> SuitePart:
     """Make a suite's part of its paper's page."""
     plan, records = track.plan, track.records
     board, frame = make_board(plan, records, track.states, track.reported)
-    found = verdicts(plan, records, track.states)
+    found = verdicts(plan, records, track.states, track.further)
     shown, elsewhere = claim_section.by_profile(found, plan)
     pictures, files = _pictures(board, track, names)
     own = board.own_records()
@@ -87,7 +87,13 @@ def suite_part(track: Track, names: Names) -> SuitePart:
         profile=inline(sections.profile_text(board)),
         stale=inline(sections.stale_text(board)),
         claims=_claims(shown, board),
-        explained=inline(claim_section.explained(plan)),
+        explained=inline(
+            " ".join(
+                text
+                for text in (claim_section.sequential_note(shown), claim_section.explained(plan))
+                if text
+            )
+        ),
         comparisons=_comparisons(shown),
         elsewhere=[verdict.claim.id for verdict in elsewhere],
         pictures=pictures,

@@ -8,6 +8,7 @@ from functools import cached_property
 
 from bench.records.record import Record
 from bench.records.store import CellState
+from bench.report.further import Further
 from bench.spec.cell import Scalar
 from bench.spec.expand import Plan
 from bench.spec.paper import Reported
@@ -21,11 +22,14 @@ class Track:
     ----------
     states
         Cell id to its state in the store, for every cell of the plan.
+    further
+        The seeds beyond the suite's own, where claims were settled by a sequential rule.
     """
 
     plan: Plan
     states: Mapping[str, CellState]
     reported: Reported | None = None
+    further: Further | None = None
 
     @cached_property
     def records(self) -> dict[str, Record]:
