@@ -15,7 +15,7 @@ def test_the_first_experiment_from_source_to_verdicts(bench):
     output = bench("run", "fast/initialisation", "--profile", "smoke", "--workers", "2")
     assert "3 done now" in output
     stage, *children = sorted(bench.records(), key=lambda r: len(r["cell"]["parents"]))
-    assert {r["outcome"]["provenance"]["data"]["source"] for r in children} == {"glyphs-source"}
+    assert {r["outcome"]["provenance"]["data"]["source"] for r in children} == {"glyphs"}
     for record in children:
         curves, metrics = record["outcome"]["curves"], record["outcome"]["metrics"]
         # Nothing is forgotten before the first step: the source's own test accuracy.
@@ -26,7 +26,7 @@ def test_the_first_experiment_from_source_to_verdicts(bench):
         assert curves["anytime/source/top1"]["value"][-1] == metrics["source/top1"]
         # Both hold out the same images, so no child is validated on what its source has seen.
         held_out = record["outcome"]["provenance"]["data"]["validation_images"]
-        assert held_out == stage["outcome"]["provenance"]["data"]["validation_images"] == 1000
+        assert held_out == stage["outcome"]["provenance"]["data"]["validation_images"] == 60
         assert (
             record["outcome"]["provenance"]["data"]["subset"]
             == stage["outcome"]["provenance"]["data"]["subset"]
