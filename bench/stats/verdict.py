@@ -30,6 +30,7 @@ from bench.stats.ttests import one_sided
 
 ALPHA = 0.025
 LIMIT = 1000
+_DRAWS = 9_999
 Values = NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "undecided"]
 
@@ -136,7 +137,11 @@ class FixedSample:
         """Return the p-values of the t test; the exact sign flips' where all values are equal."""
         if not np.isfinite(x).all():
             return Sides(1.0, 1.0, 1.0, 1.0)
-        flipped = sign_flip(x - margin, "greater").p, sign_flip(x - margin, "less").p
+        # Beyond the seeds that are enumerated t decides, and flips are only shown beside it.
+        flipped = (
+            sign_flip(x - margin, "greater", draws=_DRAWS).p,
+            sign_flip(x - margin, "less", draws=_DRAWS).p,
+        )
         if sample(x).sd == 0:
             return Sides(*flipped, *flipped)
         test = one_sided(x, margin)
@@ -228,7 +233,8 @@ def _p_values(x: Values, question: Question, rule: Rule) -> tuple[float, float, 
         )
     # μ < −margin is −μ > margin.
     x = -x if question.expect == "less" else x
-    wanted, threshold = rule.sides(x, margin), rule.sides(x, question.threshold)
+    wanted = rule.sides(x, margin)
+    threshold = wanted if question.matters is None else rule.sides(x, question.threshold)
     return wanted.greater, threshold.less, wanted.flipped_greater
 
 
