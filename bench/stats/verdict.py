@@ -30,7 +30,7 @@ from bench.stats.ttests import one_sided
 
 ALPHA = 0.025
 LIMIT = 1000
-_DRAWS = 9_999
+_DRAWS = 1_999
 Values = NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "undecided"]
 
