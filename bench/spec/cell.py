@@ -177,10 +177,12 @@ class PlannedCell:
 class Resources:
     """Where a suite's own things lie: absolute paths, never part of an id.
 
-    ``folders`` maps a dataset of the suite to its image folder; ``files`` maps a weights name
+    ``folders`` maps a dataset of the suite to its image folder; ``arrays`` maps one to
+    ``(path of its safetensors file, modality)``; ``files`` maps a weights name
     to ``(path, number of classes of its head)``; ``plugins`` are Python files with parts.
     """
 
     folders: Mapping[str, str] = field(default_factory=dict)
+    arrays: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     files: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
