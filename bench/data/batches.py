@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 import numpy as np
@@ -18,6 +18,8 @@ from bench.data.transforms import Transform, in_evaluation, in_training
 from bench.errors import DataError
 from bench.spec.recipe import Augmentation, Image
 from bench.spec.seeds import stream_seed
+
+NONE: Mapping[str, Transform] = {}
 
 
 class TrainingBatches:
@@ -39,7 +41,7 @@ class TrainingBatches:
     dataset
         Its name, part of the random streams' keys.
     transforms
-        Applied to the inputs, in order.
+        By name, which is part of their streams' keys; applied to the inputs, in order.
 
     Raises
     ------
@@ -60,7 +62,7 @@ class TrainingBatches:
         dataset: str,
         device: torch.device,
         channels_last: bool = False,
-        transforms: Sequence[Transform] = (),
+        transforms: Mapping[str, Transform] = NONE,
     ) -> None:
         self._split = split
         rows = np.asarray(indices, dtype=np.int64)
@@ -81,7 +83,7 @@ class TrainingBatches:
         self._dataset = dataset
         self._device = device
         self._format = torch.channels_last if channels_last else torch.contiguous_format
-        self._transforms = tuple(transforms)
+        self._transforms = dict(transforms)
 
     def rows(self, step: int) -> NDArray[np.int64]:
         """Return the rows of the split in batch ``step`` (from 0), ``(batch_size,)``."""
@@ -131,7 +133,7 @@ def evaluation_batches(
     batch_size: int,
     device: torch.device,
     channels_last: bool = False,
-    transforms: Sequence[Transform] = (),
+    transforms: Mapping[str, Transform] = NONE,
     seed: int | None = None,
 ) -> Iterator[tuple[Tensor, Tensor]]:
     """Return ``(inputs, targets)`` of all rows in order; the last batch may be smaller.
@@ -159,7 +161,7 @@ def evaluation_batches(
             field="evaluation.crops",
             remedy="use evaluation.crops: 1",
         )
-    fixed = [transform for transform in transforms if not transform.random]
+    fixed = {name: change for name, change in transforms.items() if not change.random}
     if fixed and seed is None:
         raise ValueError("a fixed transform draws from the cell's seed, which was not given")
     rows = np.arange(len(split)) if indices is None else np.asarray(indices, dtype=np.int64)

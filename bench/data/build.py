@@ -14,12 +14,13 @@ import numpy as np
 from numpy.lib.format import open_memmap
 from numpy.typing import NDArray
 
-from bench.data.cache import CachePaths, read_json, whole, write_json
+from bench.data.cache import CachePaths, read_json, write_json
 from bench.data.decode import decoder_versions
 from bench.data.digests import RowDigest, array_digest
 from bench.data.prepared import SPLITS
 from bench.data.sources.source import ArraySource, Blob, Source, SourceSplit
 from bench.errors import DataError
+from bench.files import whole
 from bench.spec.catalogue import DatasetEntry
 from bench.spec.recipe import Image
 
@@ -77,8 +78,8 @@ def _write_arrays(source: ArraySource, paths: CachePaths) -> str:
 
 
 def _save(file: Path, array: NDArray[Any]) -> None:
-    with whole(file) as temporary:
-        np.save(temporary, array, allow_pickle=False)
+    with whole(file) as part, open(part, "wb") as opened:
+        np.save(opened, array, allow_pickle=False)
 
 
 def _write_images(source: Source, image: Image, paths: CachePaths) -> str:
@@ -88,8 +89,8 @@ def _write_images(source: Source, image: Image, paths: CachePaths) -> str:
     for split in SPLITS:
         digest.start(split)
         rows: SourceSplit = getattr(source, split)
-        with whole(paths.inputs(split)) as temporary:
-            _decode_split(rows, source, image, temporary, digest)
+        with whole(paths.inputs(split)) as part:
+            _decode_split(rows, source, image, part, digest)
         _save(paths.targets(split), rows.labels)
     return digest.hexdigest()
 

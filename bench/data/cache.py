@@ -5,13 +5,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError
+from bench.files import write_whole
 
 
 def cache_root(cache: Path | None = None) -> Path:
@@ -74,25 +73,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
-    with whole(path) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, sort_keys=True)
-
-
-@contextmanager
-def whole(path: Path) -> Iterator[Path]:
-    """Give a file its name when the block is over and its bytes are on the disk, or not at all.
-
-    Yields the path to write to, beside it. No two writers share one: a second that builds the
-    same file, on a disk whose locks do not hold, must not truncate what the first writes.
-    """
-    temporary = path.with_name(f".{uuid.uuid4().hex[:12]}.{path.name}")
-    try:
-        yield temporary
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
+    write_whole(path, json.dumps(content, indent=1, sort_keys=True))
 
 
 def make_folder(path: Path) -> None:

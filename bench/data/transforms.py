@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping
 from typing import Protocol
 
 from torch import Tensor
@@ -19,10 +19,6 @@ class Transform(Protocol):
     """
 
     @property
-    def name(self) -> str:
-        """Part of its stream's key."""
-
-    @property
     def random(self) -> bool:
         """Whether it draws anew at every step."""
 
@@ -31,25 +27,25 @@ class Transform(Protocol):
 
 
 def in_training(
-    inputs: Tensor, transforms: Sequence[Transform], seed: int, dataset: str, step: int
+    inputs: Tensor, transforms: Mapping[str, Transform], seed: int, dataset: str, step: int
 ) -> Tensor:
     """Apply all transforms, in order, to the inputs of a training step."""
-    for transform in transforms:
+    for name, transform in transforms.items():
         if transform.random:
-            stream = Stream(stream_seed(seed, "transform", transform.name, dataset), jump=step)
+            stream = Stream(stream_seed(seed, "transform", name, dataset), jump=step)
         else:
-            stream = _fixed(transform, seed)
+            stream = _fixed(name, seed)
         inputs = transform(inputs, stream)
     return inputs
 
 
-def in_evaluation(inputs: Tensor, transforms: Sequence[Transform], seed: int) -> Tensor:
+def in_evaluation(inputs: Tensor, transforms: Mapping[str, Transform], seed: int) -> Tensor:
     """Apply the fixed transforms, in order."""
-    for transform in transforms:
+    for name, transform in transforms.items():
         if not transform.random:
-            inputs = transform(inputs, _fixed(transform, seed))
+            inputs = transform(inputs, _fixed(name, seed))
     return inputs
 
 
-def _fixed(transform: Transform, seed: int) -> Stream:
-    return Stream(stream_seed(seed, "transform", transform.name))
+def _fixed(name: str, seed: int) -> Stream:
+    return Stream(stream_seed(seed, "transform", name))

@@ -306,7 +306,6 @@ def test_what_needs_images_or_classes_says_so():
 @dataclass(frozen=True)
 class Noise:
     random: bool
-    name: str = "noise"
 
     def __call__(self, inputs: torch.Tensor, stream: Stream) -> torch.Tensor:
         return inputs + torch.from_numpy(stream.uniform(inputs[0].numel())).view_as(inputs[0])
@@ -315,14 +314,13 @@ class Noise:
 @dataclass(frozen=True)
 class Doubled:
     random: bool = False
-    name: str = "doubled"
 
     def __call__(self, inputs: torch.Tensor, stream: Stream) -> torch.Tensor:
         return inputs * 2
 
 
 def test_a_fixed_transform_is_the_same_in_every_batch_of_training_and_evaluation():
-    data, fixed = rows_of(12), [Noise(random=False)]
+    data, fixed = rows_of(12), {"noise": Noise(random=False)}
     b = plain(data, transforms=fixed, seed=3)
     drawn = Stream(stream_seed(3, "transform", "noise")).uniform(3)
     for step in (0, 5):
@@ -335,7 +333,7 @@ def test_a_fixed_transform_is_the_same_in_every_batch_of_training_and_evaluation
 
 
 def test_a_random_transform_draws_anew_at_every_step_and_not_in_evaluation():
-    data, anew = rows_of(12), [Noise(random=True)]
+    data, anew = rows_of(12), {"noise": Noise(random=True)}
     b = plain(data, transforms=anew, seed=3)
     for step in (0, 5):
         drawn = Stream(stream_seed(3, "transform", "noise", "toy"), jump=step).uniform(3)
@@ -349,7 +347,7 @@ def test_a_random_transform_draws_anew_at_every_step_and_not_in_evaluation():
 
 def test_transforms_run_in_order_after_normalisation():
     data = split(6)
-    both = [Noise(random=False), Doubled()]
+    both = {"noise": Noise(random=False), "doubled": Doubled()}
     image, first = batches(data).batch(0)[0], Stream(stream_seed(0, "transform", "noise"))
     drawn = torch.from_numpy(first.uniform(3 * 64)).view(3, 8, 8)
     torch.testing.assert_close(
@@ -361,10 +359,14 @@ def test_each_of_ten_crops_is_transformed_as_an_image():
     data, image = split(3, side=12), Image(resize=12, size=8)
     settings = {"image": image, "crops": 10, "batch_size": 3, "device": CPU}
     ((plainly, _),) = evaluation_batches(data, **settings)
-    ((doubled, _),) = evaluation_batches(data, **settings, transforms=[Doubled()], seed=0)
+    ((doubled, _),) = evaluation_batches(
+        data, **settings, transforms={"doubled": Doubled()}, seed=0
+    )
     assert torch.equal(doubled, 2 * plainly)
 
 
 def test_a_fixed_transform_in_evaluation_needs_the_seed():
     with pytest.raises(ValueError, match="seed"):
-        evaluation_batches(rows_of(3), image=None, batch_size=3, device=CPU, transforms=[Doubled()])
+        evaluation_batches(
+            rows_of(3), image=None, batch_size=3, device=CPU, transforms={"doubled": Doubled()}
+        )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
-import os
 import subprocess
 import sys
 import time
@@ -15,7 +15,7 @@ from PIL import Image as Pillow
 
 from bench.data import build as building
 from bench.data import prepare as door
-from bench.data.cache import cache_root, whole
+from bench.data.cache import cache_root
 from bench.data.digests import cached_digest
 from bench.data.prepare import prepare
 from bench.errors import DataError, SpecError
@@ -111,7 +111,7 @@ def test_a_build_that_fails_leaves_nothing_that_counts(shapes, cache, monkeypatc
     assert not list(cache.glob("data/shapes/*/*/manifest.json"))
     monkeypatch.setattr(building, "write_json", real)
     assert len(prepare("shapes", SMALL, shapes, cache).train) == 6
-    assert not list(cache.glob("data/shapes/*/*/.*.npy"))
+    assert not list(cache.rglob(".*"))
 
 
 def test_a_cache_of_before_other_modalities_is_opened_as_it_is(shapes, cache, builds):
@@ -130,18 +130,23 @@ def test_images_need_a_size(shapes, cache):
         prepare("shapes", None, shapes, cache)
 
 
-def test_two_writers_of_one_file_do_not_share_what_they_write_to(tmp_path):
-    file = tmp_path / "train.npy"
-    with whole(file) as first:
-        first.write_bytes(b"the first, and longer")
-        with whole(file) as second:
-            second.write_bytes(b"the second")
-        assert file.read_bytes() == b"the second"
-    assert file.read_bytes() == b"the first, and longer"
-    with pytest.raises(FileNotFoundError), whole(file):
-        (tmp_path / "none" / "half").write_bytes(b"")
-    assert os.listdir(tmp_path) == ["train.npy"]
-    assert file.read_bytes() == b"the first, and longer"
+def test_two_builders_of_one_set_truncate_nothing_of_each_other(shapes, cache, monkeypatch):
+    # Where the disk's locks do not hold, a second builder begins while the first one writes.
+    parts = []
+    real = building._decode_split
+
+    def meanwhile(rows, source, image, part, digest):
+        parts.append(part)
+        if len(parts) == 1:
+            prepare("shapes", SMALL, shapes, cache)
+        real(rows, source, image, part, digest)
+
+    monkeypatch.setattr(building, "_decode_split", meanwhile)
+    monkeypatch.setattr(door, "FileLock", lambda _: contextlib.nullcontext())
+    ready = prepare("shapes", SMALL, shapes, cache)
+    assert len(set(parts)) == 4
+    assert ready.train.inputs[:, 0, 0, 0].tolist() == [0, 0, 0, 100, 100, 100]
+    assert not list(cache.rglob(".*.part"))
 
 
 def test_two_processes_build_it_once(shapes, cache, tmp_path):

@@ -136,12 +136,12 @@ def _check_targets(file: Path, split: str, arrays: dict[str, NDArray[Any]]) -> N
             field=name,
             remedy="reshape it, or save numbers to predict as float32",
         )
-    if targets.dtype.name == "float32" and (targets.ndim < 2 or 0 in targets.shape):
+    if 0 in targets.shape:
         raise DataError(
-            f"has shape {targets.shape}, and numbers to predict have 2 or more axes",
+            f"has shape {targets.shape}, which holds nothing",
             file=file,
             field=name,
-            remedy="reshape one number a row to (n, 1); save classes as int64",
+            remedy="give every row of inputs one of targets",
         )
     _check_finite(file, name, targets)
 

@@ -143,7 +143,7 @@ ROW = np.zeros((6, 3), np.float32)
         ({"train_inputs": ROW[:, :0].copy()}, "train_inputs", "none empty"),
         ({"train_inputs": ROW[:4].copy()}, "train_targets", "4 rows of train_inputs"),
         ({"train_targets": np.zeros((6, 2), np.int64)}, "train_targets", r"classes are \(n,\)"),
-        ({"train_targets": np.zeros(6, np.float32)}, "train_targets", "2 or more axes"),
+        ({"train_targets": np.zeros((6, 0), np.float32)}, "train_targets", "holds nothing"),
         ({"test_inputs": np.zeros((2, 4), np.float32)}, "test_inputs", r"float32 \(4,\)"),
         ({"test_targets": np.zeros((2, 1), np.float32)}, "test_targets", "float32"),
         ({"train_inputs": np.where(np.eye(6, 3) > 0, np.nan, ROW).astype(np.float32)},
