@@ -89,6 +89,14 @@ def _fragment(model: BaseModel, exclude: frozenset[str] = frozenset()) -> str:
 
 
 @dataclass(frozen=True)
+class Parent:
+    """What a cell starts from: another cell's id, and the name of its artifact."""
+
+    id: str
+    artifact: str = "checkpoint"
+
+
+@dataclass(frozen=True)
 class Cell:
     """One unit of work: plain data, hashable, the same on every machine.
 
@@ -108,7 +116,7 @@ class Cell:
     seed
         Root of the cell's random streams.
     parents
-        Role to id of the cells this one starts from: ``weights``, ``channel-attention``.
+        Role to the cells this one starts from: ``weights``, ``channel-attention``.
     """
 
     kind: Kind
@@ -119,7 +127,7 @@ class Cell:
     seed: int
     recipe: Recipe | AttentionRecipe
     method: Method | None = None
-    parents: Mapping[str, str] = field(default_factory=dict)
+    parents: Mapping[str, Parent] = field(default_factory=dict)
 
     def canonical(self) -> str:
         """Return the canonical JSON whose digest is the id."""
@@ -134,7 +142,10 @@ class Cell:
                 "backbone": self.backbone,
                 "dataset": self.dataset,
                 "kind": self.kind,
-                "parents": dict(self.parents),
+                "parents": {
+                    role: {"id": parent.id, "artifact": parent.artifact}
+                    for role, parent in self.parents.items()
+                },
                 "sampling_rate": self.sampling_rate,
                 "seed": self.seed,
                 "weights": self.weights,
@@ -157,7 +168,20 @@ class Cell:
     def to_json(self) -> dict[str, Any]:
         """Return the cell as JSON-ready data, the form kept in records."""
         data: dict[str, Any] = json.loads(self.canonical())
-        return {"id": self.id, **data["cell"], "method": data["method"], "recipe": data["recipe"]}
+        settings = {"recipe": self.recipe.model_dump(mode="json")}
+        work = {"method": data["method"], "recipe": data["recipe"]}
+        return {"id": self.id, **data["cell"], **work, "settings": settings}
+
+    @property
+    def parts(self) -> tuple[tuple[str, str], ...]:
+        """Kind and name of every part the cell uses."""
+        names = self.method.penalties if self.method is not None else ()
+        return tuple(("penalty", name) for name in sorted(names))
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the datasets the cell reads."""
+        return (self.dataset,)
 
 
 @dataclass(frozen=True)

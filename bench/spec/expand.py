@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import did_you_mean
-from bench.spec.cell import AttentionRecipe, Cell, Method, PlannedCell, Resources, Scalar
+from bench.spec.cell import AttentionRecipe, Cell, Method, Parent, PlannedCell, Resources, Scalar
 from bench.spec.checks import check_cells, check_layers
 from bench.spec.claim_checks import check_claims
 from bench.spec.further import with_further
@@ -183,11 +183,11 @@ class _Expansion:
             self._methods[key] = resolve_method(self.layers, method_name, whens, dotted)
         recipe, method = self._recipes[key], self._methods[key]
         ancestors: list[Cell] = []
-        weights, parents = str(labels["weights"]), {}
+        weights, parents = str(labels["weights"]), dict[str, Parent]()
         if weights.startswith("stage:"):
             stage, above = self._stage(weights.removeprefix("stage:"), labels, ())
             ancestors += [*above, stage]
-            parents["weights"] = stage.id
+            parents["weights"] = Parent(stage.id)
             weights = "stage"
         base = {
             "backbone": str(labels["backbone"]),
@@ -203,7 +203,7 @@ class _Expansion:
         base: dict[str, Any],
         recipe: Recipe,
         method: Method,
-        parents: dict[str, str],
+        parents: dict[str, Parent],
         ancestors: list[Cell],
     ) -> tuple[Cell, list[Cell]]:
         if self.layers.needs(method, "channel_attention"):
@@ -215,13 +215,13 @@ class _Expansion:
             )
             self._set_level(attention)
             ancestors = [*ancestors, attention]
-            parents = {**parents, "channel-attention": attention.id}
+            parents = {**parents, "channel-attention": Parent(attention.id, "channel-weights")}
         cell = Cell(kind="train", recipe=recipe, method=method, parents=parents, **base)
         self._set_level(cell)
         return cell, ancestors
 
     def _set_level(self, cell: Cell) -> None:
-        above = [self._levels[parent] for parent in cell.parents.values()]
+        above = [self._levels[parent.id] for parent in cell.parents.values()]
         self._levels[cell.id] = 1 + max(above) if above else 0
 
     def _attention_recipe(self, recipe: Recipe) -> AttentionRecipe:
@@ -260,12 +260,12 @@ class _Expansion:
         }
         key = (name, tuple(given.values()))
         ancestors: list[Cell] = []
-        weights, parents = stage.weights, {}
+        weights, parents = stage.weights, dict[str, Parent]()
         if weights.startswith("stage:"):
             inner = {**labels, **given}
             parent, above = self._stage(weights.removeprefix("stage:"), inner, (*below, name))
             ancestors = [*above, parent]
-            parents["weights"] = parent.id
+            parents["weights"] = Parent(parent.id)
             weights = "stage"
         if (*key, "recipe") not in self._recipes:
             source = self.layers.stage_source(name).at("recipe")
