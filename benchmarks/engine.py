@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from bench.records.record import Outcome
-from bench.scheduling.engines.devices import Device
+from bench.scheduling.device import Device
 from bench.scheduling.engines.local import LocalEngine
 from bench.scheduling.job import Job
 from bench.spec.cell import Cell, Method

@@ -7,15 +7,14 @@ import pytest
 from bench.errors import SpecError, StoreError
 from bench.records.codec import dump_record
 from bench.records.freshness import Expectations
-from bench.records.layout import PARENT_FILES
 from bench.records.lease import Leases
 from bench.records.record import Outcome
 from bench.records.store import Store
-from bench.scheduling.engines.devices import Device
+from bench.scheduling.device import Device
 from bench.scheduling.engines.inline import InlineEngine
 from bench.scheduling.run import RunOptions, run
 from bench.scheduling.summary import RunSummary
-from bench.spec.cell import PlannedCell
+from bench.spec.cell import Parent, PlannedCell
 from tests.records.built import cell, planned, record
 from tests.scheduling.conftest import Execute
 from tests.scheduling.fake_cells import TARGET
@@ -35,8 +34,8 @@ def inline(plan: list[PlannedCell], store: Store, **options: object) -> RunSumma
 def family() -> list[PlannedCell]:
     """Return a stage, its child and its grandchild."""
     stage = cell(1)
-    child = cell(2, parents={"weights": stage.id})
-    grandchild = cell(3, parents={"weights": child.id})
+    child = cell(2, parents={"weights": Parent(stage.id)})
+    grandchild = cell(3, parents={"weights": Parent(child.id)})
     return [planned(stage), planned(child, 1), planned(grandchild, 2)]
 
 
@@ -62,7 +61,9 @@ def test_children_start_when_their_parents_are_done(store: Store, execute: Execu
     assert order == [one.cell.id for one in plan]
     used = attempts(store, plan[1])[0].outcome.provenance.parents["weights"]
     made = attempts(store, plan[0])[0].outcome.artifacts["checkpoint"]
-    assert used == {"id": plan[0].cell.id, "attempt": 1, "sha256": made.sha256}
+    assert used == {
+        "id": plan[0].cell.id, "artifact": "checkpoint", "attempt": 1, "sha256": made.sha256,
+    }  # fmt: skip
 
 
 def test_only_what_others_start_from_keeps_its_checkpoint(store: Store) -> None:
@@ -73,14 +74,14 @@ def test_only_what_others_start_from_keeps_its_checkpoint(store: Store) -> None:
 
 
 def test_all_keep_their_checkpoints_if_asked(store: Store) -> None:
-    inline([act("sleep", seconds=0)], store, keep=True)
+    inline([act("sleep", seconds=0)], store, keep=frozenset({"checkpoint"}))
     assert attempts(store, act("sleep", seconds=0))[0].outcome.artifacts
 
 
 def test_a_failed_parent_fails_its_children_at_once(store: Store, execute: Execute) -> None:
     stage = cell(1, {"user": {}})
-    child = planned(cell(2, parents={"weights": stage.id}), 1)
-    grandchild = planned(cell(3, parents={"weights": child.cell.id}), 2)
+    child = planned(cell(2, parents={"weights": Parent(stage.id)}), 1)
+    grandchild = planned(cell(3, parents={"weights": Parent(child.cell.id)}), 2)
     summary = execute([planned(stage), child, grandchild, act("sleep", seconds=0)])
     assert summary.done == 1
     assert {failed.planned.cell.id for failed in summary.failures} == {
@@ -96,7 +97,7 @@ def test_a_failed_parent_fails_its_children_at_once(store: Store, execute: Execu
 
 def test_children_wait_while_their_parent_is_tried_again(store: Store, execute: Execute) -> None:
     stage = cell(1, {"raise": {"until": 1}})
-    child = planned(cell(2, parents={"weights": stage.id}), 1)
+    child = planned(cell(2, parents={"weights": Parent(stage.id)}), 1)
     assert execute([planned(stage), child]).exit_code == 0
     assert [r.outcome.status for r in attempts(store, child)] == ["done"]
 
@@ -157,23 +158,28 @@ def test_stale_cells_are_executed_again(store: Store) -> None:
     one = act("sleep", seconds=0)
     path = store.layout.cell(one.cell.id).record(1)
     path.parent.mkdir(parents=True)
-    path.write_text(dump_record(record(one.cell, code={"core": "old"})))
+    path.write_text(dump_record(record(one.cell, code={"train": "old"})))
     assert inline([one], store).before == 1
     engine = InlineEngine(target=TARGET)
-    summary = run([one], store, engine, expectations=Expectations(code={"core": "new"}))
+    summary = run(
+        [one],
+        store,
+        engine,
+        expectations=Expectations(code={"train": "new"}, units={one.cell.id: ("train",)}),
+    )
     assert summary.attempts == 1
     # The scripted target does not say by what code it was made: it is not taken for fresh.
     assert summary.exit_code == 1
-    assert "stale at once (code: core)" in summary.failures[0].failure.message
+    assert "stale at once (code: train)" in summary.failures[0].failure.message
 
 
 def test_a_parent_whose_artifact_is_gone_runs_again_only_if_needed(store: Store) -> None:
     plan = family()
     inline(plan[:2], store)
-    checkpoint = store.layout.cell(plan[0].cell.id).artifact(PARENT_FILES["weights"])
+    checkpoint = store.layout.cell(plan[0].cell.id).artifact_path(1, "checkpoint", ".txt")
     checkpoint.unlink()
     assert inline(plan[:2], store).attempts == 0
-    sibling = planned(cell(9, parents={"weights": plan[0].cell.id}), 1)
+    sibling = planned(cell(9, parents={"weights": Parent(plan[0].cell.id)}), 1)
     summary = inline([*plan[:2], sibling], store)
     assert (summary.attempts, summary.exit_code) == (2, 0)
     assert len(attempts(store, plan[0])) == 2
@@ -183,9 +189,9 @@ def test_a_parent_whose_artifact_is_gone_runs_again_only_if_needed(store: Store)
 def test_a_parent_whose_artifact_is_another_ones_runs_again(store: Store) -> None:
     plan = family()
     inline(plan[:1] + plan[1:2], store)
-    checkpoint = store.layout.cell(plan[0].cell.id).artifact(PARENT_FILES["weights"])
+    checkpoint = store.layout.cell(plan[0].cell.id).artifact_path(1, "checkpoint", ".txt")
     checkpoint.write_text("from another attempt")
-    sibling = planned(cell(9, parents={"weights": plan[0].cell.id}), 1)
+    sibling = planned(cell(9, parents={"weights": Parent(plan[0].cell.id)}), 1)
     assert inline([plan[0], sibling], store).exit_code == 0
     assert len(attempts(store, plan[0])) == 2
 
@@ -271,7 +277,7 @@ def test_a_broken_record_is_reported_and_its_cell_executed(store: Store) -> None
     plan = [act("sleep", seconds=0)]
     path = store.layout.cell(plan[0].cell.id).record(1)
     path.parent.mkdir(parents=True)
-    path.write_text('{"format": 1, "ce')
+    path.write_text('{"format": 2, "ce')
     summary = inline(plan, store)
     assert (summary.done, summary.exit_code) == (1, 0)
     assert len(summary.broken) == 1
