@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from bench.errors import SpecError, StoreError
 from bench.records.codec import dump_record
 from bench.records.freshness import Expectations
 from bench.records.lease import Leases
-from bench.records.record import Outcome
+from bench.records.record import Failure, Outcome
 from bench.records.store import Store
 from bench.scheduling.device import Device
+from bench.scheduling.engines.engine import Ended
 from bench.scheduling.engines.inline import InlineEngine
+from bench.scheduling.job import Job
 from bench.scheduling.run import RunOptions, run
 from bench.scheduling.summary import RunSummary
 from bench.spec.cell import Parent, PlannedCell
@@ -149,6 +153,111 @@ def test_out_of_memory_alone_is_the_end_of_it(store: Store, execute: Execute) ->
     summary = execute([bad, *good], retries=5)
     assert summary.done == 5
     assert [r.attempt for r in attempts(store, bad)] == [1, 2]
+
+
+class Recorder:
+    """An engine of one page that executes nothing: jobs end as ``ends`` says, the oldest first."""
+
+    blocking = False
+
+    def __init__(self, devices: list[Device], ends: Callable[[Job], Outcome]) -> None:
+        self.devices = devices
+        self.ends = ends
+        self.running: list[tuple[Job, Device]] = []
+        self.started: list[tuple[int, str, bool, int]] = []
+
+    def start(self, job: Job, device: Device) -> None:
+        assert (job.device, job.threads) == (device.kind, device.threads)
+        beside = sum(other == device for _, other in self.running)
+        self.started.append((job.cell.seed, device.name, job.alone, beside))
+        self.running.append((job, device))
+
+    def poll(self, timeout: float) -> list[Ended]:
+        job, _ = self.running.pop(0)
+        return [Ended(job, self.ends(job), 0.1)]
+
+    def stop(self, hurry: Callable[[], bool] = lambda: False) -> list[Ended]:
+        return []
+
+    def close(self) -> None:
+        assert not self.running
+
+
+def test_the_runner_empties_the_device_for_a_cell_that_needs_it_alone(store: Store) -> None:
+    devices = [Device("a", "0", 3), Device("b", "1", 1, threads=5)]
+
+    def ends(job: Job) -> Outcome:
+        if job.cell.seed == 0 and job.attempt == 1:
+            return Outcome("failed", failure=Failure("out-of-memory", "too large"))
+        return Outcome("done")
+
+    engine = Recorder(devices, ends)
+    assert run([act("sleep", seed) for seed in range(8)], store, engine).exit_code == 0
+    assert engine.started[:4] == [(0, "a", False, 0), (1, "b", False, 0), (2, "a", False, 1),
+                                  (3, "a", False, 2)]  # fmt: skip
+    (again,) = [n for n, start in enumerate(engine.started[1:], 1) if start[0] == 0]
+    assert engine.started[again] == (0, "a", True, 0)
+    # Until then the other device goes on alone; while it runs, its device gets nothing more.
+    assert {name for _, name, _, _ in engine.started[4:again]} <= {"b"}
+    assert all(beside == 0 for _, name, _, beside in engine.started[again + 1 :][:2] if name == "a")
+
+
+def test_a_device_gets_no_more_jobs_than_it_has_slots(store: Store) -> None:
+    engine = Recorder([Device("a", "", 2), Device("b", "", 3)], lambda job: Outcome("done"))
+    assert run([act("sleep", seed) for seed in range(20)], store, engine).done == 20
+    assert max(beside for _, name, _, beside in engine.started if name == "a") == 1
+    assert max(beside for _, name, _, beside in engine.started if name == "b") == 2
+
+
+# Artifacts
+
+
+def test_an_attempt_keeps_what_its_children_ask_for_by_name(store: Store) -> None:
+    stage = cell(1)
+    early = planned(cell(2, parents={"weights": Parent(stage.id, "checkpoint@step 300")}), 1)
+    late = planned(cell(3, parents={"weights": Parent(stage.id)}), 1)
+    assert inline([planned(stage), early, late], store).exit_code == 0
+    (made,) = attempts(store, planned(stage))
+    assert {name: a.file for name, a in made.outcome.artifacts.items()} == {
+        "checkpoint": "0001.checkpoint.txt",
+        "checkpoint@step 300": "0001.checkpoint@step%20300.txt",
+    }
+    used = attempts(store, early)[0].outcome.provenance.parents["weights"]
+    assert used["artifact"] == "checkpoint@step 300"
+    assert used["sha256"] == made.outcome.artifacts["checkpoint@step 300"].sha256
+
+
+def test_a_new_child_asks_a_done_parent_for_what_it_did_not_keep(store: Store) -> None:
+    plan = family()[:2]
+    inline(plan, store)
+    early = planned(cell(9, parents={"weights": Parent(plan[0].cell.id, "checkpoint@start")}), 1)
+    states = store.states([p.cell for p in [*plan, early]], Expectations())
+    assert states[plan[0].cell.id].state == "missing"
+    summary = inline([*plan, early], store)
+    assert (summary.attempts, summary.exit_code) == (2, 0)
+    first, second = attempts(store, plan[0])
+    # What the first attempt left is still there, and what started from it stays fresh.
+    assert set(first.outcome.artifacts) == {"checkpoint"}
+    assert set(second.outcome.artifacts) == {"checkpoint", "checkpoint@start"}
+    files = sorted(path.name for path in store.layout.cell(plan[0].cell.id).path.glob("*.txt"))
+    assert files == ["0001.checkpoint.txt", "0002.checkpoint.txt", "0002.checkpoint@start.txt"]
+    assert len(attempts(store, plan[1])) == 1
+
+
+def test_a_worker_does_not_start_from_bytes_that_changed_after_they_were_looked_at(
+    store: Store,
+) -> None:
+    plan = family()[:2]
+
+    class Spoils(InlineEngine):
+        def start(self, job: Job, device: Device) -> None:
+            for parent in job.parents.values():
+                parent.path.write_text("x")
+            super().start(job, device)
+
+    summary = run(plan, store, Spoils(target=TARGET))
+    assert summary.exit_code == 1
+    assert "not those that were written" in failure(store, plan[1]).message
 
 
 # Staleness
