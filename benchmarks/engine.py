@@ -10,7 +10,7 @@ import time
 from pathlib import Path
 
 from bench.records.record import Outcome
-from bench.scheduling.engines.devices import Device
+from bench.scheduling.device import Device
 from bench.scheduling.engines.local import LocalEngine
 from bench.scheduling.job import Job
 from bench.spec.cell import Cell, Method
@@ -28,14 +28,15 @@ def nothing(job: Job) -> Outcome:
 def main() -> None:
     """Print seconds a cell for both, and the server's start."""
     with tempfile.TemporaryDirectory() as name:
-        engine = LocalEngine([Device("cpu", "", 1)], target="engine:nothing", preloaded=PRELOADED)
+        device = Device("cpu", "", 1)
+        engine = LocalEngine([device], target="engine:nothing", preloaded=PRELOADED)
         times = []
         for number in range(CELLS + 1):
             cell = Cell("train", "x", "random", "digits", 1.0, number, Recipe(), Method())
             folder = Path(name) / cell.id
             folder.mkdir()
             start = time.perf_counter()
-            engine.start(Job(cell, 1, folder))
+            engine.start(Job(cell, 1, folder), device)
             while not engine.poll(1.0):
                 pass
             times.append(time.perf_counter() - start)

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from bench.records.record import Artifact, Failure, Outcome, Provenance, Record, Status
-from bench.spec.cell import Cell, Method, PlannedCell, Scalar
+from bench.spec.cell import Cell, Method, Parent, PlannedCell, Scalar
 from bench.spec.recipe import Recipe
 
 RECIPE = Recipe()
@@ -16,7 +16,7 @@ def cell(
     seed: int = 0,
     penalties: Mapping[str, dict[str, Scalar]] | None = None,
     *,
-    parents: Mapping[str, str] | None = None,
+    parents: Mapping[str, Parent] | None = None,
     dataset: str = "glyphs",
     weights: str = "random",
 ) -> Cell:
@@ -33,13 +33,13 @@ def planned(cell: Cell, level: int = 0) -> PlannedCell:
 
 
 def outcome(status: Status = "done", **made: Any) -> Outcome:
-    """``made`` goes to the provenance; ``artifacts`` maps a file to its digest."""
+    """``made`` goes to the provenance; ``artifacts`` maps a name to its digest."""
     files = made.pop("artifacts", {})
     failure = None if status == "done" else Failure("error", "went wrong")
     return Outcome(
         status,
         provenance=Provenance(**made),
-        artifacts={file: Artifact(file, digest) for file, digest in files.items()},
+        artifacts={name: Artifact(f"0001.{name}.bin", digest) for name, digest in files.items()},
         failure=failure,
     )
 
