@@ -14,13 +14,13 @@ from bench.files import bytes_sha256
 from bench.records.bare import bare
 from bench.records.imports import Import, Tree, closure, module_imports, tree_of
 from bench.spec import catalogue
-from bench.spec.cell import Cell, Resources
-from bench.spec.parts import installed_part, known_parts
+from bench.spec.cell import Cell, Resources, Train
+from bench.spec.parts import Kind, find_part
 
 _PACKAGE = Path(__file__).parent.parent
 # Settings are compared as values, not as the code that reads them; but the seeds are numbers.
-_COUNTED = ("bench.data", "bench.models", "bench.methods", "bench.training", "bench.spec.seeds")
-_BASES = {"train": "training/fine_tune.py", "measure": "training/measure.py"}
+_COUNTED = ("bench.data", "bench.models", "bench.parts", "bench.training", "bench.spec.seeds")
+_BASES = {"train": "training/train_cell.py", "measure": "training/measure_cell.py"}
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ def units_of(cell: Cell, resources: Resources) -> tuple[Unit, ...]:
     SpecError
         If a part or dataset is not known.
     """
-    base = "train" if cell.kind == "train" else "measure"
+    base = "train" if isinstance(cell.work, Train) else "measure"
     sources = dict.fromkeys(_source(name, resources) for name in cell.datasets)
     return (
         Unit(base, (_PACKAGE / _BASES[base],)),
@@ -101,8 +101,8 @@ def _read(file: Path) -> tuple[str, tuple[Import, ...]]:
 
 
 @lru_cache(maxsize=1024)
-def _part(kind: str, name: str, plugins: tuple[str, ...]) -> Unit:
-    part = known_parts(plugins).get(name) or installed_part(name)
+def _part(kind: Kind, name: str, plugins: tuple[str, ...]) -> Unit:
+    part = find_part(kind, name, plugins)
     if part is None:
         raise SpecError(f"the {kind} {name!r} is not known")
     return Unit(f"{kind}:{name}", (part.file.absolute(),))

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from bench.records.record import STATUSES, Artifact, Curve, Failure, Outcome, Provenance, Record
-from bench.spec.cell import canonical_json
+from bench.spec.work import canonical_json
 
 # Records before 2 knew no artifacts by name and no curves over anything but steps.
 FORMAT = 2

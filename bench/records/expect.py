@@ -42,7 +42,8 @@ def expectations(
     cells = list(cells)
     units = {cell.id: units_of(cell, resources) for cell in cells}
     files = _DigestCache(cache)
-    weights = {w: _weights_digest(w, resources, files) for w in {cell.weights for cell in cells}}
+    named = {weights for cell in cells for weights in cell.weights}
+    weights = {name: _weights_digest(name, resources, files) for name in named}
     files.save()
     return Expectations(
         code=code_digests(dict.fromkeys(unit for used in units.values() for unit in used)),

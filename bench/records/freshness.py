@@ -61,14 +61,12 @@ def stale_reasons(
         for name, digest in sorted(_code(record, cell, expected).items())
         if made.code.get(name) != digest
     ]
-    now = cell.to_json().get("settings", {})
-    reasons += [f"settings: {path}" for path in differing(record.cell.get("settings", {}), now)]
-    data = expected.data.get(cell.dataset)
-    other = data is not None and made.data.get("dataset") != data
-    if other or _source_changed(made.data, expected):
+    then = record.cell.get("settings", {})
+    reasons += [f"settings: {path}" for path in differing(then, cell.settings)]
+    if _data_changed(made.data, cell, expected) or _source_changed(made.data, expected):
         reasons.append("data")
-    weights = expected.weights.get(cell.weights)
-    if weights is not None and made.weights.get("file") != weights:
+    weights = {expected.weights.get(name) for name in cell.weights} - {None}
+    if not weights <= set(made.weights.values()):
         reasons.append("weights")
     for role in sorted(cell.parents):
         used = made.parents.get(role, {})
@@ -76,6 +74,19 @@ def stale_reasons(
         if not same or used.get("sha256", "") not in parents[role]:
             reasons.append(f"parent: {role}")
     return tuple(reasons)
+
+
+def _data_changed(made: Mapping[str, Any], cell: Cell, expected: Expectations) -> bool:
+    for name, task in cell.tasks.items():
+        now = expected.data.get(task.dataset)
+        if now is not None and made.get(of_task(name, "dataset")) != now:
+            return True
+    return False
+
+
+def of_task(task: str, fact: str) -> str:
+    """Return the name under which a task's fact is recorded; a single task has no name."""
+    return f"{task}/{fact}" if task else fact
 
 
 def _source_changed(made: Mapping[str, Any], expected: Expectations) -> bool:
@@ -97,6 +108,8 @@ def differing(made: Any, now: Any, path: str = "") -> Iterator[str]:
     A setting that the record lacks is newer than it and counts for nothing: what it was made
     by then is what the setting's default stands for, else its code would have changed too.
     """
+    if made == now:
+        return
     if isinstance(made, Mapping) and isinstance(now, Mapping):
         for name in sorted(made):
             inner = f"{path}.{name}" if path else str(name)
@@ -104,7 +117,12 @@ def differing(made: Any, now: Any, path: str = "") -> Iterator[str]:
                 yield inner
             else:
                 yield from differing(made[name], now[name], inner)
-    elif made != now:
+    elif isinstance(made, list) and isinstance(now, list) and len(made) == len(now):
+        for index, (then, today) in enumerate(zip(made, now, strict=True)):
+            # A part in use is its name to its settings: the name says which of them it is.
+            named = isinstance(then, Mapping) and len(then) == 1
+            yield from differing(then, today, path if named else f"{path}.{index}")
+    else:
         yield path
 
 

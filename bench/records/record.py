@@ -71,11 +71,11 @@ class Provenance:
         Unit of code to its digest: ``train`` or ``measure``, ``KIND:NAME`` of each part used,
         ``data:SOURCE`` of each dataset's source.
     data
-        Digests: ``dataset`` (all splits as loaded), ``subset`` (the images trained on),
-        ``test``; and plain facts (``revision``, ``train_images``, …).
+        Digests: ``dataset`` (all splits as loaded), ``subset`` (the rows trained on), ``test``;
+        and plain facts (``revision``, ``train_images``, …). Of several tasks ``TASK/dataset``, ….
     weights
         ``source`` and ``sha256`` of the state started from, and ``file``, the digest of the
-        bytes of a file that was named.
+        bytes of a file that was named. Of a measurement ``ROLE/source``, ….
     parents
         Role to ``{"id", "artifact", "attempt", "sha256"}`` of the artifact used.
     versions

@@ -13,7 +13,7 @@ from bench.errors import SpecError
 from bench.records import code, imports
 from bench.records.code import Unit, code_digests, units_of
 from bench.spec.cell import Cell, Resources
-from tests.records.built import cell
+from tests.records.built import cell, measurement
 
 
 def digests(cell: Cell, *plugins: Path) -> dict[str, str]:
@@ -24,7 +24,7 @@ def plugin(folder: Path, body: str = "") -> Path:
     file = folder / "mine.py"
     folder.mkdir(exist_ok=True)
     text = """
-        from bench.methods import Penalty, penalty
+        from bench.parts import Penalty, penalty
 
         @penalty("mine")
         class Mine(Penalty):
@@ -40,8 +40,15 @@ def plugin(folder: Path, body: str = "") -> Path:
 
 def test_a_cell_has_a_unit_for_its_kind_its_parts_and_its_data() -> None:
     found = digests(cell(penalties={"l2": {}, "bss": {}}))
-    assert sorted(found) == ["data:procedural:glyphs", "penalty:bss", "penalty:l2", "train"]
-    assert len(set(found.values())) == 4
+    assert sorted(found) == [
+        "data:procedural:glyphs", "head:normal", "objective:classification", "penalty:bss",
+        "penalty:l2", "train", "trainable:all", "update:gradient",
+    ]  # fmt: skip
+    assert len(set(found.values())) == 8
+    assert sorted(digests(measurement())) == [
+        "data:procedural:glyphs", "measure", "measurement:channel-attention",
+        "objective:classification",
+    ]  # fmt: skip
     resources = Resources(folders={"mine": "/photos"})
     for dataset, unit in {"digits": "data:digits", "mine": "data:folder"}.items():
         assert unit in {u.name for u in units_of(cell(dataset=dataset), resources)}

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from bench.records.freshness import Expectations, differing, digests_of, stale_reasons
-from bench.spec.cell import Cell, Parent
-from tests.records.built import cell, record
+from bench.spec.cell import Cell, Measure, Parent
+from bench.spec.recipe import Use
+from bench.spec.work import Start
+from tests.records.built import cell, record, task
 
 CELL = cell(penalties={"bss": {}}, weights="shipped:near")
 EXPECTED = Expectations(
@@ -73,9 +76,16 @@ def with_settings(made: Cell, **settings: Any) -> Any:
         # A setting newer than the record counts for nothing, one that is gone does.
         ({"steps": 9}, {"steps": 9, "clip": None, "sgd": {"lr": 1}}, []),
         ({"steps": 9, "sgd": {"lr": 1, "old": 0}}, {"steps": 9, "sgd": {"lr": 1}}, ["sgd.old"]),
-        ({"crops": [1, 2]}, {"crops": [1, 3]}, ["crops"]),
+        ({"crops": [1, 2]}, {"crops": [1, 3]}, ["crops.1"]),
         ({"warmup": None}, {"warmup": {"steps": 3}}, ["warmup"]),
         ({"lr": 1}, {"lr": 1.0}, []),
+        # Parts in use are told by name, and may get parameters that the record lacks.
+        (
+            {"penalties": [{"bss": {"k": 1}}, {"l2": {"weight": 1}}]},
+            {"penalties": [{"bss": {"k": 1}}, {"l2": {"weight": 2, "start": 0}}]},
+            ["penalties.l2.weight"],
+        ),
+        ({"penalties": [{"bss": {}}]}, {"penalties": []}, ["penalties"]),
     ],
 )
 def test_settings_are_compared_as_values(made: Any, now: Any, paths: list[str]) -> None:
@@ -83,7 +93,7 @@ def test_settings_are_compared_as_values(made: Any, now: Any, paths: list[str]) 
 
 
 def test_a_changed_default_makes_a_record_stale_and_says_which() -> None:
-    settings = CELL.to_json()["settings"]
+    settings = copy.deepcopy(CELL.to_json()["settings"])
     assert stale_reasons(with_settings(CELL, **settings), CELL, Expectations(), {}) == ()
     settings["recipe"]["head_bias"] = "another default"
     del settings["recipe"]["precision"]
@@ -103,18 +113,42 @@ def test_the_source_whose_forgetting_was_measured_counts_as_data() -> None:
     assert reasons(source="nowhere", source_dataset="other") == ()
 
 
+def test_each_tasks_data_count() -> None:
+    work = replace(cell().work, tasks={"a": task("glyphs"), "b": task("digits")})
+    both, now = Cell(work, 0), Expectations(data={"glyphs": "g", "digits": "d"})
+
+    def reasons(**data: str) -> tuple[str, ...]:
+        return stale_reasons(record(both, data=data), both, now, {})
+
+    assert reasons(**{"a/dataset": "g", "b/dataset": "d"}) == ()
+    assert reasons(**{"a/dataset": "g", "b/dataset": "other"}) == ("data",)
+    assert reasons(**{"a/dataset": "g"}) == reasons(dataset="g") == ("data",)
+
+
+def test_each_measured_networks_weights_count() -> None:
+    starts = {"start": Start("x", "shipped:near"), "end": Start("x", "file:mine")}
+    both = Cell(Measure(Use(name="distance"), starts), 0)
+    now = Expectations(weights={"shipped:near": "n", "file:mine": "m"})
+
+    def reasons(**weights: str) -> tuple[str, ...]:
+        return stale_reasons(record(both, weights=weights), both, now, {})
+
+    assert reasons(**{"start/file": "n", "end/file": "m"}) == ()
+    assert reasons(**{"start/file": "n", "end/file": "other"}) == ("weights",)
+
+
 def test_a_parent_is_the_same_cell_with_the_same_artifact() -> None:
-    child = cell(parents={"weights": Parent("p1")})
+    child = cell(parents={"start": Parent("p1")})
 
     def reasons(**used: object) -> tuple[str, ...]:
-        made = record(child, parents={"weights": used} if used else {})
-        return stale_reasons(made, child, Expectations(), {"weights": {"a", "b"}})
+        made = record(child, parents={"start": used} if used else {})
+        return stale_reasons(made, child, Expectations(), {"start": {"a", "b"}})
 
     assert reasons(id="p1", sha256="a") == ()
     assert reasons(id="p1", sha256="b") == ()
-    assert reasons(id="p1", sha256="c") == ("parent: weights",)
-    assert reasons(id="p2", sha256="a") == ("parent: weights",)
-    assert reasons() == ("parent: weights",)
+    assert reasons(id="p1", sha256="c") == ("parent: start",)
+    assert reasons(id="p2", sha256="a") == ("parent: start",)
+    assert reasons() == ("parent: start",)
 
 
 def test_an_artifact_is_found_by_its_name() -> None:

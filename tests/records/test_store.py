@@ -145,11 +145,11 @@ def _stage(train: str = "now") -> Record:
 
 
 def _child() -> Cell:
-    return cell(parents={"weights": Parent(cell().id)})
+    return cell(parents={"start": Parent(cell().id)})
 
 
 def _child_record(sha256: str = "abc") -> Record:
-    used = {"weights": {"id": cell().id, "attempt": 1, "sha256": sha256}}
+    used = {"start": {"id": cell().id, "attempt": 1, "sha256": sha256}}
     return record(_child(), code={"train": "now"}, parents=used)
 
 
@@ -157,9 +157,9 @@ def _child_record(sha256: str = "abc") -> Record:
     ("parent", "child", "reasons"),
     [
         (_stage(), _child_record(), ()),
-        (_stage(), _child_record("another"), ("parent: weights",)),
-        (_stage("before"), _child_record(), ("parent: weights",)),
-        (None, _child_record(), ("parent: weights",)),
+        (_stage(), _child_record("another"), ("parent: start",)),
+        (_stage("before"), _child_record(), ("parent: start",)),
+        (None, _child_record(), ("parent: start",)),
     ],
 )
 def test_a_child_is_as_fresh_as_what_it_started_from(
@@ -174,21 +174,21 @@ def test_a_child_is_as_fresh_as_what_it_started_from(
 
 def test_staleness_goes_down_all_generations(store: Store, put: Put) -> None:
     stage, child = cell(), _child()
-    grandchild = cell(7, parents={"weights": Parent(child.id)})
-    used = {"weights": {"id": stage.id, "attempt": 1, "sha256": "abc"}}
+    grandchild = cell(7, parents={"start": Parent(child.id)})
+    used = {"start": {"id": stage.id, "attempt": 1, "sha256": "abc"}}
     put(_stage("before"))
     put(record(child, code={"train": "now"}, parents=used, artifacts={CHECKPOINT: "def"}))
-    used = {"weights": {"id": child.id, "attempt": 1, "sha256": "def"}}
+    used = {"start": {"id": child.id, "attempt": 1, "sha256": "def"}}
     put(record(grandchild, code={"train": "now"}, parents=used))
     states = store.states([grandchild, child, stage], expecting("now", grandchild, child, stage))
-    assert states[grandchild.id].reasons == ("parent: weights",)
+    assert states[grandchild.id].reasons == ("parent: start",)
 
 
 def test_a_lost_artifact_counts_only_when_it_is_needed(store: Store, put: Put) -> None:
     stage = _stage()
     path = put(stage).parent / "0001.checkpoint.bin"
     put(_child_record())
-    another = cell(8, parents={"weights": Parent(cell().id)})
+    another = cell(8, parents={"start": Parent(cell().id)})
     assert store.states([cell(), _child()], ANYTHING)[cell().id].done
     states = store.states([cell(), _child(), another], ANYTHING)
     assert states[cell().id].state == "missing"

@@ -12,6 +12,7 @@ from bench.errors import DataError
 from bench.records.artifacts import place, read_artifact
 from bench.records.record import Failure, Outcome, Provenance
 from bench.scheduling.job import Job
+from bench.spec.cell import Train
 
 
 class OutOfMemoryError(RuntimeError):
@@ -29,12 +30,11 @@ def noop(job: Job) -> Outcome:
 
 
 def scripted(job: Job) -> Outcome:
-    """Do what the part named in the cell's method says; say so in ``journal`` beside the store."""
+    """Do what the cell's penalties are called; say so in ``journal`` beside the store."""
     _journal(job, os.getpid())
-    penalties = job.cell.method.penalties if job.cell.method is not None else {}
     metrics = {}
-    for name, arguments in penalties.items():
-        metrics.update(ACTS[name](job, **arguments) or {})
+    for use in job.cell.work.penalties if isinstance(job.cell.work, Train) else ():
+        metrics.update(ACTS[use.name](job, **use.settings) or {})
     for parent in job.parents.values():
         read_artifact(parent.path, parent.sha256)
     artifacts = {}

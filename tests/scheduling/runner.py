@@ -24,7 +24,7 @@ def plan(acts: list[list[Any]]) -> list[PlannedCell]:
     """Return a cell for each ``[act, arguments, number of its parent or null]``."""
     cells: list[PlannedCell] = []
     for seed, (name, arguments, parent) in enumerate(acts):
-        roles = {} if parent is None else {"weights": Parent(cells[parent].cell.id)}
+        roles = {} if parent is None else {"start": Parent(cells[parent].cell.id)}
         level = 0 if parent is None else cells[parent].level + 1
         cells.append(planned(cell(seed, {name: arguments}, parents=roles), level))
     return cells

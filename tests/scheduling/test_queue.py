@@ -16,7 +16,7 @@ def chain(*parents: int | None) -> list[PlannedCell]:
     """Return cells of which each starts from the one with the given number, if any."""
     cells: list[PlannedCell] = []
     for number, parent in enumerate(parents):
-        roles = {} if parent is None else {"weights": Parent(cells[parent].cell.id)}
+        roles = {} if parent is None else {"start": Parent(cells[parent].cell.id)}
         cells.append(planned(cell(number, parents=roles)))
     return cells
 
@@ -118,7 +118,7 @@ def test_a_reopened_parent_runs_again_before_its_children() -> None:
 
 
 def test_a_parent_that_is_not_in_the_plan_is_an_error() -> None:
-    with pytest.raises(SpecError, match="weights parent"):
+    with pytest.raises(SpecError, match="start parent"):
         Queue(chain(None, 0)[1:])
 
 

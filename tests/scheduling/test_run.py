@@ -38,8 +38,8 @@ def inline(plan: list[PlannedCell], store: Store, **options: object) -> RunSumma
 def family() -> list[PlannedCell]:
     """Return a stage, its child and its grandchild."""
     stage = cell(1)
-    child = cell(2, parents={"weights": Parent(stage.id)})
-    grandchild = cell(3, parents={"weights": Parent(child.id)})
+    child = cell(2, parents={"start": Parent(stage.id)})
+    grandchild = cell(3, parents={"start": Parent(child.id)})
     return [planned(stage), planned(child, 1), planned(grandchild, 2)]
 
 
@@ -63,7 +63,7 @@ def test_children_start_when_their_parents_are_done(store: Store, execute: Execu
     assert execute([plan[2], other, plan[1], plan[0]], slots=3).exit_code == 0
     order = [i for i in journal(store) if i != other.cell.id]
     assert order == [one.cell.id for one in plan]
-    used = attempts(store, plan[1])[0].outcome.provenance.parents["weights"]
+    used = attempts(store, plan[1])[0].outcome.provenance.parents["start"]
     made = attempts(store, plan[0])[0].outcome.artifacts["checkpoint"]
     assert used == {
         "id": plan[0].cell.id, "artifact": "checkpoint", "attempt": 1, "sha256": made.sha256,
@@ -84,8 +84,8 @@ def test_all_keep_their_checkpoints_if_asked(store: Store) -> None:
 
 def test_a_failed_parent_fails_its_children_at_once(store: Store, execute: Execute) -> None:
     stage = cell(1, {"user": {}})
-    child = planned(cell(2, parents={"weights": Parent(stage.id)}), 1)
-    grandchild = planned(cell(3, parents={"weights": Parent(child.cell.id)}), 2)
+    child = planned(cell(2, parents={"start": Parent(stage.id)}), 1)
+    grandchild = planned(cell(3, parents={"start": Parent(child.cell.id)}), 2)
     summary = execute([planned(stage), child, grandchild, act("sleep", seconds=0)])
     assert summary.done == 1
     assert {failed.planned.cell.id for failed in summary.failures} == {
@@ -101,7 +101,7 @@ def test_a_failed_parent_fails_its_children_at_once(store: Store, execute: Execu
 
 def test_children_wait_while_their_parent_is_tried_again(store: Store, execute: Execute) -> None:
     stage = cell(1, {"raise": {"until": 1}})
-    child = planned(cell(2, parents={"weights": Parent(stage.id)}), 1)
+    child = planned(cell(2, parents={"start": Parent(stage.id)}), 1)
     assert execute([planned(stage), child]).exit_code == 0
     assert [r.outcome.status for r in attempts(store, child)] == ["done"]
 
@@ -214,15 +214,15 @@ def test_a_device_gets_no_more_jobs_than_it_has_slots(store: Store) -> None:
 
 def test_an_attempt_keeps_what_its_children_ask_for_by_name(store: Store) -> None:
     stage = cell(1)
-    early = planned(cell(2, parents={"weights": Parent(stage.id, "checkpoint@step 300")}), 1)
-    late = planned(cell(3, parents={"weights": Parent(stage.id)}), 1)
+    early = planned(cell(2, parents={"start": Parent(stage.id, "checkpoint@step 300")}), 1)
+    late = planned(cell(3, parents={"start": Parent(stage.id)}), 1)
     assert inline([planned(stage), early, late], store).exit_code == 0
     (made,) = attempts(store, planned(stage))
     assert {name: a.file for name, a in made.outcome.artifacts.items()} == {
         "checkpoint": "0001.checkpoint.txt",
         "checkpoint@step 300": "0001.checkpoint@step%20300.txt",
     }
-    used = attempts(store, early)[0].outcome.provenance.parents["weights"]
+    used = attempts(store, early)[0].outcome.provenance.parents["start"]
     assert used["artifact"] == "checkpoint@step 300"
     assert used["sha256"] == made.outcome.artifacts["checkpoint@step 300"].sha256
 
@@ -230,7 +230,7 @@ def test_an_attempt_keeps_what_its_children_ask_for_by_name(store: Store) -> Non
 def test_a_new_child_asks_a_done_parent_for_what_it_did_not_keep(store: Store) -> None:
     plan = family()[:2]
     inline(plan, store)
-    early = planned(cell(9, parents={"weights": Parent(plan[0].cell.id, "checkpoint@start")}), 1)
+    early = planned(cell(9, parents={"start": Parent(plan[0].cell.id, "checkpoint@start")}), 1)
     states = store.states([p.cell for p in [*plan, early]], Expectations())
     assert states[plan[0].cell.id].state == "missing"
     summary = inline([*plan, early], store)
@@ -288,7 +288,7 @@ def test_a_parent_whose_artifact_is_gone_runs_again_only_if_needed(store: Store)
     checkpoint = store.layout.cell(plan[0].cell.id).artifact_path(1, "checkpoint", ".txt")
     checkpoint.unlink()
     assert inline(plan[:2], store).attempts == 0
-    sibling = planned(cell(9, parents={"weights": Parent(plan[0].cell.id)}), 1)
+    sibling = planned(cell(9, parents={"start": Parent(plan[0].cell.id)}), 1)
     summary = inline([*plan[:2], sibling], store)
     assert (summary.attempts, summary.exit_code) == (2, 0)
     assert len(attempts(store, plan[0])) == 2
@@ -300,7 +300,7 @@ def test_a_parent_whose_artifact_is_another_ones_runs_again(store: Store) -> Non
     inline(plan[:1] + plan[1:2], store)
     checkpoint = store.layout.cell(plan[0].cell.id).artifact_path(1, "checkpoint", ".txt")
     checkpoint.write_text("from another attempt")
-    sibling = planned(cell(9, parents={"weights": Parent(plan[0].cell.id)}), 1)
+    sibling = planned(cell(9, parents={"start": Parent(plan[0].cell.id)}), 1)
     assert inline([plan[0], sibling], store).exit_code == 0
     assert len(attempts(store, plan[0])) == 2
 

@@ -49,8 +49,9 @@ def kind_of(error: BaseException) -> FailureKind:
     plain ``RuntimeError`` on the CPU.
     """
     said = getattr(type(error), "kind", None)
-    if said in FAILURE_KINDS:
-        return said
+    for kind in FAILURE_KINDS:
+        if said == kind:
+            return kind
     names = {cls.__name__ for cls in type(error).__mro__}
     if names & {"OutOfMemoryError", "MemoryError"}:
         return "out-of-memory"
