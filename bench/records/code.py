@@ -111,6 +111,8 @@ def _part(kind: Kind, name: str, plugins: tuple[str, ...]) -> Unit:
 def _source(dataset: str, resources: Resources) -> str:
     if dataset in resources.folders:
         return "folder"
+    if dataset in resources.arrays:
+        return "arrays"
     kind = catalogue.entry(dataset).kind
     return f"{kind}:{dataset}" if kind == "procedural" else kind
 
@@ -118,5 +120,8 @@ def _source(dataset: str, resources: Resources) -> str:
 @lru_cache(maxsize=256)
 def _data(source: str) -> Unit:
     kind, _, name = source.partition(":")
-    files = (_PACKAGE / "data" / "sources" / f"{kind}.py", _PACKAGE / "data" / kind / f"{name}.py")
+    # A procedural set's name begins with its generator's.
+    generator = name.partition("-")[0]
+    data = _PACKAGE / "data"
+    files = (data / "sources" / f"{kind}.py", data / kind / f"{generator}.py")
     return Unit(f"data:{source}", tuple(file for file in files if file.is_file()))

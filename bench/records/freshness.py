@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.records.record import Record
-from bench.spec.cell import Cell
+from bench.spec.cell import START, Cell, Train
 
 
 @dataclass(frozen=True)
@@ -63,10 +63,9 @@ def stale_reasons(
     ]
     then = record.cell.get("settings", {})
     reasons += [f"settings: {path}" for path in differing(then, cell.settings)]
-    if _data_changed(made.data, cell, expected) or _source_changed(made.data, expected):
+    if _data_changed(made.data, cell, expected):
         reasons.append("data")
-    weights = {expected.weights.get(name) for name in cell.weights} - {None}
-    if not weights <= set(made.weights.values()):
+    if _weights_changed(made.weights, cell, expected):
         reasons.append("weights")
     for role in sorted(cell.parents):
         used = made.parents.get(role, {})
@@ -77,23 +76,33 @@ def stale_reasons(
 
 
 def _data_changed(made: Mapping[str, Any], cell: Cell, expected: Expectations) -> bool:
-    for name, task in cell.tasks.items():
-        now = expected.data.get(task.dataset)
-        if now is not None and made.get(of_task(name, "dataset")) != now:
+    # A record may name more than the cell's own data: of a source, whose test split was scored.
+    used = made.get("datasets", {})
+    return any(
+        used.get(name) != now
+        for name in {*used, *cell.datasets}
+        if (now := expected.data.get(name)) is not None
+    )
+
+
+def _weights_changed(
+    made: Mapping[str, Mapping[str, str]], cell: Cell, expected: Expectations
+) -> bool:
+    for role, named in _starts(cell):
+        now = expected.weights.get(named)
+        # A measurement may leave a network alone.
+        looked_at = role in made or isinstance(cell.work, Train)
+        if now is not None and looked_at and made.get(role, {}).get("file") != now:
             return True
     return False
 
 
-def of_task(task: str, fact: str) -> str:
-    """Return the name under which a task's fact is recorded; a single task has no name."""
-    return f"{task}/{fact}" if task else fact
-
-
-def _source_changed(made: Mapping[str, Any], expected: Expectations) -> bool:
-    # The source's test split is read too where forgetting was measured; its training images
-    # alone are in the parent's checkpoint.
-    now = expected.data.get(str(made.get("source")))
-    return "source_dataset" in made and now is not None and made["source_dataset"] != now
+def _starts(cell: Cell) -> Iterator[tuple[str, str]]:
+    """Yield role and weights of each network that a cell begins with."""
+    if isinstance(cell.work, Train):
+        yield START, cell.work.weights
+    else:
+        yield from ((role, start.weights) for role, start in cell.work.starts.items())
 
 
 def _code(record: Record, cell: Cell, expected: Expectations) -> dict[str, str]:

@@ -71,11 +71,11 @@ class Provenance:
         Unit of code to its digest: ``train`` or ``measure``, ``KIND:NAME`` of each part used,
         ``data:SOURCE`` of each dataset's source.
     data
-        Digests: ``dataset`` (all splits as loaded), ``subset`` (the rows trained on), ``test``;
-        and plain facts (``revision``, ``train_images``, …). Of several tasks ``TASK/dataset``, ….
+        ``datasets``: each dataset that was read to the digest of all its splits; and facts such
+        as ``subset`` (digest of the rows trained on), of several tasks by name in ``tasks``.
     weights
-        ``source`` and ``sha256`` of the state started from, and ``file``, the digest of the
-        bytes of a file that was named. Of a measurement ``ROLE/source``, ….
+        Role to ``source`` and ``sha256`` of the state begun with, and ``file``, the digest of the
+        bytes of a file that was named. A training has the role ``start``.
     parents
         Role to ``{"id", "artifact", "attempt", "sha256"}`` of the artifact used.
     versions
@@ -86,7 +86,7 @@ class Provenance:
 
     code: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
-    weights: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     parents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, str] = field(default_factory=dict)

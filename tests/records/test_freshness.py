@@ -23,8 +23,8 @@ EXPECTED = Expectations(
 )
 MADE = {
     "code": {"train": "c", "penalty:bss": "b"},
-    "data": {"dataset": "g"},
-    "weights": {"file": "w"},
+    "data": {"datasets": {"glyphs": "g"}},
+    "weights": {"start": {"file": "w"}},
 }
 
 
@@ -40,9 +40,9 @@ MADE = {
         ({"code": {}}, ("code: penalty:bss", "code: train")),
         ({"code": {**MADE["code"], "penalty:l2": "other"}}, ("code: penalty:l2",)),
         ({"code": {**MADE["code"], "unknown to us": "other"}}, ()),
-        ({"data": {"dataset": "other"}}, ("data",)),
+        ({"data": {"datasets": {"glyphs": "other"}}}, ("data",)),
         ({"data": {}}, ("data",)),
-        ({"weights": {"file": "other"}}, ("weights",)),
+        ({"weights": {"start": {"file": "other"}}}, ("weights",)),
         ({"data": {}, "weights": {}}, ("data", "weights")),
     ],
 )
@@ -58,7 +58,7 @@ def test_a_unit_the_cell_does_not_use_may_change() -> None:
 
 def test_what_is_not_known_is_not_compared() -> None:
     dogs = cell(dataset="dogs")
-    made = record(dogs, code={"train": "c"}, data={"dataset": "whatever"})
+    made = record(dogs, code={"train": "c"}, data={"datasets": {"dogs": "whatever"}})
     assert stale_reasons(made, dogs, EXPECTED, {}) == ()
     assert stale_reasons(record(CELL), CELL, Expectations(), {}) == ()
 
@@ -104,25 +104,25 @@ def test_a_changed_default_makes_a_record_stale_and_says_which() -> None:
 def test_the_source_whose_forgetting_was_measured_counts_as_data() -> None:
     dogs = cell(dataset="dogs")
 
-    def reasons(**data: str) -> tuple[str, ...]:
-        made = record(dogs, data={"dataset": "d", **data})
+    def reasons(**datasets: str) -> tuple[str, ...]:
+        made = record(dogs, data={"datasets": {"dogs": "d", **datasets}})
         return stale_reasons(made, dogs, EXPECTED, {})
 
-    assert reasons(source="glyphs", source_dataset="g") == ()
-    assert reasons(source="glyphs", source_dataset="other") == ("data",)
-    assert reasons(source="nowhere", source_dataset="other") == ()
+    assert reasons(glyphs="g") == ()
+    assert reasons(glyphs="other") == ("data",)
+    assert reasons(nowhere="other") == ()
 
 
 def test_each_tasks_data_count() -> None:
     work = replace(cell().work, tasks={"a": task("glyphs"), "b": task("digits")})
     both, now = Cell(work, 0), Expectations(data={"glyphs": "g", "digits": "d"})
 
-    def reasons(**data: str) -> tuple[str, ...]:
-        return stale_reasons(record(both, data=data), both, now, {})
+    def reasons(**datasets: str) -> tuple[str, ...]:
+        return stale_reasons(record(both, data={"datasets": datasets}), both, now, {})
 
-    assert reasons(**{"a/dataset": "g", "b/dataset": "d"}) == ()
-    assert reasons(**{"a/dataset": "g", "b/dataset": "other"}) == ("data",)
-    assert reasons(**{"a/dataset": "g"}) == reasons(dataset="g") == ("data",)
+    assert reasons(glyphs="g", digits="d") == ()
+    assert reasons(glyphs="g", digits="other") == ("data",)
+    assert reasons(glyphs="g") == reasons() == ("data",)
 
 
 def test_each_measured_networks_weights_count() -> None:
@@ -130,11 +130,14 @@ def test_each_measured_networks_weights_count() -> None:
     both = Cell(Measure(Use(name="distance"), starts), 0)
     now = Expectations(weights={"shipped:near": "n", "file:mine": "m"})
 
-    def reasons(**weights: str) -> tuple[str, ...]:
+    def reasons(**files: str) -> tuple[str, ...]:
+        weights = {role: {"source": "?", "file": file} for role, file in files.items()}
         return stale_reasons(record(both, weights=weights), both, now, {})
 
-    assert reasons(**{"start/file": "n", "end/file": "m"}) == ()
-    assert reasons(**{"start/file": "n", "end/file": "other"}) == ("weights",)
+    assert reasons(start="n", end="m") == ()
+    assert reasons(start="n", end="other") == ("weights",)
+    # One that the measurement never asked for.
+    assert reasons(start="n") == ()
 
 
 def test_a_parent_is_the_same_cell_with_the_same_artifact() -> None:
