@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 import tokenize
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -67,6 +68,18 @@ def code_digests(units: Iterable[Unit]) -> dict[str, str]:
         If a file cannot be read or is not Python.
     """
     return {unit.name: _digest(unit) for unit in units}
+
+
+def remember_imported() -> None:
+    """Read the files of all modules imported so far.
+
+    Digests taken later in this process, and in those forked from it, are then of the code that
+    runs there, even if a file is edited meanwhile.
+    """
+    for module in list(sys.modules.values()):
+        file = Path(getattr(module, "__file__", None) or "/")
+        if file.is_relative_to(_PACKAGE) and file.suffix == ".py":
+            _read(file)
 
 
 @lru_cache(maxsize=1024)

@@ -78,13 +78,16 @@ def stale_reasons(
 
 
 def _data_changed(made: Mapping[str, Any], cell: Cell, expected: Expectations) -> bool:
-    # A record may name more than the cell's own data: of a source, whose test split was scored.
-    used = made.get("datasets", {})
-    return any(
-        used.get(name) != now
-        for name in {*used, *cell.datasets}
-        if (now := expected.data.get(name)) is not None
-    )
+    used = [(task.dataset, made.get(of_task(name, "dataset"))) for name, task in cell.tasks.items()]
+    # Of a source whose forgetting was measured the test split is read too; its training images
+    # alone are in the parent's checkpoint.
+    used += made.get("sources", {}).items()
+    return any(expected.data.get(name) not in (None, digest) for name, digest in used)
+
+
+def of_task(task: str, fact: str) -> str:
+    """Return the name under which a task's fact is recorded; a single task has no name."""
+    return f"{task}/{fact}" if task else fact
 
 
 def _weights_changed(

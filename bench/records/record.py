@@ -71,8 +71,9 @@ class Provenance:
         Unit of code to its digest: ``train`` or ``measure``, ``KIND:NAME`` of each part used,
         ``data:SOURCE`` of each dataset's source.
     data
-        ``datasets``: each dataset that was read to the digest of all its splits; and facts such
-        as ``subset`` (digest of the rows trained on), of several tasks by name in ``tasks``.
+        Digests: ``dataset`` (all splits as loaded), ``subset`` (the rows trained on), ``test``;
+        and plain facts (``revision``, ``train_images``, …). Of several tasks ``TASK/dataset``, ….
+        ``sources``: dataset to digest of what the cell was tested on for forgetting.
     weights
         Role to ``source`` and ``sha256`` of the state begun with, and ``file``, the digest of the
         bytes of a file that was named. A training has the role ``start``.

@@ -100,7 +100,3 @@ class Source:
     def datasets(self) -> dict[str, str]:
         """Return the digest of each source's dataset, by its name."""
         return {data.prepared.name: data.prepared.digest for data in self._data.values()}
-
-    def names(self) -> str:
-        """Return the sources' datasets as text, for the record."""
-        return "+".join(data.prepared.name for data in self._data.values())

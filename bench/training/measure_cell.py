@@ -71,9 +71,7 @@ def measure_cell(job: Job) -> Outcome:
         artifacts[ARRAYS] = place(
             job.folder, job.attempt, ARRAYS, ".safetensors", lambda path: write_tensors(path, tensors)
         )
-    facts: dict[str, object] = {}
-    if data is not None:
-        facts = {**data.provenance(), "datasets": {data.prepared.name: data.prepared.digest}}
+    facts = data.provenance() if data is not None else {}
     return Outcome(
         status="done",
         metrics=metrics,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -27,23 +27,6 @@ Batch = tuple[Tensor, Tensor]
 
 
 @dataclass(frozen=True)
-class NamedTransform:
-    """A transform and the name that its random stream has."""
-
-    name: str
-    part: Transform
-
-    @property
-    def random(self) -> bool:
-        """Whether it is drawn anew for every training batch."""
-        return self.part.random
-
-    def __call__(self, inputs: Tensor, stream: Any) -> Tensor:
-        """Return changed inputs."""
-        return self.part(inputs, stream)
-
-
-@dataclass(frozen=True)
 class TaskData:
     """A prepared dataset with the rows of its training split that a task uses.
 
@@ -56,7 +39,7 @@ class TaskData:
     task: Task
     prepared: Prepared
     objective: Objective
-    transforms: tuple[NamedTransform, ...]
+    transforms: Mapping[str, Transform]
     image: Image | None
     augmentation: Augmentation | None
     train: Indices
@@ -160,10 +143,9 @@ def load_task(
         task=task,
         prepared=prepared,
         objective=objective,
-        transforms=tuple(
-            NamedTransform(use.name, load_part("transform", use, resources.plugins))
-            for use in task.transforms
-        ),
+        transforms={
+            use.name: load_part("transform", use, resources.plugins) for use in task.transforms
+        },
         image=image,
         augmentation=task.augmentation or (recipe.augmentation if recipe is not None else None),
         train=rows,
@@ -182,12 +164,7 @@ def input_shape(data: Sequence[TaskData]) -> tuple[int, ...]:
     UserError
         If inputs of two tasks have different shapes.
     """
-    shapes = {}
-    for each in data:
-        if each.image is not None:
-            shapes[3, each.image.size, each.image.size] = each
-        else:
-            shapes[tuple(each.prepared.train.inputs.shape[1:])] = each
+    shapes = {each.prepared.input_shape(each.image or Image()): each for each in data}
     if len(shapes) > 1 and any(each.image is None for each in data):
         said = ", ".join(f"{each.prepared.name}: {shape}" for shape, each in shapes.items())
         raise UserError(f"the tasks' inputs differ in shape: {said}", field="tasks")

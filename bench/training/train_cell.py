@@ -15,6 +15,7 @@ from bench.models.network import Network
 from bench.models.weights import LoadedBackbone, load_backbone
 from bench.parts.compose import Composition, compose, load_network
 from bench.records.artifacts import place
+from bench.records.freshness import of_task
 from bench.records.record import Artifact, Curve, Outcome
 from bench.scheduling.job import Job
 from bench.spec.cell import CHECKPOINT, START
@@ -113,8 +114,7 @@ def train_cell(job: Job) -> Outcome:
     keeper.reported(tasks)
     facts = _facts(tasks) | {"selection": recipe.selection, "selected_step": step}
     if source is not None:
-        facts["datasets"] |= source.datasets()
-        facts["source"] = source.names()
+        facts["sources"] = source.datasets()
     return Outcome(
         status="done",
         metrics=metrics,
@@ -220,13 +220,11 @@ def _warmup_metrics(
 
 
 def _facts(tasks: Tasks) -> dict[str, object]:
-    """Return what is recorded of the data: each dataset's digest, and each task's facts."""
-    datasets = {data.prepared.name: data.prepared.digest for data in tasks.values()}
-    if set(tasks) == {""}:
-        return {**tasks[""].provenance(), "datasets": datasets}
+    """Return what is recorded of the data: digests and facts, by task where there are several."""
     return {
-        "datasets": datasets,
-        "tasks": {name: data.provenance() for name, data in tasks.items()},
+        of_task(name, fact): value
+        for name, data in tasks.items()
+        for fact, value in data.provenance().items()
     }
 
 

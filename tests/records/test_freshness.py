@@ -23,7 +23,7 @@ EXPECTED = Expectations(
 )
 MADE = {
     "code": {"train": "c", "penalty:bss": "b"},
-    "data": {"datasets": {"glyphs": "g"}},
+    "data": {"dataset": "g"},
     "weights": {"start": {"file": "w"}},
 }
 
@@ -40,7 +40,7 @@ MADE = {
         ({"code": {}}, ("code: penalty:bss", "code: train")),
         ({"code": {**MADE["code"], "penalty:l2": "other"}}, ("code: penalty:l2",)),
         ({"code": {**MADE["code"], "unknown to us": "other"}}, ()),
-        ({"data": {"datasets": {"glyphs": "other"}}}, ("data",)),
+        ({"data": {"dataset": "other"}}, ("data",)),
         ({"data": {}}, ("data",)),
         ({"weights": {"start": {"file": "other"}}}, ("weights",)),
         ({"data": {}, "weights": {}}, ("data", "weights")),
@@ -58,7 +58,7 @@ def test_a_unit_the_cell_does_not_use_may_change() -> None:
 
 def test_what_is_not_known_is_not_compared() -> None:
     dogs = cell(dataset="dogs")
-    made = record(dogs, code={"train": "c"}, data={"datasets": {"dogs": "whatever"}})
+    made = record(dogs, code={"train": "c"}, data={"dataset": "whatever"})
     assert stale_reasons(made, dogs, EXPECTED, {}) == ()
     assert stale_reasons(record(CELL), CELL, Expectations(), {}) == ()
 
@@ -104,8 +104,8 @@ def test_a_changed_default_makes_a_record_stale_and_says_which() -> None:
 def test_the_source_whose_forgetting_was_measured_counts_as_data() -> None:
     dogs = cell(dataset="dogs")
 
-    def reasons(**datasets: str) -> tuple[str, ...]:
-        made = record(dogs, data={"datasets": {"dogs": "d", **datasets}})
+    def reasons(**sources: str) -> tuple[str, ...]:
+        made = record(dogs, data={"dataset": "d", "sources": sources})
         return stale_reasons(made, dogs, EXPECTED, {})
 
     assert reasons(glyphs="g") == ()
@@ -117,12 +117,12 @@ def test_each_tasks_data_count() -> None:
     work = replace(cell().work, tasks={"a": task("glyphs"), "b": task("digits")})
     both, now = Cell(work, 0), Expectations(data={"glyphs": "g", "digits": "d"})
 
-    def reasons(**datasets: str) -> tuple[str, ...]:
-        return stale_reasons(record(both, data={"datasets": datasets}), both, now, {})
+    def reasons(**data: str) -> tuple[str, ...]:
+        return stale_reasons(record(both, data=data), both, now, {})
 
-    assert reasons(glyphs="g", digits="d") == ()
-    assert reasons(glyphs="g", digits="other") == ("data",)
-    assert reasons(glyphs="g") == reasons() == ("data",)
+    assert reasons(**{"a/dataset": "g", "b/dataset": "d"}) == ()
+    assert reasons(**{"a/dataset": "g", "b/dataset": "other"}) == ("data",)
+    assert reasons(**{"a/dataset": "g"}) == reasons(dataset="g") == ("data",)
 
 
 def test_each_measured_networks_weights_count() -> None:

@@ -48,7 +48,7 @@ class Moon:
         }
         made = Provenance(
             code=code_digests(units_of(cell, job.resources)),
-            data={"datasets": {name: entry(name).digest for name in cell.datasets}},
+            data={"dataset": entry(cell.dataset).digest},
             weights={"start": {"file": shipped_digest(cell.weights[0].partition(":")[2])}},
             parents={r: {"id": p.id, "sha256": p.sha256} for r, p in job.parents.items()},
             machine={"place": "moon"},
