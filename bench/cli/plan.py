@@ -37,7 +37,8 @@ def command(suite: str, profile: str, store: Path, as_json: bool) -> None:
                 "kind": cell.kind,
                 "labels": planned.labels,
                 "level": planned.level,
-                "parents": cell.parents,
+                "name": planned.name,
+                "parents": {r: [p.id, p.artifact] for r, p in cell.parents.items()},
                 "reasons": state.reasons,
                 "state": state.state,
             }

@@ -60,7 +60,7 @@ def _list(session: Session, wanted: str, limit: int | None) -> None:
             why = f"{record.outcome.failure.kind}: {record.outcome.failure.message}"
         if wanted == "running" and state.owner is not None:
             why = f"by process {state.owner.pid} on {state.owner.host}"
-        name = ", ".join(f"{a} {v}" for a, v in planned.labels.items()) or planned.cell.kind
+        name = ", ".join(f"{a} {v}" for a, v in planned.labels.items()) or planned.name
         click.echo(f"  {planned.cell.id}  {name}" + (f"  ({why})" if why else ""))
     if limit is not None and len(found) > limit:
         click.echo(f"  … and {len(found) - limit} more (--all lists them)")

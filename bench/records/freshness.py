@@ -66,7 +66,7 @@ def stale_reasons(
     if _data_changed(made.data, cell, expected) or _source_changed(made.data, expected):
         reasons.append("data")
     weights = {expected.weights.get(name) for name in cell.weights} - {None}
-    if not weights <= set(made.weights.values()):
+    if not weights <= {network.get("file") for network in made.weights.values()}:
         reasons.append("weights")
     for role in sorted(cell.parents):
         used = made.parents.get(role, {})
@@ -92,8 +92,8 @@ def of_task(task: str, fact: str) -> str:
 def _source_changed(made: Mapping[str, Any], expected: Expectations) -> bool:
     # The source's test split is read too where forgetting was measured; its training images
     # alone are in the parent's checkpoint.
-    now = expected.data.get(str(made.get("source")))
-    return "source_dataset" in made and now is not None and made["source_dataset"] != now
+    then = made.get("sources", {})
+    return any(expected.data.get(name) not in (None, digest) for name, digest in then.items())
 
 
 def _code(record: Record, cell: Cell, expected: Expectations) -> dict[str, str]:
