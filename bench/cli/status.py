@@ -35,6 +35,9 @@ def command(suite: str, profile: str, store: Path, everything: bool) -> None:
     click.echo(state_table(session))
     for path, reason in session.store.broken.items():
         click.echo(f"\nnot a readable record: {path}: {reason}")
+    if session.store.foreign:
+        one = next(iter(session.store.foreign.values()))
+        click.echo(f"\n{len(session.store.foreign):,} records are not used; of one: {one}")
     for state in ("running", "failed", "stale"):
         _list(session, state, None if everything else _SHOWN)
     if everything:
