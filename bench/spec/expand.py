@@ -186,6 +186,8 @@ class _Expansion:
     def __post_init__(self) -> None:
         self.order = axis_order(self.layers.axes)
         self._check_whens()
+        for name in self.layers.networks:
+            self._network(name)
 
     def cells(self) -> Iterator[PlannedCell]:
         """Yield every cell of the table, each after those that it starts from."""
@@ -244,12 +246,7 @@ class _Expansion:
         key = (method_name, tuple(w.index for w in whens), dotted, images)
         if key not in self._recipes:
             method = self._methods[key] = resolve_method(self.layers, method_name, whens, dotted)
-            overlays = [
-                (self.layers.recipe, self.layers.sources_of("recipe")),
-                *((w.overlays["recipe"], [w.source.at("recipe")]) for w in whens
-                  if w.overlays.get("recipe")),
-                (method.recipe, method.recipe_sources),
-            ]  # fmt: skip
+            overlays = [*self._recipe_overlays(whens), (method.recipe, method.recipe_sources)]
             recipe = resolve_recipe(self.layers, overlays, dotted, images=images)
             self._recipes[key] = self._shared(recipe)
         return self._training(
@@ -304,6 +301,12 @@ class _Expansion:
                 self.layers, "measurement", name, self.layers.sources, ("recipe", "measurements")
             )
             part = self.layers.part("measurement", name)
+            if set(part.roles) - {START}:
+                raise self.layers.source_of("methods").error(
+                    f"a penalty needs {name}, which measures {', '.join(part.roles)}, and a "
+                    f"training has a network in the role {START} alone",
+                    ("methods",),
+                )
             start = Start(work.network, work.weights)
             task = None
             if part.data == "task":
@@ -338,6 +341,18 @@ class _Expansion:
         # Equal recipes become one object, so that their canonical text is made once.
         return self._recipes.setdefault(("same", recipe.model_dump_json()), recipe)
 
+    def _recipe_overlays(
+        self, whens: Iterable[When]
+    ) -> list[tuple[Mapping[str, Any], Sequence[Source]]]:
+        return [
+            (self.layers.recipe, self.layers.sources_of("recipe")),
+            *(
+                (when.overlays["recipe"], [when.source.at("recipe")])
+                for when in whens
+                if when.overlays.get("recipe")
+            ),
+        ]
+
     def _overlaid(self, name: str, whens: Iterable[When]) -> dict[str, Any]:
         raw: dict[str, Any] = getattr(self.layers, name)
         for when in whens:
@@ -356,7 +371,10 @@ class _Expansion:
         dotted: Dotted,
         stage: tuple[Mapping[str, Any], Source] | None = None,
     ) -> Task:
-        """Return a task: the suite's ``task``, then its own overlay, then the dotted axes."""
+        """Return a task: the suite's ``task``, then its own overlay, then the dotted axes.
+
+        A stage's data are its own, or those of the cell that starts from it: ``labels``.
+        """
         merged = merge(self._overlaid("task", whens), raw)
         sources = self.layers.sources_of("task")
         sources += [w.source.at("task") for w in whens if w.overlays.get("task")]
@@ -364,7 +382,8 @@ class _Expansion:
             sources += self.layers.sources_of("tasks", name)
             sources += [w.source.at("tasks", name) for w in whens if w.overlays.get("tasks")]
         if stage is not None:
-            merged = merge(merged, stage[0])
+            data = {axis: labels[axis] for axis in ("dataset", "sampling_rate") if axis in labels}
+            merged = merge(merge(merged, data), stage[0])
             sources.append(stage[1])
         for path, value in dotted_values(dotted, "task"):
             merged = set_dotted(merged, path, value)
@@ -375,7 +394,7 @@ class _Expansion:
                 "names no dataset, and there is no axis of it", ("tasks", name), "add dataset:"
             )
         rate = spec.sampling_rate if spec.sampling_rate is not None else labels.get("sampling_rate")
-        data = {
+        values = {
             "dataset": str(dataset),
             "sampling_rate": 1.0 if rate is None else float(rate),
             "long_tail": spec.long_tail,
@@ -389,7 +408,7 @@ class _Expansion:
             "augmentation": spec.augmentation,
             "weight": spec.weight,
         }
-        return validate(Task, data, sources)
+        return validate(Task, values, sources)
 
     # -- stages ----------------------------------------------------------------------------
 
@@ -401,7 +420,7 @@ class _Expansion:
             raise source.error(f"starts from itself: {chain}", ("weights",))
         given: Labels = {}
         for axis in ("backbone", "dataset", "sampling_rate", "method"):
-            own = getattr(stage, axis)
+            own = stage.task.get(axis, getattr(stage, axis))
             if own is None and axis not in labels and axis != "sampling_rate":
                 raise source.error(f"says no {axis}, and there is no axis of it", (), "add it")
             value = labels.get(axis, 1.0) if own is None else own
@@ -447,11 +466,11 @@ class _Expansion:
         sources += [w.source.at("measure") for w in whens if w.overlays.get("measure")]
         spec = validate(MeasureSpec, raw, sources)
         chosen = spec.part
-        for path, value in dotted_values(dotted, "measure"):
-            name = chosen if isinstance(chosen, str) else next(iter(chosen), "")
-            settings = {} if isinstance(chosen, str) else chosen[name] or {}
-            chosen = {name: set_dotted(settings, path, value)}
         use = resolve_use(self.layers, "measurement", chosen, sources, ("part",))
+        for path, value in dotted_values(dotted, "measure"):
+            settings = {} if isinstance(chosen, str) else chosen[use.name] or {}
+            chosen = {use.name: set_dotted(settings, path, value)}
+            use = resolve_use(self.layers, "measurement", chosen, sources, ("part",))
         part = self.layers.part("measurement", use.name)
         if set(spec.roles) != set(part.roles):
             raise self.layers.source_of("measure", "roles").error(
@@ -470,8 +489,7 @@ class _Expansion:
         if part.data != "none":
             task = self._task("", {}, place, whens, dotted)
             if self.layers.modality(task.dataset) == "images" and task.image is None:
-                overlays = [(self.layers.recipe, self.layers.sources_of("recipe"))]
-                recipe = resolve_recipe(self.layers, overlays)
+                recipe = resolve_recipe(self.layers, self._recipe_overlays(whens), dotted)
                 task = task.model_copy(update={"image": recipe.image})
         return _Family(place, self._same(Measure(use, starts, task)), stages)
 
@@ -511,6 +529,11 @@ class _Expansion:
         behind: list[PlannedCell] = []
         for role, (stage, state, labels) in family.starts.items():
             at = int(labels.get(SEED, seed + int(labels.get("seed_plus", 0))))
+            if at < 0:
+                raise self.layers.source_of("measure", "roles", role).error(
+                    f"adds {labels['seed_plus']} to the seed {seed}, and no seed is below 0",
+                    ("measure", "roles", role, "seed_plus"),
+                )
             parent, above = self._stage_cell(stage, labels, at, below)
             behind += above
             parents[role] = Parent(parent.id, self._artifact(stage, state, parent))
@@ -529,7 +552,7 @@ class _Expansion:
             return CHECKPOINT
         if state == PREDICTIONS:
             return PREDICTIONS
-        if state == "start":
+        if state == "start" or int(state) == 0:
             return f"{CHECKPOINT}@start"
         assert cell.recipe is not None
         if int(state) > cell.recipe.steps:

@@ -12,7 +12,7 @@ from typing import Any
 from bench.spec.layers import Layers, When
 from bench.spec.loader import Key
 from bench.spec.merge import CHOICES, merge
-from bench.spec.parts import Kind
+from bench.spec.parts import Kind, find_part
 from bench.spec.problems import Source, validate
 from bench.spec.recipe import Recipe, Scalar, Use, Warmup
 from bench.spec.suite import MethodSpec
@@ -60,7 +60,8 @@ def resolve_use(
         name, parameters = next(iter(raw.items()))
     else:
         raise where.error(f"must name exactly one {kind}", loc, f"write {{{kind}: {{}}}}")
-    return _use(layers, kind, name, parameters or {}, sources, (*loc, name), loc)
+    parameters = {} if parameters is None else parameters
+    return _use(layers, kind, name, parameters, sources, (*loc, name), loc)
 
 
 def resolve_uses(
@@ -70,9 +71,11 @@ def resolve_uses(
     sources: Sequence[Source],
     loc: tuple[Key, ...],
 ) -> tuple[Use, ...]:
-    """Return several parts in use, sorted by name."""
+    """Return several parts in use, sorted by name; raises as ``resolve_use`` does."""
+    if not isinstance(raw, Mapping):
+        raise _where(sources, loc).error("must be a mapping", loc, f"write {{{kind}: {{}}}}")
     return tuple(
-        _use(layers, kind, name, raw[name] or {}, sources, (*loc, name), (*loc, name))
+        _use(layers, kind, name, raw[name], sources, (*loc, name), (*loc, name))
         for name in sorted(raw)
     )
 
@@ -98,8 +101,6 @@ def resolve_network(layers: Layers, backbone: str) -> Network:
         sources, loc = layers.sources, ("networks", backbone)
         return resolve_use(layers, "network", layers.networks[backbone], sources, loc)
     # timm's names and those of parts do not meet: a part that is named alone has its defaults.
-    from bench.spec.parts import find_part
-
     if find_part("network", backbone, layers.resources.plugins) is not None:
         return resolve_use(layers, "network", backbone, layers.sources, ("axes", "backbone"))
     return backbone
@@ -189,10 +190,10 @@ def resolve_recipe(
         raw = set_dotted(raw, path, value)
     if not images:
         raw = {**raw, "image": None, "augmentation": None}
-    if "head_init" in raw:
-        head = resolve_use(layers, "head", raw["head_init"], sources, ("head_init",))
-        raw = {**raw, "head_init": head}
-    if raw.get("measurements"):
+    # The default too: its settings are every parameter that the part has today.
+    head = raw.get("head_init", Recipe.model_fields["head_init"].default.name)
+    raw = {**raw, "head_init": resolve_use(layers, "head", head, sources, ("head_init",))}
+    if "measurements" in raw:
         uses = resolve_uses(layers, "measurement", raw["measurements"], sources, ("measurements",))
         raw = {**raw, "measurements": {use.name: use for use in uses}}
     return validate(Recipe, raw, sources)
@@ -200,7 +201,8 @@ def resolve_recipe(
 
 def _check_choice(layers: Layers, raw: Mapping[str, Any], path: Sequence[str]) -> None:
     made = raw.get(path[0])
-    if path[0] in CHOICES and len(path) > 2 and isinstance(made, Mapping) and path[1] not in made:
+    made = [made] if isinstance(made, str) else made
+    if path[0] in CHOICES and len(path) > 2 and made and path[1] not in made:
         axis = ".".join(["recipe", *path])
         raise layers.source_of("axes", axis).error(
             f"sets {path[1]}, and a method has {path[0]} {', '.join(made)}",
