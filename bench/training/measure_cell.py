@@ -144,8 +144,8 @@ class Subject:
     def network(self, role: str) -> Network:
         """Return a role's network in evaluation mode on the device; its heads as it was left.
 
-        One that has not been trained has a head of zeros for the data's objective. Each call
-        gives a new copy.
+        One that came without a head has one of zeros for the data's objective. Each call gives
+        a new copy.
         """
         start = self._work.starts[role]
         plugins = self._job.resources.plugins
