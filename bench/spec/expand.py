@@ -315,16 +315,19 @@ class _Expansion:
                     update={"image": task.image or work.recipe.image, "augmentation": None}
                 )
             elif part.data == "source":
-                task = self._source_task(stage, labels, name)
+                task = self._source_task(stage, labels, name, ("axes", "weights"))
             measure = Measure(use, {START: start} if START in part.roles else {}, task)
             yield name, self._same(measure)  # type: ignore[misc]
 
-    def _source_task(self, stage: str | None, labels: Labels, name: str) -> Task:
+    def _source_task(
+        self, stage: str | None, labels: Labels, name: str, loc: tuple[str, ...]
+    ) -> Task:
         if stage is None:
-            raise self.layers.source_of("axes", "weights").error(
-                f"{name} is measured on the task that a cell starts from, and it starts from none",
-                ("axes", "weights"),
-                "use weights: stage:NAME",
+            raise self.layers.source_of(*loc).error(
+                f"{name} is measured on the task that its start was trained on, and it starts "
+                "from no stage",
+                loc,
+                "use weights: stage:NAME, or stage: NAME in the role start",
             )
         source = self._stage_family(stage, labels, ()).work
         (task,) = source.tasks.values()
@@ -465,12 +468,10 @@ class _Expansion:
         sources = self.layers.sources_of("measure")
         sources += [w.source.at("measure") for w in whens if w.overlays.get("measure")]
         spec = validate(MeasureSpec, raw, sources)
-        chosen = spec.part
-        use = resolve_use(self.layers, "measurement", chosen, sources, ("part",))
+        chosen = {spec.part: {}} if isinstance(spec.part, str) else spec.part
         for path, value in dotted_values(dotted, "measure"):
-            settings = {} if isinstance(chosen, str) else chosen[use.name] or {}
-            chosen = {use.name: set_dotted(settings, path, value)}
-            use = resolve_use(self.layers, "measurement", chosen, sources, ("part",))
+            chosen = {name: set_dotted(given or {}, path, value) for name, given in chosen.items()}
+        use = resolve_use(self.layers, "measurement", chosen, sources, ("part",))
         part = self.layers.part("measurement", use.name)
         if set(spec.roles) != set(part.roles):
             raise self.layers.source_of("measure", "roles").error(
@@ -481,12 +482,23 @@ class _Expansion:
             )
         starts, stages = {}, {}
         for name, role in spec.roles.items():
-            starts[name], found = self._role(role, place, ("measure", "roles", name))
+            loc = ("measure", "roles", name)
+            starts[name], found = self._role(role, place, loc)
+            if part.reads == PREDICTIONS and (found is None or role.checkpoint != "reported"):
+                raise self.layers.source_of(*loc).error(
+                    f"{use.name} reads predictions, which a stage leaves of the state it reports",
+                    loc,
+                    "use stage: NAME, without checkpoint",
+                )
             if found is not None:
                 stage, state, labels = found
                 stages[name] = (stage, PREDICTIONS if part.reads == PREDICTIONS else state, labels)
         task = None
-        if part.data != "none":
+        if part.data == "source":
+            start = stages.get(START)
+            origin, labels = (start[0], start[2]) if start else (None, place)
+            task = self._source_task(origin, labels, use.name, ("measure", "roles"))
+        elif part.data != "none":
             task = self._task("", {}, place, whens, dotted)
             if self.layers.modality(task.dataset) == "images" and task.image is None:
                 recipe = resolve_recipe(self.layers, self._recipe_overlays(whens), dotted)

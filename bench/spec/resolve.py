@@ -54,8 +54,9 @@ def resolve_use(
         For an unknown part or parameter, or a value that the signature does not allow.
     """
     where = _where(sources, loc)
+    parameters: Any = {}
     if isinstance(raw, str):
-        name, parameters = raw, {}
+        name = raw
     elif isinstance(raw, Mapping) and len(raw) == 1:
         name, parameters = next(iter(raw.items()))
     else:
