@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.errors import did_you_mean
+from bench.errors import SpecError, did_you_mean
 from bench.spec.cell import (
     CHECKPOINT,
     PREDICTIONS,
@@ -26,19 +26,18 @@ from bench.spec.layers import WHEN_KEYS, Layers, When, parse_stage, profile_name
 from bench.spec.merge import merge
 from bench.spec.metrics import Metrics
 from bench.spec.paper import Paper, load_paper
-from bench.spec.parts import SOURCE_MAPS
+from bench.spec.parts import SOURCE_MAPS, Part, find_part, known_parts, part_names
 from bench.spec.problems import Source, validate
 from bench.spec.recipe import Recipe, Scalar
 from bench.spec.resolve import (
     Composition,
     Dotted,
-    dotted_values,
+    lay_dotted,
     resolve_method,
     resolve_network,
     resolve_recipe,
     resolve_use,
     resolve_uses,
-    set_dotted,
 )
 from bench.spec.shown import Declarations, shown_metrics
 from bench.spec.suite import (
@@ -287,12 +286,13 @@ class _Expansion:
     ) -> Iterator[tuple[str, Measure]]:
         """Yield the measurements that a training's penalties need, by role."""
         needed = {
-            need
-            for use in work.penalties
-            for need in self.layers.part("penalty", use.name).needs
+            need: penalty
+            for penalty in (self.layers.part("penalty", use.name) for use in work.penalties)
+            for need in penalty.needs
             if need != SOURCE_MAPS
         }
         for name in sorted(needed):
+            part = self._needed(name, needed[name])
             if len(work.tasks) > 1:
                 raise self.layers.source_of("tasks").error(
                     f"a penalty needs {name}, which is measured on a single task", ("tasks",)
@@ -300,13 +300,6 @@ class _Expansion:
             use = work.recipe.measurements.get(name) or resolve_use(
                 self.layers, "measurement", name, self.layers.sources, ("recipe", "measurements")
             )
-            part = self.layers.part("measurement", name)
-            if set(part.roles) - {START}:
-                raise self.layers.source_of("methods").error(
-                    f"a penalty needs {name}, which measures {', '.join(part.roles)}, and a "
-                    f"training has a network in the role {START} alone",
-                    ("methods",),
-                )
             start = Start(work.network, work.weights)
             task = None
             if part.data == "task":
@@ -318,6 +311,27 @@ class _Expansion:
                 task = self._source_task(stage, labels, name, ("axes", "weights"))
             measure = Measure(use, {START: start} if START in part.roles else {}, task)
             yield name, self._same(measure)  # type: ignore[misc]
+
+    def _needed(self, name: str, penalty: Part) -> Part:
+        plugins = self.layers.resources.plugins
+        part = find_part("measurement", name, plugins)
+        if part is None:
+            raise SpecError(
+                f"the penalty {penalty.name!r} needs {name!r}, which is no measurement",
+                file=penalty.file,
+                field="needs",
+                remedy=did_you_mean(
+                    name, [SOURCE_MAPS, *part_names("measurement", known_parts(plugins))]
+                ),
+            )
+        if set(part.roles) - {START}:
+            raise SpecError(
+                f"the penalty {penalty.name!r} needs {name}, which measures "
+                f"{', '.join(part.roles)}: a training has a network in the role {START} alone",
+                file=penalty.file,
+                field="needs",
+            )
+        return part
 
     def _source_task(
         self, stage: str | None, labels: Labels, name: str, loc: tuple[str, ...]
@@ -388,8 +402,7 @@ class _Expansion:
             data = {axis: labels[axis] for axis in ("dataset", "sampling_rate") if axis in labels}
             merged = merge(merge(merged, data), stage[0])
             sources.append(stage[1])
-        for path, value in dotted_values(dotted, "task"):
-            merged = set_dotted(merged, path, value)
+        merged = lay_dotted(self.layers, merged, sources, dotted, "task")
         spec = validate(TaskSpec, merged, sources)
         dataset = spec.dataset or labels.get("dataset")
         if dataset is None:
@@ -469,8 +482,11 @@ class _Expansion:
         sources += [w.source.at("measure") for w in whens if w.overlays.get("measure")]
         spec = validate(MeasureSpec, raw, sources)
         chosen = {spec.part: {}} if isinstance(spec.part, str) else spec.part
-        for path, value in dotted_values(dotted, "measure"):
-            chosen = {name: set_dotted(given or {}, path, value) for name, given in chosen.items()}
+        if len(chosen) == 1:
+            ((name, given),) = chosen.items()
+            given = {} if given is None else given
+            given = lay_dotted(self.layers, given, sources, dotted, "measure", ("part", name))
+            chosen = {name: given}
         use = resolve_use(self.layers, "measurement", chosen, sources, ("part",))
         part = self.layers.part("measurement", use.name)
         if set(spec.roles) != set(part.roles):

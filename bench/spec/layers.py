@@ -369,7 +369,7 @@ def _values_in_any_profile(suite: SuiteFile) -> dict[str, set[Scalar]]:
 def _check_names(layers: Layers) -> None:
     for axis, loc, values, source in _all_values(layers):
         for value in values:
-            if axis == "dataset":
+            if axis in ("dataset", "task.dataset"):
                 _check_dataset(layers, str(value), source, loc)
             elif axis == "weights":
                 _check_weights(layers, str(value), source, loc)

@@ -13,7 +13,7 @@ from bench.spec.layers import Layers, When
 from bench.spec.loader import Key
 from bench.spec.merge import CHOICES, merge
 from bench.spec.parts import Kind, find_part
-from bench.spec.problems import Source, validate
+from bench.spec.problems import AxisSource, Source, validate
 from bench.spec.recipe import Recipe, Scalar, Use, Warmup
 from bench.spec.suite import MethodSpec
 from bench.spec.work import Network
@@ -60,7 +60,7 @@ def resolve_use(
     elif isinstance(raw, Mapping) and len(raw) == 1:
         name, parameters = next(iter(raw.items()))
     else:
-        raise where.error(f"must name exactly one {kind}", loc, f"write {{{kind}: {{}}}}")
+        raise where.error(f"must name exactly one {kind}", loc, "write NAME, or {NAME: {}}")
     parameters = {} if parameters is None else parameters
     return _use(layers, kind, name, parameters, sources, (*loc, name), loc)
 
@@ -74,7 +74,7 @@ def resolve_uses(
 ) -> tuple[Use, ...]:
     """Return several parts in use, sorted by name; raises as ``resolve_use`` does."""
     if not isinstance(raw, Mapping):
-        raise _where(sources, loc).error("must be a mapping", loc, f"write {{{kind}: {{}}}}")
+        raise _where(sources, loc).error("must be a mapping", loc, "write {NAME: {}}")
     return tuple(
         _use(layers, kind, name, raw[name], sources, (*loc, name), (*loc, name))
         for name in sorted(raw)
@@ -90,7 +90,7 @@ def _use(
     loc: tuple[Key, ...],
     name_loc: tuple[Key, ...],
 ) -> Use:
-    part = layers.named_part(kind, name, _where(sources, loc), name_loc)
+    part = layers.named_part(kind, name, _where(sources, name_loc), name_loc)
     checked = validate(part.parameters, parameters, [source.at(*loc) for source in sources])
     given = checked.model_dump(exclude_defaults=True)
     return Use(name=name, settings=checked.model_dump(), given=given)
@@ -121,6 +121,36 @@ def dotted_values(dotted: Dotted, prefix: str) -> list[tuple[list[str], Scalar]]
     return [(axis.split(".")[1:], value) for axis, value in dotted if axis.startswith(f"{prefix}.")]
 
 
+def lay_dotted(
+    layers: Layers,
+    raw: Mapping[str, Any],
+    sources: list[Source],
+    dotted: Dotted,
+    prefix: str,
+    below: tuple[str, ...] = (),
+) -> Mapping[str, Any]:
+    """Return ``raw`` with the values of the dotted axes below a prefix.
+
+    ``sources``, which are at ``below`` and then the axis's path, are joined by the axes.
+    """
+    for path, value in dotted_values(dotted, prefix):
+        raw = set_dotted(raw, path, value)
+        sources.append(axis_source(layers, prefix, path, sources, (*below, *path)))
+    return raw
+
+
+def axis_source(
+    layers: Layers,
+    prefix: str,
+    path: Sequence[str],
+    others: Sequence[Source],
+    sets: tuple[str, ...],
+) -> Source:
+    """Return where the dotted axis of a prefix and path is written; ``sets`` is what it sets."""
+    axis = ".".join([prefix, *path])
+    return AxisSource(layers.source_of("axes", axis), axis, sets, tuple(others))
+
+
 def resolve_method(layers: Layers, name: str, whens: Sequence[When], dotted: Dotted) -> Composition:
     """Return a method's parts and its overlay of the recipe.
 
@@ -143,6 +173,7 @@ def resolve_method(layers: Layers, name: str, whens: Sequence[When], dotted: Dot
     for path, value in dotted_values(dotted, "penalties"):
         if path[0] in penalties:
             penalties = set_dotted(penalties, path, value)
+            sources.append(axis_source(layers, "penalties", path, sources, ("penalties", *path)))
     warmup = None
     if spec.warmup is not None:
         warmup = validate(Warmup, spec.warmup, [s.at("warmup") for s in sources])
@@ -189,6 +220,7 @@ def resolve_recipe(
     for path, value in dotted_values(dotted, "recipe"):
         _check_choice(layers, raw, path)
         raw = set_dotted(raw, path, value)
+        sources.append(axis_source(layers, "recipe", path, sources, tuple(path)))
     if not images:
         raw = {**raw, "image": None, "augmentation": None}
     # The default too: its settings are every parameter that the part has today.
