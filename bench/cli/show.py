@@ -64,7 +64,10 @@ def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
         click.echo(f"\n{outcome.failure.kind}: {outcome.failure.message}")
         if outcome.failure.detail:
             click.echo(outcome.failure.detail.rstrip())
-    _section("settings", {k: v for k, v in record.cell.items() if k != "id"})
+    cell = record.cell
+    facts = {key: cell[key] for key in ("kind", "seed", "parents") if key in cell}
+    # Every value, defaults included.
+    _section("settings", {**facts, **cell.get("settings", {})})
     _section("metrics", dict(outcome.metrics))
     if outcome.curves:
         click.echo("\ncurves")

@@ -250,7 +250,10 @@ def _read_class(kind: Kind, name: str, node: ast.ClassDef, file: Path) -> Part:
 
 
 def _of_class(annotation: ast.expr) -> bool:
-    return ast.unparse(annotation).rpartition(".")[2].startswith("ClassVar")
+    if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
+        return annotation.value.startswith(("ClassVar", "typing.ClassVar"))
+    outer = annotation.value if isinstance(annotation, ast.Subscript) else annotation
+    return ast.unparse(outer) in ("ClassVar", "typing.ClassVar")
 
 
 def _read_declared(kind: Kind, name: str, value: ast.expr, file: Path, line: int) -> Any:

@@ -28,7 +28,8 @@ def suite_schema() -> dict[str, Any]:
         properties["table"] = {"$ref": "#/$defs/Table"}
         properties["task"] = {"$ref": "#/$defs/TaskSpec"}
         properties["measure"] = {"$ref": "#/$defs/MeasureSpec"}
-        properties["networks"] = {"type": "object", "additionalProperties": _one("network")}
+        network = {"anyOf": [_one("network"), {"type": "null"}]}
+        properties["networks"] = {"type": "object", "additionalProperties": network}
         for name, model_name in (
             ("methods", "MethodSpec"), ("stages", "Stage"), ("tasks", "TaskSpec"),
         ):  # fmt: skip
