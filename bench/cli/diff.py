@@ -142,8 +142,8 @@ def _print(found: Diff, a: str, b: str) -> None:
 
     from tabulate import tabulate
 
+    from bench.report.claims.text import p_text
     from bench.report.numbers import mean_text, plural
-    from bench.report.verdict_text import p_text
 
     click.echo(f"A: {a}\nB: {b}\n{found.metric}{f' ({found.unit})' if found.unit else ''}, B - A\n")
     for axis, (one, other) in found.settings.items():

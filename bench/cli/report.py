@@ -38,10 +38,10 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     as such. The same records give the same bytes.
     """
     from bench.cli.session import further_of, open_session
-    from bench.report.further import further_csv
+    from bench.report.claims.further import further_csv
+    from bench.report.claims.verdict import verdicts
     from bench.report.index import facts_json, page_facts
     from bench.report.page import build_page, write_files, write_page
-    from bench.report.verdicts import verdicts
     from bench.spec.find import list_suites
     from bench.spec.paper import load_reported
 

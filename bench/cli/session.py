@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from bench.records.record import Record
     from bench.records.settling import SettlingRule
     from bench.records.store import CellState, Store
-    from bench.report.further import Further
+    from bench.report.claims.further import Further
 
 STATES = ("done", "running", "stale", "failed", "missing")
 
@@ -72,8 +72,8 @@ def further_of(session: Session) -> Further | None:
 
 def further_by(session: Session, rule: SettlingRule, *, every: bool = False) -> Further:
     """Return the seeds that a rule allows for, with what the store holds of them."""
-    from bench.report.further import Further
-    from bench.stats.sequential import Plan as Looks
+    from bench.report.claims.further import Further
+    from bench.stats.sequential.looks import Looks
 
     plan = load_plan(session.plan.file, session.plan.profile, seeds=rule.looks[-1])
     longer = session_of(plan, session.store.root)

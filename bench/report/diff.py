@@ -12,8 +12,8 @@ import pandas as pd
 
 from bench.errors import UserError, did_you_mean
 from bench.report.aggregate import SEED
+from bench.report.claims.curve_value import FRACTIONS
 from bench.report.frame import CELL, STATE, metric_value
-from bench.report.measured import FRACTIONS
 from bench.spec.metrics import complement_of
 from bench.stats.family import holm
 from bench.stats.intervals import Estimate, mean_interval, paired_difference, welch_difference

@@ -12,9 +12,9 @@ from pydantic import ValidationError
 from bench.errors import UserError
 from bench.records.record import Record
 from bench.report import markdown
+from bench.report.claims.verdict import OUTCOMES, Verdict
 from bench.report.frame import State, cell_state
 from bench.report.numbers import NOTHING, portion
-from bench.report.verdicts import OUTCOMES, Verdict
 from bench.spec.expand import Plan
 from bench.spec.recipe import Frozen
 

@@ -12,14 +12,15 @@ import pandas as pd
 
 from bench.errors import UserError
 from bench.records.record import Record
-from bench.report import claim_section, sections
+from bench.report import sections
 from bench.report.again import again
 from bench.report.aggregate import arrange, row_axes, table_entries
-from bench.report.curve_section import curve_numbers, curve_section, curve_svgs, draw_figures
-from bench.report.figure import figure_svg
+from bench.report.claims.section import claims_section
+from bench.report.claims.verdict import Verdict, verdicts
+from bench.report.figures.section import curve_numbers, curve_section, curve_svgs, draw_figures
+from bench.report.figures.table_figure import figure_svg
 from bench.report.frame import State, cell_frame, frame_csv
 from bench.report.sections import Board
-from bench.report.verdicts import Verdict, verdicts
 from bench.spec.expand import Plan
 from bench.spec.paper import Reported
 
@@ -98,7 +99,7 @@ def build_page(
     parts: Iterable[str] = (
         sections.heading(board),
         sections.summary(board),
-        claim_section.claims(found, plan),
+        claims_section(found, plan),
         curve_section(drawings, plan, curves_name(stem)),
         sections.picture(board, figures),
         sections.results(board, f"{stem}.csv"),

@@ -7,16 +7,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.records.record import Record
-from bench.report import comparison as compared
-from bench.report import markdown, tables
+from bench.report import markdown
 from bench.report import provenance as origin
 from bench.report import setting as settings
 from bench.report.aggregate import Block, Entry, arrange
-from bench.report.agreement_table import agreement_table, agreements
-from bench.report.contrasts import contrast_table, differences
-from bench.report.figure import MAX_PANELS
+from bench.report.figures.table_figure import MAX_PANELS
 from bench.report.frame import State, cell_state
 from bench.report.numbers import plural
+from bench.report.tables import layout, reported
+from bench.report.tables.agreement import agreement_table, agreements
+from bench.report.tables.contrasts import contrast_table, differences
 from bench.spec.expand import Plan
 from bench.spec.paper import Note, Reported, ReportedTable
 from bench.spec.reported import tables_for
@@ -40,7 +40,7 @@ class Board:
     @property
     def columns(self) -> str:
         """Name of the columns' axis in words."""
-        return markdown.escape(tables.axis_name(self.axes[1]))
+        return markdown.escape(layout.axis_name(self.axes[1]))
 
     @property
     def difference_unit(self) -> str:
@@ -148,8 +148,8 @@ def picture_caption(board: Board) -> str:
 def results(board: Board, csv: str) -> str:
     """Return our table, what its numbers are, and which entries lack seeds."""
     suite = board.plan.suite
-    table = tables.results_table(board.blocks, board.axes, suite)
-    count, why = tables.incomplete_table(board.blocks, board.axes, suite)
+    table = layout.results_table(board.blocks, board.axes, suite)
+    count, why = layout.incomplete_table(board.blocks, board.axes, suite)
     parts = ["## Results", results_caption(board), table]
     if why:
         title = f"{plural(count, 'entry lacks', 'entries lack')} seeds"
@@ -194,7 +194,7 @@ def _best(board: Board) -> str:
     suite = board.plan.suite
     by_best: dict[str, list[str]] = {}
     for measure in suite.table.measures:
-        name = markdown.escape(tables.measure_name(suite, measure.metric))
+        name = markdown.escape(layout.measure_name(suite, measure.metric))
         by_best.setdefault(measure.best, []).append(name)
     if len(by_best) == 1:
         return next(iter(by_best))
@@ -233,14 +233,14 @@ def comparison(board: Board) -> str:
     """Return the reported numbers in the same shape, with how far ours are from them."""
     suite, parts = board.plan.suite, []
     for caption, found in reported_groups(board):
-        rendered = compared.comparison_table(arrange(found, *board.axes), board.axes, suite)
-        parts += ["## Reported numbers", caption, compared.agreement(found, suite), rendered]
+        rendered = reported.comparison_table(arrange(found, *board.axes), board.axes, suite)
+        parts += ["## Reported numbers", caption, reported.agreement(found, suite), rendered]
         axes = list(dict.fromkeys([*board.axes[0], board.axes[1]]))
         parts.append(agreement_table(agreements(found), axes, suite))
     return "\n\n".join(part for part in parts if part)
 
 
-def reported_groups(board: Board) -> list[tuple[str, list[compared.Compared]]]:
+def reported_groups(board: Board) -> list[tuple[str, list[reported.Compared]]]:
     """Return each source of reported numbers: what they are, and those beside which ours stand."""
     suite, groups = board.plan.suite, []
     place = {id(entry): index for index, entry in enumerate(board.entries)}
@@ -249,7 +249,7 @@ def reported_groups(board: Board) -> list[tuple[str, list[compared.Compared]]]:
     for table in board.comparable():
         by_source.setdefault(table.source, []).append(table)
     for source, given in by_source.items():
-        matches = [(table, compared.compare(board.entries, table, suite)) for table in given]
+        matches = [(table, reported.compare(board.entries, table, suite)) for table in given]
         found = sorted((c for _, own in matches for c in own), key=lambda c: place[id(c.ours)])
         if not found:
             continue

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bench.report import markdown
-from bench.report.tables import axis_name, label
+from bench.report.tables.layout import axis_name, label
 from bench.spec.cell import Method, Scalar
 from bench.spec.expand import Plan
 from bench.spec.recipe import HeadInit, Recipe

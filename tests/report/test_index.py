@@ -9,6 +9,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.records.record import Provenance
+from bench.report.claims.verdict import without_records
 from bench.report.index import (
     PageFacts,
     facts_json,
@@ -16,7 +17,6 @@ from bench.report.index import (
     may_write_index,
     page_facts,
 )
-from bench.report.verdicts import without_records
 from bench.spec.claims import Claim
 
 from .studies import MADE, study, tables_of

@@ -17,12 +17,13 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 
 from bench.records.record import Curve, Record
-from bench.report import numbers, scales, style, thinning
-from bench.report.curve_figure import POINTS
-from bench.report.measured import FRACTIONS
-from bench.report.scales import scale_steps, scale_values
-from bench.report.style import COLOURS, SETTINGS, plain, svg_text
-from bench.report.thinning import extremes
+from bench.report import numbers
+from bench.report.claims.curve_value import FRACTIONS
+from bench.report.figures import scales, style, thinning
+from bench.report.figures.curve_figure import POINTS
+from bench.report.figures.scales import scale_steps, scale_values
+from bench.report.figures.style import COLOURS, SETTINGS, plain, svg_text
+from bench.report.figures.thinning import extremes
 from bench.spec.cell import canonical_json
 from bench.spec.figure import Panel
 

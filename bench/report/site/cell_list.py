@@ -10,7 +10,7 @@ from bench.report.numbers import NOTHING, number
 from bench.report.site.grid import Column, Field, Grid, Row, number_field
 from bench.report.site.tables import axis_field
 from bench.report.site.track import Track, place_of
-from bench.report.tables import axis_name, measure_label
+from bench.report.tables.layout import axis_name, measure_label
 from bench.spec.cell import PlannedCell
 
 

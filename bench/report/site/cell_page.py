@@ -11,13 +11,13 @@ from pathlib import Path
 
 from bench.records.record import Record
 from bench.records.store import MISSING, CellState, Store
-from bench.report.measured import FRACTIONS
+from bench.report.claims.curve_value import FRACTIONS
 from bench.report.numbers import number, plural
 from bench.report.site.cell_curves import Group, groups
 from bench.report.site.grid import Column, Field, Grid, Row, number_field, plain_grid
 from bench.report.site.names import Names
 from bench.report.site.track import Track
-from bench.report.tables import axis_name, label
+from bench.report.tables.layout import axis_name, label
 from bench.spec.cell import Cell, Scalar
 
 # Of a longer log its end is shown.

@@ -7,13 +7,15 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from bench.report import claim_section, sections, verdict_text
-from bench.report import comparison as compared
 from bench.report import provenance as origin
+from bench.report import sections
 from bench.report import setting as settings
 from bench.report.again import commands
 from bench.report.aggregate import Entry
-from bench.report.curve_section import caption, curve_numbers, curve_svgs, draw_figures
+from bench.report.claims import section as claim_section
+from bench.report.claims import text as verdict_text
+from bench.report.claims.verdict import Verdict, verdicts
+from bench.report.figures.section import caption, curve_numbers, curve_svgs, draw_figures
 from bench.report.frame import frame_csv
 from bench.report.index import PageFacts, page_facts
 from bench.report.numbers import plural, portion
@@ -24,7 +26,7 @@ from bench.report.site.grid import Column, Field, Grid, Row, number_field, plain
 from bench.report.site.inline import inline, paragraphs
 from bench.report.site.names import Names
 from bench.report.site.track import Track, place_of
-from bench.report.verdicts import Verdict, verdicts
+from bench.report.tables import reported
 from bench.spec.paper import Note
 
 
@@ -156,7 +158,7 @@ def _reported(board: Board) -> list[Part]:
     parts = []
     for text, found in sections.reported_groups(board):
         grids, notes = tables.reported(board, found)
-        agreement = compared.agreement(found, board.plan.suite)
+        agreement = reported.agreement(found, board.plan.suite)
         parts.append(Part([inline(text), inline(agreement)], grids, notes))
     return parts
 

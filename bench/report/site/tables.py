@@ -7,12 +7,12 @@ from collections.abc import Callable, Sequence
 from markupsafe import Markup, escape
 
 from bench.report.aggregate import Block, E, Entry, arrange
-from bench.report.comparison import Compared, by_measure, printed_decimals
-from bench.report.contrasts import Difference, differences
 from bench.report.numbers import NOTHING, number, portion
 from bench.report.sections import Board
 from bench.report.site.grid import Column, Field, Grid, Row, number_field
-from bench.report.tables import axis_name, best_entries, complete_mean, label
+from bench.report.tables.contrasts import Difference, differences
+from bench.report.tables.layout import axis_name, best_entries, complete_mean, label
+from bench.report.tables.reported import Compared, by_measure, printed_decimals
 from bench.spec.cell import Scalar
 from bench.spec.suite import Contrast, Suite
 from bench.stats.intervals import Estimate

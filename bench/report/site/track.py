@@ -8,7 +8,7 @@ from functools import cached_property
 
 from bench.records.record import Record
 from bench.records.store import CellState
-from bench.report.further import Further
+from bench.report.claims.further import Further
 from bench.spec.cell import Scalar
 from bench.spec.expand import Plan
 from bench.spec.paper import Reported

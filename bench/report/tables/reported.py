@@ -1,0 +1,135 @@
+"""The paper's numbers in our table's shape, and how far ours are from them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+
+from bench.report import markdown
+from bench.report.aggregate import Block, Entry
+from bench.report.numbers import number, plural, portion
+from bench.report.tables.layout import best_entries, measure_name, render
+from bench.spec.cell import Scalar
+from bench.spec.paper import ReportedEntry, ReportedTable
+from bench.spec.suite import Measure, Suite
+
+
+@dataclass(frozen=True)
+class Compared:
+    """A reported number and our entry at the same axis values; ``spread_is`` as of its table."""
+
+    where: Mapping[str, Scalar]
+    reported: ReportedEntry
+    ours: Entry
+    spread_is: str | None = None
+
+    @property
+    def measure(self) -> Measure:
+        """The metric, and how it is shown."""
+        return self.ours.measure
+
+    @property
+    def delta(self) -> float | None:
+        """Our mean less the reported one; None where we have none."""
+        return self.ours.estimate.mean - self.reported.mean if self.ours.n else None
+
+    @property
+    def inside(self) -> bool | None:
+        """Whether the reported mean lies in our interval; None where ours is not complete."""
+        estimate = self.ours.estimate
+        if self.ours.partial or estimate.half_width is None:
+            return None
+        return estimate.low <= self.reported.mean <= estimate.high
+
+
+def compare(entries: Sequence[Entry], table: ReportedTable, suite: Suite) -> list[Compared]:
+    """Return our entries that a reported table has, in our order.
+
+    A reported entry need not name axes with one value only. Nothing is comparable where metric
+    or unit differ.
+    """
+    given = (table.metric, table.unit)
+    shown = {m.metric for m in suite.table.measures if (m.metric, m.unit) == given}
+    # All entries of a table usually name the same axes; one index for each set of names.
+    indices: dict[tuple[str, ...], dict[tuple[Scalar, ...], ReportedEntry]] = {}
+    for reported in table.entries:
+        axes = tuple(sorted(reported.where))
+        indices.setdefault(axes, {})[tuple(reported.where[a] for a in axes)] = reported
+    found = []
+    for entry in (entry for entry in entries if entry.measure.metric in shown):
+        for axes, index in indices.items():
+            match = index.get(tuple(entry.where.get(axis, "") for axis in axes))
+            if match is not None:
+                found.append(Compared(entry.where, match, entry, table.spread_is))
+    return found
+
+
+def comparison_table(
+    blocks: Sequence[Block[Compared]], axes: tuple[Sequence[str], str], suite: Suite
+) -> str:
+    """Return the reported numbers as printed, Δ = ours − reported, and numbered notes."""
+    entries = [entry for block in blocks for entry in block.entries.values()]
+    printed = {measure: printed_decimals(own) for measure, own in by_measure(entries).items()}
+    notes = list(dict.fromkeys(e.reported.note for e in entries if e.reported.note))
+    best = {
+        id(entry)
+        for block in blocks
+        for column in block.columns
+        for entry in best_entries(block.column(column), lambda e: e.reported.mean)
+    }
+
+    def text(_: Block[Compared], entry: Compared) -> str:
+        decimals = printed[entry.measure.metric]
+        mean = number(entry.reported.mean, decimals)
+        shown = f"**{mean}**" if id(entry) in best else mean
+        if entry.reported.spread is not None:
+            shown += f" ± {number(entry.reported.spread, decimals)}"
+        if entry.reported.note:
+            shown += f" <sup>{notes.index(entry.reported.note) + 1}</sup>"
+        if entry.delta is not None:
+            shown += f", Δ {number(entry.delta, entry.measure.decimals, signed=True)}"
+            if entry.ours.partial:
+                shown += f" ({portion(entry.ours.n, entry.ours.expected)})"
+        return shown
+
+    rendered = render(blocks, axes, suite, text)
+    listed = [f"<sup>{i}</sup> {markdown.escape(note)}" for i, note in enumerate(notes, 1)]
+    return "\n\n".join([rendered, "<br>\n".join(listed)]) if listed else rendered
+
+
+def by_measure(entries: Iterable[Compared]) -> dict[str, list[Compared]]:
+    """Return metric to its entries, in the order in which metrics first appear."""
+    found: dict[str, list[Compared]] = {}
+    for entry in entries:
+        found.setdefault(entry.measure.metric, []).append(entry)
+    return found
+
+
+def printed_decimals(entries: Sequence[Compared]) -> int:
+    """Return how many decimals reported numbers are printed with."""
+    # YAML's 86.00 loads as 86.0, but a table is printed with as many decimals throughout.
+    numbers = [x for e in entries for x in (e.reported.mean, e.reported.spread) if x is not None]
+    return max(len(f"{x:.6f}".rstrip("0").partition(".")[2]) for x in numbers)
+
+
+def agreement(compared: Sequence[Compared], suite: Suite) -> str:
+    """Return in how many entries ours is above, and the reported mean inside: by metric."""
+    if all(c.delta is None for c in compared):
+        return f"We have no number yet for any of the {plural(len(compared), 'entry', 'entries')}."
+    texts = []
+    for metric, own in by_measure(compared).items():
+        of = f" {markdown.escape(measure_name(suite, metric))}" if suite.table.metrics else ""
+        texts.append(_agreement(own, of))
+    return " ".join(texts)
+
+
+def _agreement(compared: Sequence[Compared], of: str) -> str:
+    deltas = [c.delta for c in compared if c.delta is not None]
+    if not deltas:
+        return f"We have no{of} yet."
+    above = sum(delta > 0 for delta in deltas)
+    inside = [c.inside for c in compared if c.inside is not None]
+    text = f"Our mean{of} is above the reported one in {above} of {len(deltas)} entries"
+    if inside:
+        text += f"; the reported mean is in our interval in {sum(inside)} of {len(inside)} entries"
+    return text + "."
