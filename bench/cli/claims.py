@@ -95,7 +95,7 @@ def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Ver
         if profile in profiles[name] or not profiles[name]:
             session = session_of(load_plan(file, profile), store)
             further = further_of(session)
-            done = verdicts(session.plan, session.done(), session.states, further)
+            done = verdicts(session.results(), further)
             found.update({verdict.claim.id: verdict for verdict in done})
     reason = f"its suite has no profile {profile}"
     return [found.get(c.id) or without_records(c, reason) for c in paper.claims]

@@ -50,21 +50,19 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     click.get_current_context().call_on_close(gc.enable)
     session = open_session(suite, profile, store)
     plan = session.plan
-    records = session.done()
+    results = session.results()
     alone = len(list_suites(plan.file.parent)) == 1
     name = plan.paper.id if alone else f"{plan.paper.id}-{plan.suite.name}"
     stem = f"{name}.{profile}"
     further = further_of(session)
-    found = verdicts(plan, records, session.states, further)
+    found = verdicts(results, further)
     page = build_page(
-        plan,
-        records,
-        session.states,
+        results,
         reported=load_reported(plan.file.parent),
         stem=stem,
         found=found,
     )
-    facts = facts_json(page_facts(stem, plan, records, session.states, found))
+    facts = facts_json(page_facts(stem, results, found))
     beside = {f"{stem}.json": facts}
     numbers = further_csv(further, plan) if further is not None else ""
     if numbers:
@@ -76,7 +74,7 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     if counts["done"] < len(session.states):
         rest = ", ".join(f"{n:,} {state}" for state, n in counts.items() if state != "done")
         click.echo(f"not every cell is done: {rest}", err=True)
-        if not records:
+        if not results.records:
             click.echo("no cell is done: the tables are empty", err=True)
             sys.exit(1)
 

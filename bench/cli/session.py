@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bench.records.settling import SettlingRule
     from bench.records.store import CellState, Store
     from bench.report.claims.further import Further
+    from bench.report.results import Results
 
 STATES = ("done", "running", "stale", "failed", "missing")
 
@@ -37,6 +38,12 @@ class Session:
             for cell_id, state in self.states.items()
             if state.state == "done" and state.record is not None
         }
+
+    def results(self) -> Results:
+        """Return the plan with its records, as the report takes them."""
+        from bench.report.results import Results
+
+        return Results(self.plan, self.done(), self.states)
 
     def counts(self) -> Counter[str]:
         """Return how many cells are in each state."""
@@ -78,7 +85,7 @@ def further_by(session: Session, rule: SettlingRule, *, every: bool = False) -> 
     plan = load_plan(session.plan.file, session.plan.profile, seeds=rule.looks[-1])
     longer = session_of(plan, session.store.root)
     looks = Looks(rule.looks, rule.alpha, rule.spending)
-    return Further(plan, longer.done(), longer.states, looks, every)
+    return Further(longer.results(), looks, every)
 
 
 def state_table(session: Session, *, limit: int = 60) -> str:

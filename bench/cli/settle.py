@@ -132,7 +132,7 @@ class Settlement:
         plan = self.session.plan
         now = session_of(plan, self.session.store.root)
         further = further_by(now, rule, every=self.asked.every)
-        return further, verdicts(plan, now.done(), now.states, further)
+        return further, verdicts(now.results(), further)
 
     def _fits(self, seconds: float | None) -> bool:
         from bench.scheduling.progress import duration
@@ -162,8 +162,8 @@ def _estimated(cells: Sequence[PlannedCell], further: Further, slots: int) -> fl
     from bench.scheduling.estimate import Estimate
 
     estimate = Estimate(cells, slots)
-    for planned in further.plan.cells:
-        record = further.records.get(planned.cell.id)
+    for planned in further.results.plan.cells:
+        record = further.results.records.get(planned.cell.id)
         if record is not None:
             estimate.measured(planned, record.seconds)
     return estimate.left()

@@ -8,20 +8,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
-
 from bench.errors import UserError
-from bench.records.record import Record
 from bench.report import sections
 from bench.report.again import again
-from bench.report.aggregate import arrange, row_axes, table_entries
+from bench.report.cell_table import cell_table
 from bench.report.claims.section import claims_section
 from bench.report.claims.verdict import Verdict, verdicts
 from bench.report.figures.section import curve_numbers, curve_section, curve_svgs, draw_figures
 from bench.report.figures.table_figure import figure_svg
-from bench.report.frame import State, cell_frame, frame_csv
+from bench.report.results import Results, arrange, row_axes
 from bench.report.sections import Board
-from bench.spec.expand import Plan
 from bench.spec.paper import Reported
 
 
@@ -63,9 +59,7 @@ def curves_name(stem: str) -> str:
 
 
 def build_page(
-    plan: Plan,
-    records: Mapping[str, Record],
-    states: Mapping[str, State],
+    results: Results,
     *,
     reported: Reported | None = None,
     stem: str | None = None,
@@ -75,10 +69,6 @@ def build_page(
 
     Parameters
     ----------
-    records
-        Cell id to its fresh done record; what is not here is not averaged.
-    states
-        Cell id to its state in the store; a cell that is absent is missing.
     reported
         The paper's numbers; those of this suite and profile are shown beside ours.
     stem
@@ -91,11 +81,12 @@ def build_page(
     SpecError
         If no record has the table's metric.
     """
+    plan = results.plan
     stem = stem or f"{plan.suite.name}-{plan.profile}"
-    board, frame = make_board(plan, records, states, reported)
-    drawings = draw_figures(plan, records, stem)
+    board = make_board(results, reported)
+    drawings = draw_figures(results, stem)
     figures = table_figure(board, stem)
-    found = verdicts(plan, records, states) if found is None else found
+    found = verdicts(results) if found is None else found
     parts: Iterable[str] = (
         sections.heading(board),
         sections.summary(board),
@@ -112,21 +103,16 @@ def build_page(
     )
     markdown = "\n\n".join(part for part in parts if part) + "\n"
     figures |= curve_svgs(drawings, plan.suite)
-    return Page(stem, markdown, frame_csv(frame), figures, curve_numbers(drawings, plan.suite))
+    return Page(
+        stem, markdown, cell_table(results).csv(), figures, curve_numbers(drawings, plan.suite)
+    )
 
 
-def make_board(
-    plan: Plan,
-    records: Mapping[str, Record],
-    states: Mapping[str, State],
-    reported: Reported | None,
-) -> tuple[Board, pd.DataFrame]:
-    """Return all that a page is made of, and the cells as a data frame."""
-    frame = cell_frame(plan, records, states)
-    entries = tuple(table_entries(frame, plan.suite))
-    axes = (row_axes(plan.suite, frame), plan.suite.table.columns)
-    blocks = tuple(arrange(entries, *axes))
-    return Board(plan, records, states, reported, entries, blocks, axes), frame
+def make_board(results: Results, reported: Reported | None) -> Board:
+    """Return all that a page is made of."""
+    entries = tuple(results.table())
+    axes = (row_axes(results.plan), results.plan.suite.table.columns)
+    return Board(results, reported, entries, tuple(arrange(entries, *axes)), axes)
 
 
 def table_figure(board: Board, stem: str) -> dict[str, str]:

@@ -6,14 +6,12 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.records.record import Record
 from bench.report import markdown
 from bench.report import provenance as origin
 from bench.report import setting as settings
-from bench.report.aggregate import Block, Entry, arrange
 from bench.report.figures.table_figure import MAX_PANELS
-from bench.report.frame import State, cell_state
 from bench.report.numbers import plural
+from bench.report.results import Block, Entry, Results, arrange
 from bench.report.tables import layout, reported
 from bench.report.tables.agreement import agreement_table, agreements
 from bench.report.tables.contrasts import contrast_table, differences
@@ -29,13 +27,16 @@ STATES = ("done", "missing", "running", "stale", "failed")
 class Board:
     """All that a page is made of."""
 
-    plan: Plan
-    records: Mapping[str, Record]
-    states: Mapping[str, State]
+    results: Results
     reported: Reported | None
     entries: tuple[Entry, ...]
     blocks: tuple[Block[Entry], ...]
     axes: tuple[Sequence[str], str]
+
+    @property
+    def plan(self) -> Plan:
+        """The suite under its profile."""
+        return self.results.plan
 
     @property
     def columns(self) -> str:
@@ -53,11 +54,6 @@ class Board:
     def comparable(self) -> list[ReportedTable]:
         """Reported tables of this suite and profile."""
         return tables_for(self.plan, self.reported) if self.reported else []
-
-    def own_records(self, *, shown: bool = False) -> list[Record]:
-        """Records of the plan's cells, each once; with ``shown`` those in the tables only."""
-        ids = dict.fromkeys(p.cell.id for p in self.plan.cells if p.labels or not shown)
-        return [self.records[i] for i in ids if i in self.records]
 
 
 def heading(board: Board) -> str:
@@ -98,7 +94,7 @@ def profile_text(board: Board) -> str:
 
 def summary(board: Board) -> str:
     """Return how many cells are in which state, and why some are stale."""
-    shown = {p.cell.id for p in board.plan.cells if p.labels}
+    shown = {p.cell.id for p in board.plan.shown}
     others = {p.cell.id for p in board.plan.cells} - shown
     rows = [_state_row(board, name, ids) for name, ids in (
         ("in the tables", shown), ("that others start from", others)
@@ -112,8 +108,8 @@ def stale_text(board: Board) -> str:
     reasons = Counter(
         reason
         for cell_id in {p.cell.id for p in board.plan.cells}
-        if cell_state(cell_id, board.records, board.states) == "stale"
-        for reason in board.states[cell_id].reasons
+        if board.results.state(cell_id) == "stale"
+        for reason in board.results.states[cell_id].reasons
     )
     if not reasons:
         return ""
@@ -122,7 +118,7 @@ def stale_text(board: Board) -> str:
 
 
 def _state_row(board: Board, name: str, ids: set[str]) -> list[str]:
-    states = Counter(cell_state(i, board.records, board.states) for i in ids)
+    states = Counter(board.results.state(i) for i in ids)
     return [name, f"{len(ids):,}", *(f"{states[s]:,}" if states[s] else "" for s in STATES)]
 
 
@@ -210,7 +206,7 @@ def contrast(board: Board) -> str:
     if not found:
         return ""
     table = contrast_table(arrange(found, *board.axes), board.axes, suite)
-    warning = origin.unpaired(board.own_records(shown=True))
+    warning = origin.unpaired(board.results.own_records(shown=True))
     parts = ("## Paired differences", contrast_caption(board, suite.table.contrast), warning, table)
     return "\n\n".join(p for p in parts if p)
 
@@ -240,7 +236,7 @@ def comparison(board: Board) -> str:
     return "\n\n".join(part for part in parts if part)
 
 
-def reported_groups(board: Board) -> list[tuple[str, list[reported.Compared]]]:
+def reported_groups(board: Board) -> list[tuple[str, list[reported.Matched]]]:
     """Return each source of reported numbers: what they are, and those beside which ours stand."""
     suite, groups = board.plan.suite, []
     place = {id(entry): index for index, entry in enumerate(board.entries)}
@@ -249,7 +245,7 @@ def reported_groups(board: Board) -> list[tuple[str, list[reported.Compared]]]:
     for table in board.comparable():
         by_source.setdefault(table.source, []).append(table)
     for source, given in by_source.items():
-        matches = [(table, reported.compare(board.entries, table, suite)) for table in given]
+        matches = [(table, reported.match_reported(board.entries, table, suite)) for table in given]
         found = sorted((c for _, own in matches for c in own), key=lambda c: place[id(c.ours)])
         if not found:
             continue
@@ -283,7 +279,7 @@ def setting(board: Board) -> str:
 
 def provenance(board: Board) -> str:
     """Return what the records were made of, folded."""
-    records = board.own_records()
+    records = board.results.own_records()
     table = origin.provenance_table(records)
     if not table:
         return ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,16 @@ class Plan:
     cells: tuple[PlannedCell, ...]
     resources: Resources
     file: Path
+
+    @cached_property
+    def shown(self) -> tuple[PlannedCell, ...]:
+        """The cells of the table."""
+        return tuple(planned for planned in self.cells if planned.shown)
+
+    @cached_property
+    def behind(self) -> tuple[PlannedCell, ...]:
+        """The cells behind it, which others start from."""
+        return tuple(planned for planned in self.cells if not planned.shown)
 
     def unique(self) -> dict[str, Cell]:
         """Return each cell once, by id, parents before children."""

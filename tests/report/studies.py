@@ -10,6 +10,7 @@ from typing import Any
 
 from bench.records.record import Curve, Outcome, Provenance, Record
 from bench.report.page import Page, build_page
+from bench.report.results import Results
 from bench.spec.cell import Cell, Method, PlannedCell, Resources
 from bench.spec.expand import Plan
 from bench.spec.paper import Note, Paper, Reported, ReportedTable
@@ -87,7 +88,11 @@ class Study:
 
     def page(self, *reported: ReportedTable, stem: str | None = None) -> Page:
         given = Reported(tables=reported) if reported else None
-        return build_page(self.plan, self.records, self.states, reported=given, stem=stem)
+        return build_page(self.results, reported=given, stem=stem)
+
+    @property
+    def results(self) -> Results:
+        return Results(self.plan, self.records, self.states)
 
     def with_suite(self, **changes: Any) -> Study:
         suite = self.plan.suite.model_copy(update=changes)

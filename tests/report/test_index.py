@@ -49,8 +49,8 @@ def test_facts_are_those_of_the_records() -> None:
     cell = made.cells(method="l2", seed=0)[0].cell.id
     made.records[cell] = replace(made.records[cell], ended="2026-03-04T23:59:59Z")
     stranger = replace(made.records[cell], ended="2027-01-01T00:00:00Z")
-    records = {**made.records, "another": stranger}
-    found = page_facts("t", made.plan, records, made.states, [without_records(CLAIM)])
+    made.records["another"] = stranger
+    found = page_facts("t", made.results, [without_records(CLAIM)])
     assert (found.done, found.planned) == (4, 6)
     assert found.last == "2026-03-04"
     # MADE names no processor.
@@ -61,7 +61,7 @@ def test_facts_are_those_of_the_records() -> None:
 
 def test_without_records_there_is_no_date() -> None:
     made = study()
-    found = page_facts("t", made.plan, {}, {}, [])
+    found = page_facts("t", made.results, [])
     assert (found.last, found.hardware, found.claims) == (None, (), {})
 
 

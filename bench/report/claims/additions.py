@@ -7,7 +7,6 @@ from dataclasses import dataclass
 
 from bench.report.claims.further import Further
 from bench.report.claims.verdict import Compared, Verdict
-from bench.report.frame import cell_state
 from bench.spec.cell import PlannedCell
 
 _FIRST = (3, 5, 8, 11, 15)
@@ -72,7 +71,7 @@ def additions(found: Iterable[Verdict], further: Further) -> list[Addition]:
 
 def with_parents(cells: Iterable[PlannedCell], further: Further) -> list[PlannedCell]:
     """Return cells with all that they start from, in the plan's order."""
-    parents = {planned.cell.id: planned.cell.parents for planned in further.plan.cells}
+    parents = {planned.cell.id: planned.cell.parents for planned in further.results.plan.cells}
     wanted: set[str] = set()
     todo = [planned.cell.id for planned in cells]
     while todo:
@@ -80,7 +79,7 @@ def with_parents(cells: Iterable[PlannedCell], further: Further) -> list[Planned
         if cell_id not in wanted:
             wanted.add(cell_id)
             todo += parents[cell_id].values()
-    return [planned for planned in further.plan.cells if planned.cell.id in wanted]
+    return [planned for planned in further.results.plan.cells if planned.cell.id in wanted]
 
 
 def to_run(added: Sequence[Addition], further: Further) -> list[PlannedCell]:
@@ -88,6 +87,6 @@ def to_run(added: Sequence[Addition], further: Further) -> list[PlannedCell]:
     cells = with_parents((cell for addition in added for cell in addition.cells), further)
     found: dict[str, PlannedCell] = {}
     for planned in cells:
-        if cell_state(planned.cell.id, further.records, further.states) != "done":
+        if further.results.state(planned.cell.id) != "done":
             found.setdefault(planned.cell.id, planned)
     return list(found.values())

@@ -8,18 +8,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from itertools import takewhile
 
-from bench.records.record import Record
-from bench.report.aggregate import SEED, Entry, unit_scale
-from bench.report.claims.curve_value import record_value
-from bench.report.frame import State, cell_frame, cell_state, frame_csv
+from bench.report.cell_table import cell_table
+from bench.report.results import Entry, Results, place_key
 from bench.spec.cell import PlannedCell, Scalar
 from bench.spec.claims import At
 from bench.spec.expand import Plan
 from bench.stats.sequential.looks import Looks
-
-Place = tuple[tuple[str, Scalar], ...]
 
 
 @dataclass(frozen=True)
@@ -28,30 +24,15 @@ class Further:
 
     Attributes
     ----------
-    plan
-        The suite with at least as many seeds everywhere as the last look has.
-    records, states
-        As of the suite's own cells, for all of the plan's.
+    results
+        Of the suite with at least as many seeds everywhere as the last look has.
     every
         Whether claims without promise are followed too.
     """
 
-    plan: Plan
-    records: Mapping[str, Record]
-    states: Mapping[str, State]
+    results: Results
     looks: Looks
     every: bool = False
-
-    @cached_property
-    def planned(self) -> dict[Place, dict[Scalar, PlannedCell]]:
-        """Place to its cells by seed, in the order in which seeds are made."""
-        found: dict[Place, dict[Scalar, PlannedCell]] = {}
-        for planned in self.plan.cells:
-            if planned.labels:
-                found.setdefault(place_of(planned.labels), {})[planned.labels.get(SEED, 0)] = (
-                    planned
-                )
-        return found
 
     def lengthened(self, entries: Sequence[Entry], at: At | None) -> list[Entry]:
         """Return a suite's entries with their further seeds, up to the first that lacks a value.
@@ -62,22 +43,18 @@ class Further:
         return [self._lengthened(entry, at) for entry in entries]
 
     def _lengthened(self, entry: Entry, at: At | None) -> Entry:
-        values: dict[Scalar, float] = {}
-        scale = unit_scale(entry.measure)
-        for seed, planned in self.planned[place_of(entry.where)].items():
-            record = self.records.get(planned.cell.id)
-            value = None if record is None else record_value(record, entry.measure.metric, at)
-            if value is None:
-                break
-            values[seed] = scale * value
+        cells = self.results.places[place_key(entry.where)]
+        every = self.results.entry(cells, entry.measure, at).values
+        seeds = takewhile(every.__contains__, (planned.seed for planned in cells))
+        values = {seed: every[seed] for seed in seeds}
         more = max(len(values) - entry.expected, 0)
         states = {**entry.states, "done": entry.states.get("done", 0) + more}
         return replace(entry, values=values, states=states)
 
     def cells(self, place: Mapping[str, Scalar], seeds: int) -> list[PlannedCell]:
         """Return the cells of a place's first seeds that are not done."""
-        first = list(self.planned[place_of(place)].values())[:seeds]
-        return [p for p in first if cell_state(p.cell.id, self.records, self.states) != "done"]
+        first = self.results.places[place_key(place)][:seeds]
+        return [planned for planned in first if self.results.state(planned.cell.id) != "done"]
 
 
 def further_csv(further: Further, plan: Plan) -> str:
@@ -89,16 +66,10 @@ def further_csv(further: Further, plan: Plan) -> str:
         The suite with its own seeds alone.
     """
     own = {planned.cell.id for planned in plan.cells}
+    results = further.results
     done = tuple(
         planned
-        for planned in further.plan.cells
-        if planned.labels and planned.cell.id not in own and planned.cell.id in further.records
+        for planned in results.plan.shown
+        if planned.cell.id not in own and planned.cell.id in results.records
     )
-    if not done:
-        return ""
-    return frame_csv(cell_frame(replace(plan, cells=done), further.records, further.states))
-
-
-def place_of(labels: Mapping[str, Scalar]) -> Place:
-    """Return axis values without the seed, as something to look up."""
-    return tuple((axis, value) for axis, value in labels.items() if axis != SEED)
+    return cell_table(replace(results, plan=replace(plan, cells=done))).csv() if done else ""

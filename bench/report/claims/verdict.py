@@ -7,19 +7,17 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
-from bench.records.record import Record
-from bench.report.aggregate import Entry
-from bench.report.claims.curve_value import measure_of, measured
 from bench.report.claims.further import Further
-from bench.report.frame import State
 from bench.report.numbers import plural
+from bench.report.results import Entry, Results, place_key
 from bench.report.tables.layout import label
+from bench.report.values import metric_unit
 from bench.spec.cell import Scalar
 from bench.spec.claims import Claim
 from bench.spec.comparisons import Comparison, comparisons
 from bench.spec.expand import Plan
 from bench.spec.recipe import Recipe
-from bench.spec.suite import Measure
+from bench.spec.suite import Measure, Table
 from bench.stats.sequential.settling import Settled, settle
 from bench.stats.verdict import Decision, Question, decide, seeds_to_verdict
 
@@ -105,18 +103,26 @@ class Verdict:
         return self.decision.p_refute if refuted else self.decision.p_support
 
 
-def verdicts(
-    plan: Plan,
-    records: Mapping[str, Record],
-    states: Mapping[str, State],
-    further: Further | None = None,
-) -> list[Verdict]:
+def measure_of(claim: Claim, table: Table) -> Measure:
+    """Return what a claim compares and its unit; the table's where it does not say.
+
+    A metric that the table does not show is in percent if it is a fraction of images.
+    """
+    metric = claim.metric or table.measures[0].metric
+    shown = next((m for m in table.measures if m.metric == metric), None)
+    if shown is None:
+        shown = Measure(metric=metric, unit=metric_unit(metric))
+    return shown if claim.unit is None else shown.model_copy(update={"unit": claim.unit})
+
+
+def verdicts(results: Results, further: Further | None = None) -> list[Verdict]:
     """Return the verdict on each claim about a plan's suite, in the paper's order.
 
     With ``further`` seeds every claim is judged by their rule, whether or not it got some.
     """
+    plan = results.plan
     own = [c for c in plan.paper.claims if c.kind == "tested" and c.suite == plan.suite.name]
-    return [evaluate(claim, plan, records, states, further) for claim in own]
+    return [evaluate(claim, results, further) for claim in own]
 
 
 def without_records(claim: Claim, reason: str = "") -> Verdict:
@@ -128,25 +134,20 @@ def without_records(claim: Claim, reason: str = "") -> Verdict:
     return Verdict(claim, "not run", reason=reason)
 
 
-def evaluate(
-    claim: Claim,
-    plan: Plan,
-    records: Mapping[str, Record],
-    states: Mapping[str, State],
-    further: Further | None = None,
-) -> Verdict:
+def evaluate(claim: Claim, results: Results, further: Further | None = None) -> Verdict:
     """Return the verdict on one claim about a plan's suite.
 
     Seeds are paired whatever axis is compared: pairs by seed are independent of each other even
     where their halves are not (nested subsets at two rates, one head's start), which Welch's test
     would need.
     """
+    plan = results.plan
     if claim.kind != "tested":
         return without_records(claim)
     if claim.profiles and plan.profile not in claim.profiles:
         return without_records(claim, f"asked in profile {' and '.join(claim.profiles)} only")
     measure = measure_of(claim, plan.suite.table)
-    entries = measured(plan, records, states, measure, claim.at)
+    entries = results.entries(measure, claim.at)
     if further is not None:
         entries = further.lengthened(entries, claim.at)
     asked = comparisons(claim, [entry.where for entry in entries])
@@ -184,12 +185,11 @@ def _cannot_ask(
         return f"it asks for {claim.quorum} comparisons, and this profile has {len(asked)}"
     if claim.at is not None:
         needed = {i for comparison in asked for _, i in comparison.terms}
-        places = {tuple(entries[i].where.items()) for i in needed}
+        places = {place_key(entries[i].where) for i in needed}
         steps = min(
             planned.cell.recipe.steps
-            for planned in plan.cells
-            if isinstance(planned.cell.recipe, Recipe)
-            and tuple((a, v) for a, v in planned.labels.items() if a != "seed") in places
+            for planned in plan.shown
+            if isinstance(planned.cell.recipe, Recipe) and place_key(planned.labels) in places
         )
         if claim.at.last_step > steps:
             return f"it looks at step {claim.at.last_step:,}, and cells have {steps:,} here"

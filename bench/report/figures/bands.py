@@ -6,14 +6,12 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-import pandas as pd
-
 from bench.records.record import Curve, Record
-from bench.report.aggregate import SEED
-from bench.spec.cell import Scalar
-from bench.spec.expand import Plan
+from bench.report.cell_table import csv_text
+from bench.report.results import SEED, Results
+from bench.report.values import curve_of
+from bench.spec.cell import PlannedCell, Scalar
 from bench.spec.figure import Figure
-from bench.spec.metrics import complement_of
 from bench.stats.intervals import Estimate, mean_interval
 
 
@@ -59,47 +57,27 @@ class Band:
         return tuple(i for i, estimate in enumerate(self.estimates) if estimate.n == self.n)
 
 
-def curve_of(record: Record, name: str) -> Curve | None:
-    """Return a record's curve, recorded or derived (``…/top1_error``); None where it has none."""
-    curves = record.outcome.curves
-    if name in curves:
-        return curves[name]
-    base = complement_of(name)
-    if base is None or base not in curves:
-        return None
-    return Curve(curves[base].step, tuple(1.0 - value for value in curves[base].value))
-
-
-def curve_bands(plan: Plan, records: Mapping[str, Record], figure: Figure) -> list[Band]:
+def curve_bands(results: Results, figure: Figure) -> list[Band]:
     """Return the bands of a figure's curves, panel by panel, in the plan's order.
 
     Places whose records do not have a curve have no band of it. With ``figure.seeds`` there is
     a band for each of the first seeds instead of their mean.
     """
-    places: dict[tuple[Scalar, ...], list[tuple[Scalar, Record | None]]] = {}
-    wheres: dict[tuple[Scalar, ...], Mapping[str, Scalar]] = {}
-    for planned in plan.cells:
-        if planned.labels and figure.selects(planned.labels):
-            where = {axis: v for axis, v in planned.labels.items() if axis != SEED}
-            key = tuple(where.values())
-            wheres.setdefault(key, where)
-            seed = planned.labels.get(SEED, 0)
-            places.setdefault(key, []).append((seed, records.get(planned.cell.id)))
+    drawn = [cells for cells in results.places.values() if figure.selects(cells[0].labels)]
     return [
         band
         for curve in dict.fromkeys(panel.curve for panel in figure.panels)
-        for key, seeds in places.items()
-        for band in _bands(wheres[key], curve, seeds, figure.seeds)
+        for cells in drawn
+        for band in _bands(curve, cells, results.records, figure.seeds)
     ]
 
 
 def _bands(
-    where: Mapping[str, Scalar],
-    name: str,
-    seeds: Sequence[tuple[Scalar, Record | None]],
-    single: int | None,
+    name: str, cells: Sequence[PlannedCell], records: Mapping[str, Record], single: int | None
 ) -> Iterator[Band]:
-    found = [(seed, curve_of(record, name)) for seed, record in seeds[:single] if record]
+    where = cells[0].place
+    found = [(c.seed, curve_of(records[c.cell.id], name)) for c in cells[:single]
+             if c.cell.id in records]  # fmt: skip
     curves = [(seed, curve) for seed, curve in found if curve is not None and curve.step]
     if single is not None:
         for seed, curve in curves:
@@ -107,7 +85,7 @@ def _bands(
             yield Band(where, name, seed, 1, 1, steps, estimates)
     elif curves:
         steps, estimates = mean_curve([curve for _, curve in curves])
-        yield Band(where, name, None, len(curves), len(seeds), steps, estimates)
+        yield Band(where, name, None, len(curves), len(cells), steps, estimates)
 
 
 def mean_curve(curves: Sequence[Curve]) -> tuple[tuple[int, ...], tuple[Estimate, ...]]:
@@ -145,5 +123,4 @@ def curves_csv(bands: Iterable[Band], axes: Sequence[str]) -> str:
     ]
     columns = [*named, *([SEED] if single else [])]
     columns += ["curve", "step", "n", "mean", "low", "high", "sd"]
-    frame = pd.DataFrame(rows, columns=columns, dtype=object)
-    return frame.to_csv(index=False, lineterminator="\n")
+    return csv_text(columns, rows)

@@ -12,7 +12,6 @@ from matplotlib.colors import to_hex
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
 
-from bench.report.aggregate import unit_scale
 from bench.report.figures.bands import Band
 from bench.report.figures.pictures import Picture
 from bench.report.figures.scales import scale_steps, scale_values
@@ -20,6 +19,7 @@ from bench.report.figures.style import COLOURS, SETTINGS, line_styles, plain, sv
 from bench.report.figures.thinning import extremes
 from bench.report.numbers import compact
 from bench.report.tables.layout import given_label, label
+from bench.report.values import unit_scale
 from bench.spec.cell import Scalar
 from bench.spec.figure import Figure, Panel
 from bench.spec.suite import Suite
@@ -131,7 +131,7 @@ def _panel(
 
 def _points(band: Band, panel: Panel, *, logarithmic: bool) -> NDArray[np.float64]:
     """Return ``(4, points)``: step, mean, low, high as drawn; without a band all three alike."""
-    scale = unit_scale(panel)
+    scale = unit_scale(panel.unit)
     rows = []
     for i in band.common:
         estimate = band.estimates[i]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.report.aggregate import SEED
 from bench.report.figures.bands import Band
+from bench.report.results import SEED
 from bench.spec.cell import Scalar
 from bench.spec.figure import Figure
 from bench.spec.suite import Suite

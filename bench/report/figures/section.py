@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.records.record import Record
 from bench.report import markdown
 from bench.report.figures.bands import Band, curve_bands, curves_csv
 from bench.report.figures.curve_figure import POINTS, curve_svg, line_label
 from bench.report.figures.pictures import Picture, pictures
 from bench.report.numbers import plural, portion
+from bench.report.results import Results
 from bench.report.tables.layout import label
 from bench.spec.expand import Plan
 from bench.spec.figure import Figure
@@ -28,11 +28,12 @@ class Drawing:
     pictures: Mapping[str, Picture]
 
 
-def draw_figures(plan: Plan, records: Mapping[str, Record], stem: str) -> list[Drawing]:
+def draw_figures(results: Results, stem: str) -> list[Drawing]:
     """Return the suite's figures; pictures are numbered through: ``STEM-1.svg``, …"""
     drawings: list[Drawing] = []
-    for figure in plan.suite.figures:
-        found = pictures(curve_bands(plan, records, figure), figure, plan.suite)
+    suite = results.plan.suite
+    for figure in suite.figures:
+        found = pictures(curve_bands(results, figure), figure, suite)
         first = 1 + sum(len(drawing.pictures) for drawing in drawings)
         named = {f"{stem}-{first + i}.svg": picture for i, picture in enumerate(found)}
         drawings.append(Drawing(figure, named))
@@ -70,7 +71,7 @@ def caption(drawing: Drawing, plan: Plan) -> str:
     figure, bands = drawing.figure, [b for p in drawing.pictures.values() for b in p.bands]
     arranged = f"Arranged as {markdown.escape(figure.source)}. " if figure.source else ""
     if not bands:
-        drawn = any(p.labels and figure.selects(p.labels) for p in plan.cells)
+        drawn = any(figure.selects(p.labels) for p in plan.shown)
         why = "No record has these curves yet" if drawn else "No cell of this profile belongs to it"
         return f"{arranged}{why}."
     texts = [_what_lines_are(figure, bands)]

@@ -9,8 +9,8 @@ from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure
 
-from bench.report.aggregate import Block, Entry
 from bench.report.figures.style import SETTINGS, LineStyle, line_styles, plain, svg_text
+from bench.report.results import Block, Entry
 from bench.report.tables.layout import axis_name, label
 from bench.spec.cell import Scalar
 from bench.spec.suite import Suite

@@ -18,12 +18,12 @@ from matplotlib.figure import Figure as Canvas
 
 from bench.records.record import Curve, Record
 from bench.report import numbers
-from bench.report.claims.curve_value import FRACTIONS
 from bench.report.figures import scales, style, thinning
 from bench.report.figures.curve_figure import POINTS
 from bench.report.figures.scales import scale_steps, scale_values
 from bench.report.figures.style import COLOURS, SETTINGS, plain, svg_text
 from bench.report.figures.thinning import extremes
+from bench.report.values import metric_unit, unit_scale
 from bench.spec.cell import canonical_json
 from bench.spec.figure import Panel
 
@@ -120,10 +120,10 @@ def _kind(name: str) -> tuple[str, str, bool]:
     first, _, rest = name.partition("/")
     last = rest.rpartition("/")[2]
     if first == "anytime":
-        if last in FRACTIONS:
+        if metric_unit(name) == "%":
             return "anytime-accuracy", "anytime accuracy (%)", True
         return f"anytime-{last}", "deployed step" if last == "step" else f"anytime {last}", False
-    if last in FRACTIONS:
+    if metric_unit(name) == "%":
         return "accuracy", "accuracy (%)", True
     if name in ("train/loss", "train/cross_entropy"):
         return "loss", "training loss (nats)", False
@@ -148,7 +148,7 @@ def _scale(group: Group) -> str:
 
 def _points(curve: Curve, group: Group, *, positive: bool) -> np.ndarray:
     step = np.asarray(curve.step, dtype=np.float64)
-    value = np.asarray(curve.value, dtype=np.float64) * (100.0 if group.percent else 1.0)
+    value = np.asarray(curve.value, dtype=np.float64) * unit_scale("%" if group.percent else "")
     kept = np.isfinite(value) & ((value > 0) | (not positive))
     step, value = step[kept], value[kept]
     place = np.log1p(step) if group.checkpoints else step

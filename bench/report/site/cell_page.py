@@ -11,13 +11,13 @@ from pathlib import Path
 
 from bench.records.record import Record
 from bench.records.store import MISSING, CellState, Store
-from bench.report.claims.curve_value import FRACTIONS
 from bench.report.numbers import number, plural
 from bench.report.site.cell_curves import Group, groups
 from bench.report.site.grid import Column, Field, Grid, Row, number_field, plain_grid
 from bench.report.site.names import Names
 from bench.report.site.track import Track
 from bench.report.tables.layout import axis_name, label
+from bench.report.values import metric_unit, unit_scale
 from bench.spec.cell import Cell, Scalar
 
 # Of a longer log its end is shown.
@@ -160,7 +160,8 @@ def _facts(on_site: CellOnSite) -> Grid:
 def _metrics(record: Record) -> Grid:
     rows = []
     for name, value in sorted(record.outcome.metrics.items()):
-        percent = f"{number(100 * value, 2)}%" if name.rpartition("/")[2] in FRACTIONS else ""
+        unit = metric_unit(name)
+        percent = f"{number(unit_scale(unit) * value, 2)}%" if unit == "%" else ""
         rows.append(
             Row([Field(name), number_field(value, f"{value:.6g}".replace("-", "−")),
                  number_field(value if percent else None, percent)])

@@ -11,21 +11,21 @@ from bench.report import provenance as origin
 from bench.report import sections
 from bench.report import setting as settings
 from bench.report.again import commands
-from bench.report.aggregate import Entry
+from bench.report.cell_table import cell_table
 from bench.report.claims import section as claim_section
 from bench.report.claims import text as verdict_text
 from bench.report.claims.verdict import Verdict, verdicts
 from bench.report.figures.section import caption, curve_numbers, curve_svgs, draw_figures
-from bench.report.frame import frame_csv
 from bench.report.index import PageFacts, page_facts
 from bench.report.numbers import plural, portion
 from bench.report.page import make_board, table_figure
+from bench.report.results import Entry, place_key
 from bench.report.sections import Board
 from bench.report.site import tables
 from bench.report.site.grid import Column, Field, Grid, Row, number_field, plain_grid
 from bench.report.site.inline import inline, paragraphs
 from bench.report.site.names import Names
-from bench.report.site.track import Track, place_of
+from bench.report.site.track import Track
 from bench.report.tables import reported
 from bench.spec.paper import Note
 
@@ -75,17 +75,17 @@ class SuitePart:
 
 def suite_part(track: Track, names: Names) -> SuitePart:
     """Make a suite's part of its paper's page."""
-    plan, records = track.plan, track.records
-    board, frame = make_board(plan, records, track.states, track.reported)
-    found = verdicts(plan, records, track.states, track.further)
+    plan = track.plan
+    board = make_board(track.results, track.reported)
+    found = verdicts(track.results, track.further)
     shown, elsewhere = claim_section.by_profile(found, plan)
     pictures, files = _pictures(board, track, names)
-    own = board.own_records()
+    own = board.results.own_records()
     origins = [(a, b, c, f"{n:,}") for a, b, c, n in origin.origins(own)]
     return SuitePart(
         track=track,
         board=board,
-        facts=page_facts(names.stem(track), plan, records, track.states, found),
+        facts=page_facts(names.stem(track), track.results, found),
         profile=inline(sections.profile_text(board)),
         stale=inline(sections.stale_text(board)),
         claims=_claims(shown, board),
@@ -110,13 +110,13 @@ def suite_part(track: Track, names: Names) -> SuitePart:
         effort=f"{plural(len(own), 'record')}; their attempts took {origin.effort(own)} in all."
         if own else "",
         commands="\n".join(commands(board)),
-        files={names.csv(track): frame_csv(frame), **files},
+        files={names.csv(track): cell_table(track.results).csv(), **files},
     )  # fmt: skip
 
 
 def _pictures(board: Board, track: Track, names: Names) -> tuple[list[Picture], dict[str, str]]:
     plan, stem = board.plan, names.stem(track)
-    drawings = draw_figures(plan, board.records, stem)
+    drawings = draw_figures(board.results, stem)
     own = table_figure(board, stem)
     svgs = {**own, **curve_svgs(drawings, plan.suite)}
     pictures = [
@@ -137,7 +137,7 @@ def _results(board: Board, track: Track, names: Names) -> Part:
     page = names.cells(track)
 
     def link(entry: Entry) -> str:
-        return f"{page}#p{track.places[place_of(entry.where)]}"
+        return f"{page}#p{track.numbers[place_key(entry.where)]}"
 
     return Part(paragraphs(sections.results_caption(board)), tables.results(board, link))
 
@@ -149,7 +149,7 @@ def _differences(board: Board) -> Part | None:
         return None
     texts = [
         sections.contrast_caption(board, contrast),
-        origin.unpaired(board.own_records(shown=True)),
+        origin.unpaired(board.results.own_records(shown=True)),
     ]
     return Part([inline(text) for text in texts if text], grids)
 

@@ -6,13 +6,13 @@ from collections.abc import Callable, Sequence
 
 from markupsafe import Markup, escape
 
-from bench.report.aggregate import Block, E, Entry, arrange
 from bench.report.numbers import NOTHING, number, portion
+from bench.report.results import Block, E, Entry, arrange
 from bench.report.sections import Board
 from bench.report.site.grid import Column, Field, Grid, Row, number_field
 from bench.report.tables.contrasts import Difference, differences
 from bench.report.tables.layout import axis_name, best_entries, complete_mean, label
-from bench.report.tables.reported import Compared, by_measure, printed_decimals
+from bench.report.tables.reported import Matched, by_measure, printed_decimals
 from bench.spec.cell import Scalar
 from bench.spec.suite import Contrast, Suite
 from bench.stats.intervals import Estimate
@@ -51,24 +51,24 @@ def contrasts(board: Board, contrast: Contrast) -> list[Grid]:
     return _grids("Paired differences", blocks, board, field) if found else []
 
 
-def reported(board: Board, found: Sequence[Compared]) -> tuple[list[Grid], list[str]]:
+def reported(board: Board, found: Sequence[Matched]) -> tuple[list[Grid], list[str]]:
     """Return reported numbers with our distance from them, and the notes that they refer to."""
     blocks = arrange(found, *board.axes)
     decimals = {metric: printed_decimals(own) for metric, own in by_measure(found).items()}
     notes = list(dict.fromkeys(c.reported.note for c in found if c.reported.note))
-    best = _best(blocks, lambda compared: compared.reported.mean)
+    best = _best(blocks, lambda matched: matched.reported.mean)
 
-    def field(compared: Compared) -> Field:
-        given, places = compared.reported, decimals[compared.measure.metric]
-        text = _strong(number(given.mean, places), id(compared) in best)
+    def field(matched: Matched) -> Field:
+        given, places = matched.reported, decimals[matched.measure.metric]
+        text = _strong(number(given.mean, places), id(matched) in best)
         if given.spread is not None:
             text += escape(f" ± {number(given.spread, places)}")
         if given.note:
             text += Markup("<sup>{}</sup>").format(notes.index(given.note) + 1)
-        if compared.delta is not None:
-            shown = f"Δ {number(compared.delta, compared.measure.decimals, signed=True)}"
-            if compared.ours.partial:
-                shown += f" ({portion(compared.ours.n, compared.ours.expected)})"
+        if matched.delta is not None:
+            shown = f"Δ {number(matched.delta, matched.measure.decimals, signed=True)}"
+            if matched.ours.partial:
+                shown += f" ({portion(matched.ours.n, matched.ours.expected)})"
             text += _small(shown)
         return number_field(given.mean, text)
 

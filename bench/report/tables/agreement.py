@@ -11,7 +11,7 @@ from scipy.special import stdtrit
 from bench.report import markdown
 from bench.report.numbers import NOTHING, mean_text, number, portion
 from bench.report.tables.layout import axis_name, label, measure_label
-from bench.report.tables.reported import Compared, by_measure, printed_decimals
+from bench.report.tables.reported import Matched, by_measure, printed_decimals
 from bench.spec.suite import Suite
 from bench.stats.equivalence import Equivalence, equivalent
 
@@ -23,13 +23,13 @@ TOLERANCE = 1.0
 class Agreement:
     """A reported number beside ours, tested; ``tested`` is None where there is no tolerance."""
 
-    compared: Compared
+    matched: Matched
     tested: Equivalence | None
 
     @property
-    def verdict(self) -> str:
+    def status(self) -> str:
         """What the seeds say: ``agrees``, ``differs``, ``open``, or why nothing."""
-        ours = self.compared.ours
+        ours = self.matched.ours
         if ours.n == 0:
             return NOTHING
         if ours.partial:
@@ -41,20 +41,20 @@ class Agreement:
         return "differs" if self.tested.different else "open"
 
 
-def agreements(compared: Sequence[Compared]) -> list[Agreement]:
+def agreements(matched: Sequence[Matched]) -> list[Agreement]:
     """Test each of our entries against the reported number at the same place."""
-    return [Agreement(each, _tested(each)) for each in compared]
+    return [Agreement(each, _tested(each)) for each in matched]
 
 
-def _tested(compared: Compared) -> Equivalence | None:
-    if compared.measure.unit != "%" or not compared.ours.n:
+def _tested(matched: Matched) -> Equivalence | None:
+    if matched.measure.unit != "%" or not matched.ours.n:
         return None
-    reported = compared.reported
+    reported = matched.reported
     return equivalent(
-        list(compared.ours.values.values()),
+        list(matched.ours.values.values()),
         reported.mean,
         TOLERANCE,
-        reported_sd=_standard_deviation(reported.spread, reported.n, compared.spread_is),
+        reported_sd=_standard_deviation(reported.spread, reported.n, matched.spread_is),
         reported_n=reported.n,
     )
 
@@ -77,43 +77,43 @@ def agreement_table(found: Sequence[Agreement], axes: Sequence[str], suite: Suit
     axes
         The axes that name an entry.
     """
-    if not any(each.compared.ours.n for each in found):
+    if not any(each.matched.ours.n for each in found):
         return ""
-    compared = [each.compared for each in found]
-    decimals = {metric: printed_decimals(own) for metric, own in by_measure(compared).items()}
-    rows = [_row(each, axes, suite, decimals[each.compared.measure.metric]) for each in found]
+    matched = [each.matched for each in found]
+    decimals = {metric: printed_decimals(own) for metric, own in by_measure(matched).items()}
+    rows = [_row(each, axes, suite, decimals[each.matched.measure.metric]) for each in found]
     header = [*map(axis_name, axes), "paper", "ours", "Δ [90% interval]", "verdict"]
     table = markdown.table([markdown.escape(h) for h in header], rows, left=len(axes))
-    verdicts = [each.verdict for each in found]
-    counts = ", ".join(f"{verdicts.count(v)} {v}" for v in dict.fromkeys(verdicts) if v != NOTHING)
+    statuses = [each.status for each in found]
+    counts = ", ".join(f"{statuses.count(v)} {v}" for v in dict.fromkeys(statuses) if v != NOTHING)
     return markdown.details(
         f"Entry by entry: {markdown.escape(counts)}", f"{_caption(found)}\n\n{table}"
     )
 
 
 def _row(each: Agreement, axes: Sequence[str], suite: Suite, printed: int) -> list[str]:
-    compared, reported = each.compared, each.compared.reported
-    decimals = compared.measure.decimals
+    matched, reported = each.matched, each.matched.reported
+    decimals = matched.measure.decimals
     paper = number(reported.mean, printed)
     if reported.spread is not None:
         paper += f" ± {number(reported.spread, printed)}"
-    delta = NOTHING if compared.delta is None else number(compared.delta, decimals, signed=True)
+    delta = NOTHING if matched.delta is None else number(matched.delta, decimals, signed=True)
     if each.tested is not None and math.isfinite(each.tested.low):
         ends = (number(end, decimals, signed=True) for end in (each.tested.low, each.tested.high))
         delta += f" \\[{', '.join(ends)}\\]"
     return [
-        *(markdown.escape(_name(suite, axis, compared)) for axis in axes),
+        *(markdown.escape(_name(suite, axis, matched)) for axis in axes),
         paper,
-        mean_text(compared.ours.estimate, decimals),
+        mean_text(matched.ours.estimate, decimals),
         delta,
-        markdown.escape(each.verdict),
+        markdown.escape(each.status),
     ]
 
 
-def _name(suite: Suite, axis: str, compared: Compared) -> str:
-    if axis in compared.where:
-        return label(suite, axis, compared.where[axis])
-    return measure_label(suite, compared.measure.metric)
+def _name(suite: Suite, axis: str, matched: Matched) -> str:
+    if axis in matched.where:
+        return label(suite, axis, matched.where[axis])
+    return measure_label(suite, matched.measure.metric)
 
 
 def _caption(found: Sequence[Agreement]) -> str:
@@ -132,5 +132,5 @@ def _caption(found: Sequence[Agreement]) -> str:
     which = "the" if exact == len(tested) else f"{exact} of the"
     return (
         f"{text}What ± means, or of how many runs it is, is not certain for {which} reported "
-        "means: those are taken as exact, which makes both verdicts easier to reach."
+        "means: those are taken as exact, which makes both statuses easier to reach."
     )

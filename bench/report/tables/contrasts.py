@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from bench.report.aggregate import Block, Entry
 from bench.report.numbers import mean_text, portion
+from bench.report.results import Block, Entry
 from bench.report.tables.layout import label, render
 from bench.spec.cell import Scalar
 from bench.spec.suite import Contrast, Suite

@@ -8,8 +8,8 @@ from itertools import islice
 from typing import Protocol, TypeVar
 
 from bench.report import markdown
-from bench.report.aggregate import Block, E, Entry, Placed
 from bench.report.numbers import mean_text, number, portion
+from bench.report.results import Block, E, Entry, Placed
 from bench.spec.cell import Scalar
 from bench.spec.suite import METRIC, Measure, Suite
 

@@ -6,8 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.report import markdown
-from bench.report.aggregate import Block, Entry
 from bench.report.numbers import number, plural, portion
+from bench.report.results import Block, Entry
 from bench.report.tables.layout import best_entries, measure_name, render
 from bench.spec.cell import Scalar
 from bench.spec.paper import ReportedEntry, ReportedTable
@@ -15,7 +15,7 @@ from bench.spec.suite import Measure, Suite
 
 
 @dataclass(frozen=True)
-class Compared:
+class Matched:
     """A reported number and our entry at the same axis values; ``spread_is`` as of its table."""
 
     where: Mapping[str, Scalar]
@@ -42,7 +42,7 @@ class Compared:
         return estimate.low <= self.reported.mean <= estimate.high
 
 
-def compare(entries: Sequence[Entry], table: ReportedTable, suite: Suite) -> list[Compared]:
+def match_reported(entries: Sequence[Entry], table: ReportedTable, suite: Suite) -> list[Matched]:
     """Return our entries that a reported table has, in our order.
 
     A reported entry need not name axes with one value only. Nothing is comparable where metric
@@ -60,12 +60,12 @@ def compare(entries: Sequence[Entry], table: ReportedTable, suite: Suite) -> lis
         for axes, index in indices.items():
             match = index.get(tuple(entry.where.get(axis, "") for axis in axes))
             if match is not None:
-                found.append(Compared(entry.where, match, entry, table.spread_is))
+                found.append(Matched(entry.where, match, entry, table.spread_is))
     return found
 
 
 def comparison_table(
-    blocks: Sequence[Block[Compared]], axes: tuple[Sequence[str], str], suite: Suite
+    blocks: Sequence[Block[Matched]], axes: tuple[Sequence[str], str], suite: Suite
 ) -> str:
     """Return the reported numbers as printed, Δ = ours − reported, and numbered notes."""
     entries = [entry for block in blocks for entry in block.entries.values()]
@@ -78,7 +78,7 @@ def comparison_table(
         for entry in best_entries(block.column(column), lambda e: e.reported.mean)
     }
 
-    def text(_: Block[Compared], entry: Compared) -> str:
+    def text(_: Block[Matched], entry: Matched) -> str:
         decimals = printed[entry.measure.metric]
         mean = number(entry.reported.mean, decimals)
         shown = f"**{mean}**" if id(entry) in best else mean
@@ -97,38 +97,38 @@ def comparison_table(
     return "\n\n".join([rendered, "<br>\n".join(listed)]) if listed else rendered
 
 
-def by_measure(entries: Iterable[Compared]) -> dict[str, list[Compared]]:
+def by_measure(entries: Iterable[Matched]) -> dict[str, list[Matched]]:
     """Return metric to its entries, in the order in which metrics first appear."""
-    found: dict[str, list[Compared]] = {}
+    found: dict[str, list[Matched]] = {}
     for entry in entries:
         found.setdefault(entry.measure.metric, []).append(entry)
     return found
 
 
-def printed_decimals(entries: Sequence[Compared]) -> int:
+def printed_decimals(entries: Sequence[Matched]) -> int:
     """Return how many decimals reported numbers are printed with."""
     # YAML's 86.00 loads as 86.0, but a table is printed with as many decimals throughout.
     numbers = [x for e in entries for x in (e.reported.mean, e.reported.spread) if x is not None]
     return max(len(f"{x:.6f}".rstrip("0").partition(".")[2]) for x in numbers)
 
 
-def agreement(compared: Sequence[Compared], suite: Suite) -> str:
+def agreement(matched: Sequence[Matched], suite: Suite) -> str:
     """Return in how many entries ours is above, and the reported mean inside: by metric."""
-    if all(c.delta is None for c in compared):
-        return f"We have no number yet for any of the {plural(len(compared), 'entry', 'entries')}."
+    if all(c.delta is None for c in matched):
+        return f"We have no number yet for any of the {plural(len(matched), 'entry', 'entries')}."
     texts = []
-    for metric, own in by_measure(compared).items():
+    for metric, own in by_measure(matched).items():
         of = f" {markdown.escape(measure_name(suite, metric))}" if suite.table.metrics else ""
         texts.append(_agreement(own, of))
     return " ".join(texts)
 
 
-def _agreement(compared: Sequence[Compared], of: str) -> str:
-    deltas = [c.delta for c in compared if c.delta is not None]
+def _agreement(matched: Sequence[Matched], of: str) -> str:
+    deltas = [c.delta for c in matched if c.delta is not None]
     if not deltas:
         return f"We have no{of} yet."
     above = sum(delta > 0 for delta in deltas)
-    inside = [c.inside for c in compared if c.inside is not None]
+    inside = [c.inside for c in matched if c.inside is not None]
     text = f"Our mean{of} is above the reported one in {above} of {len(deltas)} entries"
     if inside:
         text += f"; the reported mean is in our interval in {sum(inside)} of {len(inside)} entries"

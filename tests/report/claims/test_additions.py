@@ -17,6 +17,7 @@ from bench.report.claims.additions import additions, schedule, to_run, with_pare
 from bench.report.claims.further import Further, further_csv
 from bench.report.claims.verdict import Verdict, evaluate
 from bench.report.page import build_page
+from bench.report.results import Results
 from bench.spec.cell import PlannedCell
 from bench.spec.claims import Claim
 from bench.stats.sequential.looks import Looks
@@ -60,8 +61,8 @@ def own_of(made: Study) -> Study:
 
 def look(made: Study, *, every: bool = False) -> tuple[Verdict, Further]:
     own = own_of(made)
-    further = Further(made.plan, made.records, made.states, RULE, every)
-    return evaluate(CLAIM, own.plan, own.records, own.states, further), further
+    further = Further(made.results, RULE, every)
+    return evaluate(CLAIM, own.results, further), further
 
 
 OPEN = np.array([1.2, -0.1, 0.9, 0.2, 1.0, 0.9, 1.1, 0.8])
@@ -129,7 +130,7 @@ def test_cells_come_with_what_they_start_from() -> None:
     cells = tuple(
         PlannedCell(child, p.labels, 1) if i == 20 else p for i, p in enumerate(made.plan.cells)
     )
-    further = Further(replace(made.plan, cells=cells), {}, {}, RULE)
+    further = Further(Results(replace(made.plan, cells=cells), {}, {}), RULE)
     assert with_parents([cells[20]], further) == [parent, cells[20]]
 
 
@@ -168,12 +169,12 @@ def test_the_page_says_that_claims_were_settled_and_keeps_its_tables() -> None:
     found, further = look(made)
     paper = PAPER.model_copy(update={"claims": (CLAIM,)})
     plan = replace(own.plan, paper=paper)
-    page = build_page(plan, own.records, own.states, found=[found])
+    page = build_page(Results(plan, own.records, own.states), found=[found])
     _, _, claims = page.markdown.partition("## Claims")
     assert "Settled by a sequential rule" in claims
     assert "looks at 5, 8, 11, 15 seeds that spend 5% a claim" in claims
     assert "| 8/8 |" in claims
-    fixed = build_page(replace(plan, paper=PAPER), own.records, own.states)
+    fixed = build_page(Results(replace(plan, paper=PAPER), own.records, own.states))
     assert page.markdown.partition("## Results")[2] == fixed.markdown.partition("## Results")[2]
     rows = pd.read_csv(StringIO(further_csv(further, own.plan)))
     assert sorted(set(rows["seed"])) == [5, 6, 7]
@@ -189,7 +190,7 @@ def test_fixed_and_sequential_numbers_are_not_mixed() -> None:
     assert data["comparisons"][0]["sign_flip_p"] is None
     assert data["seeds_to_decide"] is None
     own = own_of(made)
-    fixed = evaluate(CLAIM, own.plan, own.records, own.states)
+    fixed = evaluate(CLAIM, own.results)
     assert verdict_text.as_json(fixed)["sequential"] is None
     assert claim_section.sequential_note([fixed]) == ""
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from bench.records.record import Curve
-from bench.report.claims.curve_value import curve_value, measure_of, measured, record_value
+from bench.report.claims.verdict import measure_of
+from bench.report.values import curve_value, record_value
 from bench.spec.claims import At, Claim
 from bench.spec.suite import Measure, Table
 
@@ -73,7 +74,7 @@ def test_units_are_the_tables_where_a_claim_does_not_say() -> None:
 def test_every_place_has_an_entry_with_its_done_seeds_in_the_unit() -> None:
     made = study({"sampling_rate": [0.15]})
     made.record([0.5, None, 0.25], method="l2")
-    entries = measured(made.plan, made.records, made.states, Measure())
+    entries = made.results.entries(Measure())
     assert [entry.where["method"] for entry in entries] == ["l2", "l2+bss"]
     assert entries[0].values == {0: 50.0, 2: 25.0}
     assert (entries[0].expected, entries[1].values) == (3, {})

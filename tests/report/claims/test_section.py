@@ -90,8 +90,8 @@ def test_verdicts_given_and_made_give_the_same_bytes() -> None:
     from bench.report.page import build_page
 
     made = with_claims(EASY, {})
-    found = verdicts(made.plan, made.records, made.states)
-    given = build_page(made.plan, made.records, made.states, found=found)
+    found = verdicts(made.results)
+    given = build_page(made.results, found=found)
     assert given == made.page()
     reversed_ = replace(made, records=dict(reversed(made.records.items())))
     assert reversed_.page() == given

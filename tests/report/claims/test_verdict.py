@@ -11,6 +11,7 @@ from scipy import stats
 from bench.records.record import Curve
 from bench.report.claims import text
 from bench.report.claims.verdict import Verdict, evaluate, verdicts
+from bench.report.results import Results
 from bench.spec.claims import Claim
 
 from ..studies import PAPER, Study, study
@@ -30,7 +31,7 @@ def claim(**fields: object) -> Claim:
 
 
 def ask(made: Study, **fields: object) -> Verdict:
-    return evaluate(claim(**fields), made.plan, made.records, made.states)
+    return evaluate(claim(**fields), made.results)
 
 
 @pytest.fixture
@@ -176,10 +177,10 @@ def test_only_claims_about_the_suite_are_evaluated_in_the_papers_order(made: Stu
     proved = Claim(id="p", text="P.", source="eq. 1", proved_by="tests/a.py::b")
     paper = PAPER.model_copy(update={"claims": (claim(id="b"), other, proved, claim(id="a"))})
     plan = replace(made.plan, paper=paper)
-    assert [v.claim.id for v in verdicts(plan, made.records, made.states)] == ["b", "a"]
-    assert evaluate(proved, plan, {}, {}).outcome == "proved"
+    assert [v.claim.id for v in verdicts(Results(plan, made.records, made.states))] == ["b", "a"]
+    assert evaluate(proved, Results(plan, {}, {})).outcome == "proved"
     unbuilt = Claim(id="n", text="N.", source="Figure 1", not_rebuilt="Not yet.")
-    assert evaluate(unbuilt, plan, {}, {}).reason == "Not yet."
+    assert evaluate(unbuilt, Results(plan, {}, {})).reason == "Not yet."
 
 
 def test_the_texts_of_a_verdict(made: Study) -> None:

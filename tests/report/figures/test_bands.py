@@ -20,7 +20,7 @@ from ..studies import Study
 
 
 def bands(made: Study, index: int = 0) -> list[Band]:
-    return curve_bands(made.plan, made.records, made.plan.suite.figures[index])
+    return curve_bands(made.results, made.plan.suite.figures[index])
 
 
 @settings(deadline=None, max_examples=60)

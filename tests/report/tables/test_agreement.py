@@ -7,7 +7,7 @@ from scipy import stats
 
 from bench.report.page import make_board
 from bench.report.tables.agreement import Agreement, agreements
-from bench.report.tables.reported import compare
+from bench.report.tables.reported import match_reported
 
 from ..studies import Study, section, study, tables_of
 from .test_reported import BASE, BSS, PETS, reported
@@ -22,8 +22,8 @@ def made() -> Study:
 
 def one(made: Study, entry: dict, **changes: object) -> Agreement:
     table = reported(entry, **changes)
-    board, _ = make_board(made.plan, made.records, made.states, None)
-    (found,) = agreements(compare(board.entries, table, made.plan.suite))
+    board = make_board(made.results, None)
+    (found,) = agreements(match_reported(board.entries, table, made.plan.suite))
     return found
 
 
@@ -45,13 +45,13 @@ def test_each_entry_is_one_line(made: Study) -> None:
 
 def test_few_and_noisy_seeds_are_open(made: Study) -> None:
     made.record([0.80, 0.81, 0.83], method="l2")
-    assert one(made, BASE).verdict == "open"
+    assert one(made, BASE).status == "open"
 
 
 def test_missing_seeds_and_other_units_have_no_verdict(made: Study) -> None:
     made.record([0.81, None, 0.81], method="l2")
-    assert one(made, BASE).verdict == "partial (2/3)"
-    assert one(made, BSS).verdict == "–"
+    assert one(made, BASE).status == "partial (2/3)"
+    assert one(made, BSS).status == "–"
 
 
 @pytest.mark.parametrize(

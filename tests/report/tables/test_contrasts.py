@@ -8,8 +8,6 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from bench.report.aggregate import table_entries
-from bench.report.frame import cell_frame
 from bench.report.tables.contrasts import differences
 from bench.spec.suite import Contrast, Table
 
@@ -29,10 +27,9 @@ def test_a_difference_is_scipys_paired_interval() -> None:
     treated = base + rng.normal(0.01, 0.004, 6)
     made.record(base, method="l2")
     made.record(treated, method="l2+bss")
-    frame = cell_frame(made.plan, made.records, made.states)
     contrast = made.plan.suite.table.contrast
     assert contrast is not None
-    (found,) = differences(table_entries(frame, made.plan.suite), contrast, made.plan.suite)
+    (found,) = differences(made.results.table(), contrast, made.plan.suite)
     expected = stats.ttest_rel(100 * treated, 100 * base).confidence_interval()
     assert (found.estimate.low, found.estimate.high) == pytest.approx(tuple(expected))
 

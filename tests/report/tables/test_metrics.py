@@ -9,8 +9,7 @@ from typing import Any
 import pytest
 
 from bench.errors import SpecError
-from bench.report.aggregate import table_entries
-from bench.report.frame import cell_frame, metric_value
+from bench.report.values import metric_value
 from bench.spec.paper import ReportedEntry, ReportedTable
 from bench.spec.suite import Contrast, Table
 
@@ -139,7 +138,6 @@ def test_an_error_is_one_less_and_is_in_the_csv_only_where_wanted(made: Study) -
     single = study({"sampling_rate": [1.0]})
     single.record([0.5] * 3, method="l2")
     assert ERROR not in single.page().csv
-    assert ERROR in cell_frame(single.plan, single.records, single.states, also=(ERROR,))
 
 
 def test_a_metric_is_recorded_derived_or_absent() -> None:
@@ -165,7 +163,6 @@ def test_a_metric_that_no_record_has_is_named(made: Study) -> None:
 
 
 def test_entries_know_their_metric(made: Study) -> None:
-    frame = cell_frame(made.plan, made.records, made.states)
-    entries = table_entries(frame, made.plan.suite)
+    entries = made.results.table()
     assert [entry.where["metric"] for entry in entries[:3]] == [ERROR, DISTANCE, "test/top5"]
     assert entries[1].values == {0: 30.0, 1: 31.0, 2: 32.0}

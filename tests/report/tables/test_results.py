@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from bench.errors import SpecError
-from bench.report.aggregate import arrange, row_axes, table_entries
-from bench.report.frame import cell_frame
+from bench.report.cell_table import cell_table
+from bench.report.results import arrange, row_axes
 from bench.spec.suite import Table
 
 from ..studies import Study, section, study, tables_of
@@ -35,8 +35,7 @@ def test_an_entry_is_scipys_mean_and_interval_in_percent() -> None:
         for rate in (0.15, 1.0):
             drawn[method, rate] = rng.normal(0.8, 0.02, 3)
             made.record(drawn[method, rate], method=method, sampling_rate=rate)
-    frame = cell_frame(made.plan, made.records, made.states)
-    for entry in table_entries(frame, made.plan.suite):
+    for entry in made.results.table():
         x = 100 * drawn[str(entry.where["method"]), float(entry.where["sampling_rate"])]
         low, high = stats.t.interval(0.95, 2, x.mean(), stats.sem(x))
         assert (entry.estimate.low, entry.estimate.high) == pytest.approx((low, high))
@@ -119,8 +118,8 @@ def test_a_state_without_its_record_is_not_done() -> None:
     made.record([0.5] * 3, method="l2")
     gone = made.cells(method="l2", seed=0)[0].cell.id
     made.lose("done", method="l2", seed=0)
-    frame = cell_frame(made.plan, made.records, made.states)
-    assert frame.set_index("cell")["state"][gone] == "missing"
+    states = {row.cell: row.state for row in cell_table(made.results).rows}
+    assert states[gone] == "missing"
 
 
 def test_cells_that_others_start_from_are_counted_but_not_shown() -> None:
@@ -219,9 +218,7 @@ def test_seeds_that_differ_between_entries_show_at_each() -> None:
 
 def test_blocks_keep_the_plans_order() -> None:
     made = study({"dataset": ["z", "a"], "method": ["z", "a"], "sampling_rate": [1.0, 0.5]})
-    frame = cell_frame(made.plan, {}, {})
-    entries = table_entries(frame, made.plan.suite)
-    blocks = arrange(entries, row_axes(made.plan.suite, frame), "sampling_rate")
+    blocks = arrange(made.results.table(), row_axes(made.plan), "sampling_rate")
     assert [block.key for block in blocks] == [("z",), ("a",)]
     assert blocks[0].rows == ("z", "a")
     assert blocks[0].columns == (1.0, 0.5)
