@@ -132,5 +132,5 @@ def _caption(found: Sequence[Agreement]) -> str:
     which = "the" if exact == len(tested) else f"{exact} of the"
     return (
         f"{text}What ± means, or of how many runs it is, is not certain for {which} reported "
-        "means: those are taken as exact, which makes both statuses easier to reach."
+        "means: those are taken as exact, which makes both verdicts easier to reach."
     )
