@@ -39,7 +39,7 @@ figures:
   - title: Anytime
     lines: method
     columns: dataset
-    panels: [{curve: anytime/test/top1, unit: "%"}]
+    panels: [{curve: anytime/test/top1}]
 table:
   contrast: {axis: method, pairs: [[a, b], [c, d], [e, f]]}
 profiles: {offline: {}}

@@ -69,6 +69,7 @@ class DatasetEntry(Frozen):
 
     name: str = ""
     kind: Kind
+    modality: Literal["images", "vectors", "tokens", "trajectories"] = "images"
     title: str
     classes: PositiveInt | None = None
     hub: str | None = None

@@ -6,142 +6,50 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from functools import cached_property, lru_cache
-from typing import Any, Literal
+from functools import cached_property
+from typing import Any
 
-from pydantic import BaseModel
+from bench.spec.parts import PartKey
+from bench.spec.recipe import Recipe, Scalar
+from bench.spec.work import Measure, Task, Train, Work, canonical_json, network_name, plain
 
-from bench.spec.recipe import (
-    Augmentation,
-    ChannelAttention,
-    Frozen,
-    HeadInit,
-    Image,
-    Optimizer,
-    Recipe,
-    Warmup,
-)
-
-Kind = Literal["train", "channel-attention"]
-Scalar = str | int | float | bool
-
-
-class Method(Frozen):
-    """What is being compared: a composition of small parts.
-
-    ``penalties`` maps a part's name to its parameters, every default filled in.
-    ``head_init`` and ``optimizer`` replace the recipe's where a method brings its own.
-    ``warmup`` trains the head alone first; ``trainable`` names the parameters that train.
-    """
-
-    penalties: dict[str, dict[str, Scalar]] = {}
-    head_init: HeadInit | None = None
-    optimizer: Optimizer | None = None
-    warmup: Warmup | None = None
-    trainable: Literal["all", "head"] = "all"
-
-
-class AttentionRecipe(Frozen):
-    """What a ``channel-attention`` cell depends on beside backbone, weights, data and seed."""
-
-    image: Image
-    settings: ChannelAttention
-    # The rule that picks inner layers is the part's; the layers' names follow from the backbone.
-    augmentation: Augmentation = Augmentation(crop="centre", flip=False)
-
-
-_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
-
-
-def canonical_json(value: object) -> str:
-    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
-    return _ENCODER.encode(value)
-
-
-@lru_cache(maxsize=65536)
-def _fragment_by_identity(_key: int, model: _Pinned) -> str:
-    return canonical_json(
-        model.value.model_dump(mode="json", exclude=set(model.exclude), exclude_none=True)
-    )
-
-
-@dataclass(frozen=True, eq=False)
-class _Pinned:
-    """Holds a model alive while its identity serves as a cache key."""
-
-    value: BaseModel
-    exclude: frozenset[str] = frozenset()
-
-    def __hash__(self) -> int:
-        return hash((id(self.value), self.exclude))
-
-    def __eq__(self, other: object) -> bool:
-        return (
-            isinstance(other, _Pinned)
-            and other.value is self.value
-            and other.exclude == self.exclude
-        )
-
-
-def _fragment(model: BaseModel, exclude: frozenset[str] = frozenset()) -> str:
-    # Thousands of cells share one recipe object: dump it once.
-    return _fragment_by_identity(id(model), _Pinned(model, exclude))
+SEED = "seed"
+# The role of the cell whose network another one goes on from.
+START = "start"
+CHECKPOINT = "checkpoint"
 
 
 @dataclass(frozen=True)
+class Parent:
+    """A cell that another one starts from, and which of its artifacts."""
+
+    id: str
+    artifact: str = CHECKPOINT
+
+
+@dataclass(frozen=True, eq=False)
 class Cell:
     """One unit of work: plain data, hashable, the same on every machine.
 
     Attributes
     ----------
-    kind
-        ``train``, or a measurement such as ``channel-attention``.
-    backbone
-        timm name with its tag, such as ``resnet50.tv_in1k``.
-    weights
-        ``random``, ``timm``, ``shipped:NAME``, ``file:NAME`` or ``stage`` (then ``parents``
-        holds the id of the cell whose checkpoint it is).
-    dataset
-        Name in the catalogue, or one that the suite defines.
-    sampling_rate
-        Fraction of each class's training images, in (0, 1].
+    work
+        What is done; one object serves all seeds.
     seed
         Root of the cell's random streams.
     parents
-        Role to id of the cells this one starts from: ``weights``, ``channel-attention``.
+        Role to the cell and artifact that this one starts from.
     """
 
-    kind: Kind
-    backbone: str
-    weights: str
-    dataset: str
-    sampling_rate: float
+    work: Work
     seed: int
-    recipe: Recipe | AttentionRecipe
-    method: Method | None = None
-    parents: Mapping[str, str] = field(default_factory=dict)
+    parents: Mapping[str, Parent] = field(default_factory=dict)
 
     def canonical(self) -> str:
         """Return the canonical JSON whose digest is the id."""
-        # What does nothing must not make cells differ: the attention settings act through the
-        # parent's id, and a method's own head and optimizer replace the recipe's.
-        unused = frozenset({"channel_attention"}) if self.kind == "train" else frozenset()
-        if self.method is not None:
-            replaced = ("head_init", "optimizer")
-            unused |= {name for name in replaced if getattr(self.method, name) is not None}
-        head = canonical_json(
-            {
-                "backbone": self.backbone,
-                "dataset": self.dataset,
-                "kind": self.kind,
-                "parents": dict(self.parents),
-                "sampling_rate": self.sampling_rate,
-                "seed": self.seed,
-                "weights": self.weights,
-            }
-        )
-        method = _fragment(self.method) if self.method is not None else "null"
-        return f'{{"cell":{head},"method":{method},"recipe":{_fragment(self.recipe, unused)}}}'
+        parents = {role: [p.id, p.artifact] for role, p in self.parents.items()}
+        shown = canonical_json(parents) if parents else "{}"
+        return f'{{"parents":{shown},"seed":{self.seed},"work":{self.work.canonical}}}'
 
     @cached_property
     def id(self) -> str:
@@ -154,23 +62,106 @@ class Cell:
     def __eq__(self, other: object) -> bool:
         return isinstance(other, Cell) and other.id == self.id
 
+    @property
+    def kind(self) -> str:
+        """``train``, or the measurement's name."""
+        return self.work.kind
+
+    @property
+    def parts(self) -> tuple[PartKey, ...]:
+        """Kind and name of every part that it uses."""
+        return self.work.parts
+
+    @property
+    def tasks(self) -> Mapping[str, Task]:
+        """Tasks by name; a single one has the name ``""``."""
+        return self.work.tasks
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the tasks' datasets, each once."""
+        return tuple(dict.fromkeys(task.dataset for task in self.tasks.values()))
+
+    @property
+    def dataset(self) -> str:
+        """Names of the datasets as text."""
+        return "+".join(self.datasets)
+
+    @property
+    def backbone(self) -> str:
+        """Name of the network as text; of a measurement, its networks' names, each once."""
+        if isinstance(self.work, Train):
+            return network_name(self.work.network)
+        return "+".join(dict.fromkeys(network_name(s.network) for s in self.work.starts.values()))
+
+    @property
+    def weights(self) -> tuple[str, ...]:
+        """Where the networks' weights come from, each once."""
+        if isinstance(self.work, Train):
+            return (self.work.weights,)
+        return tuple(dict.fromkeys(start.weights for start in self.work.starts.values()))
+
+    @property
+    def recipe(self) -> Recipe | None:
+        """The recipe of a training."""
+        return self.work.recipe if isinstance(self.work, Train) else None
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Every setting with its value, defaults included, JSON-ready: what records keep."""
+        whole: dict[str, Any] = plain(self.work, whole=True)
+        return whole
+
     def to_json(self) -> dict[str, Any]:
         """Return the cell as JSON-ready data, the form kept in records."""
         data: dict[str, Any] = json.loads(self.canonical())
-        return {"id": self.id, **data["cell"], "method": data["method"], "recipe": data["recipe"]}
+        parents = {role: {"id": p.id, "artifact": p.artifact} for role, p in self.parents.items()}
+        return {
+            "id": self.id,
+            "kind": self.kind,
+            "seed": self.seed,
+            "parents": parents,
+            "work": data["work"],
+            "settings": self.settings,
+        }
+
+
+Place = Mapping[str, Scalar]
 
 
 @dataclass(frozen=True)
 class PlannedCell:
-    """A cell in its suite: the axis values that name it there, and its level in the graph.
+    """A cell in its suite: where it stands there, and its level in the graph.
 
-    ``labels`` maps axis to value (``{"dataset": "glyphs", "method": "l2+bss", …}``); it is
-    empty for cells that exist only because others start from them. Level 0 needs nothing.
+    Attributes
+    ----------
+    place
+        Axis to value, without the seed; empty for cells that exist only because others start
+        from them.
+    seed
+        Value of the axis ``seed``; None for those.
+    level
+        0 needs nothing; each other is above all its parents.
+    name
+        Empty for a cell of the table; else what it is there for: ``stage source``,
+        ``channel-attention``.
     """
 
     cell: Cell
-    labels: Mapping[str, Scalar]
+    place: Place
+    seed: Scalar | None = None
     level: int = 0
+    name: str = ""
+
+    @property
+    def shown(self) -> bool:
+        """Whether the cell is one of the table's, and not only behind it."""
+        return not self.name
+
+    @cached_property
+    def labels(self) -> dict[str, Scalar]:
+        """Axis to value, seed included."""
+        return {**self.place, SEED: self.seed} if self.seed is not None else dict(self.place)
 
     @property
     def place(self) -> dict[str, Scalar]:
@@ -192,10 +183,23 @@ class PlannedCell:
 class Resources:
     """Where a suite's own things lie: absolute paths, never part of an id.
 
-    ``folders`` maps a dataset of the suite to its image folder; ``files`` maps a weights name
-    to ``(path, number of classes of its head)``; ``plugins`` are Python files with parts.
+    ``folders`` maps a dataset of the suite to its image folder, ``arrays`` to its safetensors
+    file and modality; ``files`` maps a weights name to ``(path, number of classes of its
+    head)``; ``plugins`` are Python files with parts.
     """
 
     folders: Mapping[str, str] = field(default_factory=dict)
+    arrays: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     files: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
+
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the suite's own datasets."""
+        return (*self.folders, *self.arrays)
+
+
+__all__ = [
+    "CHECKPOINT", "SEED", "START", "Cell", "Measure", "Parent", "Place", "PlannedCell",
+    "Resources", "Scalar", "Train",
+]  # fmt: skip

@@ -7,10 +7,11 @@ from collections.abc import Iterable, Mapping
 
 from bench.errors import did_you_mean
 from bench.spec.catalogue import names as dataset_names
-from bench.spec.cell import PlannedCell, Scalar
+from bench.spec.cell import PlannedCell
 from bench.spec.layers import SHIPPED, Layers
-from bench.spec.recipe import Recipe
-from bench.spec.shown import check_figures, check_measured, check_table
+from bench.spec.recipe import Scalar
+from bench.spec.shown import check_figures, check_table
+from bench.spec.work import Train, network_name
 
 Values = Mapping[str, set[Scalar]]
 
@@ -35,41 +36,41 @@ def check_layers(layers: Layers, everywhere: Values) -> None:
     for axis in layers.axes:
         if axis.startswith("penalties."):
             _check_penalty_axis(layers, axis)
-    for name in layers.resources.folders:
+    for name in layers.resources.datasets:
         if name in dataset_names():
             raise layers.source_of("datasets", name).error(
                 "is the name of a dataset in the catalogue",
                 ("datasets", name),
-                "give your folder a name of its own",
+                "give your data a name of their own",
             )
 
 
 def check_cells(layers: Layers, cells: Iterable[PlannedCell]) -> None:
-    """Check what only the resolved cells tell: what is measured, weights that fit.
+    """Check what only the resolved cells tell: weights that fit, schedules that end.
 
     Raises
     ------
     SpecError
-        For the first cell that could not run or be shown as the suite says.
+        For the first cell that could not run.
     """
-    cells = list(cells)
-    check_measured(layers, cells)
     backbones = _shipped_backbones()
-    for cell, labels in {planned.cell: planned.labels for planned in cells}.items():
-        recipe = cell.recipe
-        shipped = backbones.get(cell.weights)
-        if shipped is not None and cell.backbone.partition(".")[0] != shipped.partition(".")[0]:
-            raise layers.source_of("axes", "backbone").error(
-                f"{cell.weights} are of {shipped}, not of {cell.backbone}",
-                ("axes", "backbone"),
-                f"use {shipped}",
-            )
-        if not isinstance(recipe, Recipe) or not labels:
+    for work in {id(p.cell.work): p.cell.work for p in cells}.values():
+        networks = [work] if isinstance(work, Train) else work.starts.values()
+        for network in networks:
+            shipped = backbones.get(network.weights)
+            name = network_name(network.network)
+            if shipped is not None and name.partition(".")[0] != shipped.partition(".")[0]:
+                raise layers.source_of("axes", "backbone").error(
+                    f"{network.weights} are of {shipped}, not of {name}",
+                    ("axes", "backbone"),
+                    f"use {shipped}",
+                )
+        if not isinstance(work, Train):
             continue
-        cosine = recipe.schedule.cosine
-        if cosine is not None and cosine.warmup >= recipe.steps:
+        cosine = work.recipe.schedule.cosine
+        if cosine is not None and cosine.warmup >= work.recipe.steps:
             raise layers.source_of("recipe", "schedule").error(
-                f"warmup {cosine.warmup} leaves nothing of {recipe.steps} steps",
+                f"warmup {cosine.warmup} leaves nothing of {work.recipe.steps} steps",
                 ("recipe", "schedule"),
             )
 

@@ -6,22 +6,22 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 
 from bench.errors import SpecError, did_you_mean
-from bench.spec.cell import PlannedCell, Scalar
+from bench.spec.cell import PlannedCell
 from bench.spec.claims import Claim
 from bench.spec.comparisons import Place, comparisons
 from bench.spec.find import NOT_SUITES
 from bench.spec.layers import Layers
 from bench.spec.loader import load_yaml
-from bench.spec.metrics import CURVES, METRICS, curve_lack, is_curve, is_metric, metric_lack
 from bench.spec.paper import Paper
 from bench.spec.problems import Source
-from bench.spec.recipe import Recipe
+from bench.spec.recipe import Scalar
+from bench.spec.shown import Declarations, check_recorded
 
 
 def check_claims(
     paper: Paper,
     layers: Layers,
-    cells: Iterable[PlannedCell],
+    declared: Declarations,
     profile: str,
     others: Iterator[tuple[str, Sequence[Place]]],
 ) -> None:
@@ -29,8 +29,8 @@ def check_claims(
 
     Parameters
     ----------
-    cells
-        The suite's cells under ``profile``.
+    declared
+        The suite's cells under ``profile``, and what they record.
     others
         The suite's profiles, each with the places (axis values without the seed) of its cells;
         read only as far as a claim selects nothing under ``profile``.
@@ -43,8 +43,7 @@ def check_claims(
     """
     folder = layers.file.parent
     profiles = _profiles(layers)
-    planned = [p for p in cells if p.labels]
-    seen: dict[str, Sequence[Place]] = {profile: places_of(planned)}
+    seen: dict[str, Sequence[Place]] = {profile: places_of(declared.cells)}
     for index, claim in enumerate(paper.claims):
         where = _Where(folder / "paper.yaml", index)
         if claim.kind != "tested":
@@ -56,7 +55,7 @@ def check_claims(
         if claim.profiles and profile not in claim.profiles:
             continue
         if _selects(claim, seen[profile]):
-            _check_measured(claim, layers, planned, where)
+            _check_measured(claim, layers, declared, where)
             continue
         for name, places in others:
             seen[name] = places
@@ -65,11 +64,14 @@ def check_claims(
 
 
 def places_of(planned: Iterable[PlannedCell]) -> list[dict[str, Scalar]]:
-    """Return the axis values, without the seed, at which labelled cells stand, each once."""
+    """Return the places at which cells of the table stand, each once."""
     found: dict[tuple[tuple[str, Scalar], ...], None] = {}
+    seen: set[int] = set()
     for cell in planned:
-        if cell.labels:
-            found.setdefault(tuple((a, v) for a, v in cell.labels.items() if a != "seed"))
+        # The cells of one place share it and differ in their seed alone.
+        if cell.shown and id(cell.place) not in seen:
+            seen.add(id(cell.place))
+            found.setdefault(tuple(cell.place.items()))
     return [dict(place) for place in found]
 
 
@@ -80,9 +82,11 @@ class _Where:
         self.file = file
         self.index = index
 
-    def error(self, message: str, key: str, remedy: str | None = None) -> SpecError:
+    def error(
+        self, message: str, key: str | tuple[str, ...], remedy: str | None = None
+    ) -> SpecError:
         source = Source(load_yaml(self.file)).at("claims", self.index)
-        return source.error(message, (key,), remedy)
+        return source.error(message, (key,) if isinstance(key, str) else key, remedy)
 
 
 def _profiles(layers: Layers) -> list[str]:
@@ -135,38 +139,21 @@ def _check_names(claim: Claim, layers: Layers, profiles: list[str], where: _Wher
                     key,
                     did_you_mean(value, sorted(map(str, known))),
                 )
-    if claim.metric is None:
-        return
-    if claim.at is not None and not is_curve(claim.metric):
-        near = did_you_mean(claim.metric, CURVES)
-        raise where.error(f"{claim.metric!r} is not a curve", "metric", near)
-    if claim.at is None and not is_metric(claim.metric):
-        near = did_you_mean(claim.metric, METRICS)
-        raise where.error(f"{claim.metric!r} is not a metric", "metric", near)
 
 
-def _check_measured(
-    claim: Claim, layers: Layers, planned: Sequence[PlannedCell], where: _Where
-) -> None:
+def _check_measured(claim: Claim, layers: Layers, declared: Declarations, where: _Where) -> None:
     if claim.metric is None:
         return
-    places = places_of(planned)
+    places = places_of(declared.cells)
     terms = {i for comparison in comparisons(claim, places) for _, i in comparison.terms}
     needed = {tuple(places[i].items()) for i in terms}
-    lack_of = metric_lack if claim.at is None else curve_lack
-    checked: set[tuple[int, int]] = set()
-    for cell in planned:
-        recipe = cell.cell.recipe
-        key = (id(recipe), id(cell.cell.method))
-        if key in checked or not isinstance(recipe, Recipe):
-            continue
-        if tuple((a, v) for a, v in cell.labels.items() if a != "seed") not in needed:
-            continue
-        checked.add(key)
-        lack = lack_of(claim.metric, recipe, cell.cell.method)
-        if lack is not None:
-            raise where.error(
-                f"{claim.metric} is never measured in {layers.file.stem}: {lack.reason}",
-                "metric",
-                f"{lack.remedy}; or name the profiles it can be asked in (profiles:)",
-            )
+    check_recorded(
+        where,
+        ("metric",),
+        claim.metric,
+        declared,
+        [planned for planned in declared.distinct if tuple(planned.place.items()) in needed],
+        curve=claim.at is not None,
+        remedy="; or name the profiles it can be asked in (profiles:)",
+        suite=layers.file.stem,
+    )

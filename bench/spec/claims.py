@@ -14,8 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from bench.spec.cell import Scalar
-from bench.spec.recipe import Frozen
+from bench.spec.recipe import Frozen, Scalar
 
 Expect = Literal["greater", "less", "equal"]
 Kind = Literal["tested", "proved", "not rebuilt"]
@@ -73,9 +72,8 @@ class Claim(Frozen):
     ----------
     suite
         The suite file of the same folder whose cells it is about.
-    metric, unit
-        What is compared, and its unit (``"%"`` shows fractions as percent); the suite's table's
-        where not given. With ``at`` the metric is a curve.
+    metric
+        What is compared, in its own unit; the suite's table's where not given. With ``at`` the metric is a curve.
     compare
         No contrast: the value itself, which needs a ``number``. One: treated less base. Two: the
         difference of the first contrast's differences, by the second.
@@ -103,7 +101,6 @@ class Claim(Frozen):
     source: str
     suite: str | None = None
     metric: str | None = None
-    unit: str | None = None
     compare: tuple[Pairs, ...] = Field(default=(), max_length=2)
     where: dict[str, tuple[Scalar, ...]] = {}
     mean_over: tuple[str, ...] = ()

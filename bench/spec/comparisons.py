@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from bench.spec.cell import Scalar
+from bench.spec.recipe import Scalar
 from bench.spec.claims import Claim
 
 Place = Mapping[str, Scalar]

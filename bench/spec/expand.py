@@ -2,25 +2,55 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from bench.errors import did_you_mean
-from bench.spec.cell import AttentionRecipe, Cell, Method, PlannedCell, Resources, Scalar
+from bench.spec.cell import (
+    CHECKPOINT,
+    SEED,
+    START,
+    Cell,
+    Parent,
+    PlannedCell,
+    Resources,
+)
 from bench.spec.checks import check_cells, check_layers
 from bench.spec.claim_checks import check_claims
 from bench.spec.further import with_further
-from bench.spec.layers import Layers, When, profile_names, read_layers
+from bench.spec.layers import WHEN_KEYS, Layers, When, parse_stage, profile_names, read_layers
 from bench.spec.merge import merge
+from bench.spec.metrics import Metrics
 from bench.spec.paper import Paper, load_paper
+from bench.spec.parts import SOURCE_MAPS
 from bench.spec.problems import Source, validate
-from bench.spec.recipe import Recipe
-from bench.spec.resolve import resolve_method, set_dotted
-from bench.spec.suite import CELL_AXES, DOTTED, LAST_AXES, Suite
+from bench.spec.recipe import Recipe, Scalar, Use
+from bench.spec.resolve import (
+    Composition,
+    Dotted,
+    dotted_values,
+    resolve_method,
+    resolve_network,
+    resolve_recipe,
+    resolve_use,
+    resolve_uses,
+    set_dotted,
+)
+from bench.spec.shown import Declarations, shown_metrics
+from bench.spec.suite import (
+    CELL_AXES,
+    DOTTED,
+    LAST_AXES,
+    MeasureSpec,
+    Role,
+    Suite,
+    TaskSpec,
+)
 from bench.spec.training_checks import check_training
+from bench.spec.work import Measure, Network, Start, Task, Train, Work
 
 Labels = dict[str, Scalar]
 # How its children are looked at is not how a stage is: it inherits none of these.
@@ -34,8 +64,10 @@ class Plan:
     Attributes
     ----------
     cells
-        Every planned cell, parents before children. One cell may stand under several labels,
+        Every planned cell, parents before children. One cell may stand at several places,
         where an axis does not change it.
+    metrics, curves
+        What the records of the table's cells will hold, derived errors included, by name.
     """
 
     paper: Paper
@@ -44,6 +76,8 @@ class Plan:
     cells: tuple[PlannedCell, ...]
     resources: Resources
     file: Path
+    metrics: Metrics
+    curves: Metrics
 
     @cached_property
     def shown(self) -> tuple[PlannedCell, ...]:
@@ -58,6 +92,16 @@ class Plan:
     def unique(self) -> dict[str, Cell]:
         """Return each cell once, by id, parents before children."""
         return {planned.cell.id: planned.cell for planned in self.cells}
+
+    @cached_property
+    def shown(self) -> tuple[PlannedCell, ...]:
+        """The cells of the table."""
+        return tuple(planned for planned in self.cells if planned.shown)
+
+    @cached_property
+    def behind(self) -> tuple[PlannedCell, ...]:
+        """The cells that are there only because those of the table start from them."""
+        return tuple(planned for planned in self.cells if not planned.shown)
 
 
 def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
@@ -82,22 +126,25 @@ def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
         raise layers.sources[-1].error("selects no cell", ("axes",), "give every axis a value")
     check_cells(layers, cells)
     check_training(layers, cells)
-    check_claims(paper, layers, cells, profile, _other_places(file, profile))
-    selections = {
-        p.cell.recipe.selection for p in cells if p.labels and isinstance(p.cell.recipe, Recipe)
-    }
+    declared = Declarations(layers, cells)
+    metrics = shown_metrics(layers, declared)
+    check_claims(paper, layers, declared, profile, _other_places(file, profile))
+    selections = {p.cell.recipe.selection for p in cells if p.shown and p.cell.recipe}
     suite = Suite(
         name=file.stem,
         title=layers.title,
         source=layers.source,
         notes=layers.notes,
         table=layers.table,
+        metrics=metrics,
         labels=layers.labels,
         axes=tuple(expansion.order),
         selection=tuple(sorted(selections)),
         figures=layers.figures,
     )
-    return Plan(paper, suite, profile, cells, layers.resources, file)
+    return Plan(
+        paper, suite, profile, cells, layers.resources, file, declared.metrics, declared.curves
+    )
 
 
 def _other_places(file: Path, profile: str) -> Iterator[tuple[str, list[Labels]]]:
@@ -105,7 +152,7 @@ def _other_places(file: Path, profile: str) -> Iterator[tuple[str, list[Labels]]
     for name in profile_names(file):
         if name != profile:
             expansion = _Expansion(read_layers(file, name))
-            yield name, list(expansion.places())
+            yield name, [place for place, _ in expansion.places()]
 
 
 def axis_order(axes: Mapping[str, object]) -> list[str]:
@@ -121,179 +168,386 @@ def axis_order(axes: Mapping[str, object]) -> list[str]:
 
 
 @dataclass
+class _Family:
+    """What the cells of one place share: everything but the seed and what follows from it."""
+
+    labels: Labels
+    work: Work
+    starts: Mapping[str, tuple[str, str, Labels]] = field(default_factory=dict)
+    """Role to stage, state and labels, where a network is another cell's."""
+    needs: tuple[tuple[str, Measure], ...] = ()
+    """Measurements that are parents, by role."""
+
+
+@dataclass
 class _Expansion:
     layers: Layers
     seeds: int = 0
     order: list[str] = field(init=False)
     _recipes: dict[Any, Recipe] = field(default_factory=dict)
-    _methods: dict[Any, Method] = field(default_factory=dict)
-    _attention: dict[Any, AttentionRecipe] = field(default_factory=dict)
+    _methods: dict[Any, Composition] = field(default_factory=dict)
+    _networks: dict[str, Network] = field(default_factory=dict)
     _levels: dict[str, int] = field(default_factory=dict)
-    _stages: dict[Any, Cell] = field(default_factory=dict)
+    _stages: dict[Any, _Family] = field(default_factory=dict)
+    _stage_cells: dict[Any, tuple[Cell, list[PlannedCell]]] = field(default_factory=dict)
+    _works: dict[str, Work] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.order = axis_order(self.layers.axes)
         self._check_whens()
 
     def cells(self) -> Iterator[PlannedCell]:
+        """Yield every cell of the table, each after those that it starts from."""
         emitted: set[str] = set()
-        for labels, whens in self._combinations(0, {}):
-            cell, ancestors = self._cell(labels, whens)
-            for parent in ancestors:
-                if parent.id not in emitted:
-                    emitted.add(parent.id)
-                    yield PlannedCell(parent, {}, self._levels[parent.id])
-            emitted.add(cell.id)
-            yield PlannedCell(cell, dict(labels), self._levels[cell.id])
+        for place, whens in self.places():
+            family = self._family(place, whens)
+            for seed in self._values(SEED, place):
+                cell, behind = self._cell(family, int(seed), ())
+                for parent in behind:
+                    if parent.cell.id not in emitted:
+                        emitted.add(parent.cell.id)
+                        yield parent
+                emitted.add(cell.id)
+                yield PlannedCell(cell, place, seed, self._levels[cell.id])
 
-    def places(self) -> Iterator[Labels]:
+    def places(self) -> Iterator[tuple[Labels, tuple[When, ...]]]:
         """Yield the axis values, without the seed, at which there are cells."""
-        self.order = [axis for axis in self.order if axis != "seed"]
-        for labels, whens in self._combinations(0, {}):
-            if not any(when.exclude for when in whens):
-                yield labels
-
-    # -- enumeration -----------------------------------------------------------------------
-
-    def _combinations(
-        self, depth: int, labels: Labels
-    ) -> Iterator[tuple[Labels, tuple[When, ...]]]:
-        if depth == len(self.order):
-            yield labels, self._matching(labels)
-            return
-        axis = self.order[depth]
-        if axis == "seed":
+        axes = [axis for axis in self.order if axis != SEED]
+        for labels in self._combinations(axes, {}):
             # Nothing may depend on the seed, so what matches is found once for all seeds.
             whens = self._matching(labels)
             if not any(when.exclude for when in whens):
-                for value in self._values(axis, labels):
-                    yield {**labels, axis: value}, whens
+                yield labels, whens
+
+    # -- enumeration -----------------------------------------------------------------------
+
+    def _combinations(self, axes: Sequence[str], labels: Labels) -> Iterator[Labels]:
+        if not axes:
+            yield labels
             return
-        for value in self._values(axis, labels):
-            yield from self._combinations(depth + 1, {**labels, axis: value})
+        for value in self._values(axes[0], labels):
+            yield from self._combinations(axes[1:], {**labels, axes[0]: value})
 
     def _values(self, axis: str, labels: Labels) -> Sequence[Scalar]:
         values: Sequence[Scalar] = self.layers.axes[axis]
         for when in self.layers.whens:
             if axis in when.axes and when.matches(labels):
                 values = when.axes[axis]
-        return with_further(values, self.seeds) if axis == "seed" else values
+        return with_further(values, self.seeds) if axis == SEED else values
 
     def _matching(self, labels: Labels) -> tuple[When, ...]:
         return tuple(when for when in self.layers.whens if when.matches(labels))
 
-    # -- resolution ------------------------------------------------------------------------
+    # -- families --------------------------------------------------------------------------
 
-    def _cell(self, labels: Labels, whens: tuple[When, ...]) -> tuple[Cell, list[Cell]]:
-        method_name = str(labels["method"])
-        dotted = tuple((a, v) for a, v in labels.items() if a.startswith(DOTTED))
-        key = (method_name, tuple(w.index for w in whens), dotted)
-        if key not in self._recipes:
-            raw, sources = self._raw_recipe(whens, dotted)
-            self._recipes[key] = self._shared(validate(Recipe, raw, sources))
-            self._methods[key] = resolve_method(self.layers, method_name, whens, dotted)
-        recipe, method = self._recipes[key], self._methods[key]
-        ancestors: list[Cell] = []
-        weights, parents = str(labels["weights"]), {}
-        if weights.startswith("stage:"):
-            stage, above = self._stage(weights.removeprefix("stage:"), labels, ())
-            ancestors += [*above, stage]
-            parents["weights"] = stage.id
-            weights = "stage"
-        base = {
-            "backbone": str(labels["backbone"]),
-            "weights": weights,
-            "dataset": str(labels["dataset"]),
-            "sampling_rate": float(labels["sampling_rate"]),
-            "seed": int(labels["seed"]),
+    def _family(self, place: Labels, whens: tuple[When, ...]) -> _Family:
+        dotted = tuple((a, v) for a, v in place.items() if a.startswith(DOTTED))
+        if self.layers.measure:
+            return self._measuring(place, whens, dotted)
+        tasks_raw = self._overlaid("tasks", whens) or {"": {}}
+        tasks = {
+            name: self._task(name, raw, place, whens, dotted) for name, raw in tasks_raw.items()
         }
-        return self._finish(base, recipe, method, parents, ancestors)
-
-    def _finish(
-        self,
-        base: dict[str, Any],
-        recipe: Recipe,
-        method: Method,
-        parents: dict[str, str],
-        ancestors: list[Cell],
-    ) -> tuple[Cell, list[Cell]]:
-        if self.layers.needs(method, "channel_attention"):
-            attention = Cell(
-                kind="channel-attention",
-                recipe=self._attention_recipe(recipe),
-                parents=dict(parents),
-                **base,
-            )
-            self._set_level(attention)
-            ancestors = [*ancestors, attention]
-            parents = {**parents, "channel-attention": attention.id}
-        cell = Cell(kind="train", recipe=recipe, method=method, parents=parents, **base)
-        self._set_level(cell)
-        return cell, ancestors
-
-    def _set_level(self, cell: Cell) -> None:
-        above = [self._levels[parent] for parent in cell.parents.values()]
-        self._levels[cell.id] = 1 + max(above) if above else 0
-
-    def _attention_recipe(self, recipe: Recipe) -> AttentionRecipe:
-        key = (recipe.image, recipe.channel_attention)
-        return self._attention.setdefault(
-            key, AttentionRecipe(image=recipe.image, settings=recipe.channel_attention)
+        images = any(self.layers.modality(t.dataset) == "images" for t in tasks.values())
+        method_name = str(place["method"])
+        key = (method_name, tuple(w.index for w in whens), dotted, images)
+        if key not in self._recipes:
+            method = self._methods[key] = resolve_method(self.layers, method_name, whens, dotted)
+            overlays = [
+                (self.layers.recipe, self.layers.sources_of("recipe")),
+                *((w.overlays["recipe"], [w.source.at("recipe")]) for w in whens
+                  if w.overlays.get("recipe")),
+                (method.recipe, method.recipe_sources),
+            ]  # fmt: skip
+            recipe = resolve_recipe(self.layers, overlays, dotted, images=images)
+            self._recipes[key] = self._shared(recipe)
+        return self._training(
+            place, str(place["weights"]), tasks, self._recipes[key], self._methods[key], place
         )
+
+    def _training(
+        self,
+        labels: Labels,
+        weights: str,
+        tasks: Mapping[str, Task],
+        recipe: Recipe,
+        method: Composition,
+        below: Labels,
+    ) -> _Family:
+        stage = parse_stage(weights)
+        work = Train(
+            network=self._network(str(labels["backbone"])),
+            weights="stage" if stage else weights,
+            tasks=tasks,
+            recipe=recipe,
+            trainable=method.trainable,
+            update=method.update,
+            penalties=method.penalties,
+            patches=method.patches,
+            warmup=method.warmup,
+        )
+        starts = {START: (*stage, below)} if stage else {}
+        needs = tuple(self._needs(work, stage[0] if stage else None, below))
+        return _Family(labels, self._same(work), starts, needs)
+
+    def _same(self, work: Work) -> Work:
+        # Equal work becomes one object, so that its canonical text is made once.
+        return self._works.setdefault(work.canonical, work)
+
+    def _needs(
+        self, work: Train, stage: str | None, labels: Labels
+    ) -> Iterator[tuple[str, Measure]]:
+        """Yield the measurements that a training's penalties need, by role."""
+        needed = {
+            need
+            for use in work.penalties
+            for need in self.layers.part("penalty", use.name).needs
+            if need != SOURCE_MAPS
+        }
+        for name in sorted(needed):
+            if len(work.tasks) > 1:
+                raise self.layers.source_of("tasks").error(
+                    f"a penalty needs {name}, which is measured on a single task", ("tasks",)
+                )
+            use = work.recipe.measurements.get(name) or resolve_use(
+                self.layers, "measurement", name, self.layers.sources, ("recipe", "measurements")
+            )
+            part = self.layers.part("measurement", name)
+            start = Start(work.network, work.weights)
+            task = None
+            if part.data == "task":
+                (task,) = work.tasks.values()
+                task = task.model_copy(
+                    update={"image": task.image or work.recipe.image, "augmentation": None}
+                )
+            elif part.data == "source":
+                task = self._source_task(stage, labels, name)
+            measure = Measure(use, {START: start} if START in part.roles else {}, task)
+            yield name, self._same(measure)  # type: ignore[misc]
+
+    def _source_task(self, stage: str | None, labels: Labels, name: str) -> Task:
+        if stage is None:
+            raise self.layers.source_of("axes", "weights").error(
+                f"{name} is measured on the task that a cell starts from, and it starts from none",
+                ("axes", "weights"),
+                "use weights: stage:NAME",
+            )
+        source = self._stage_family(stage, labels, ()).work
+        (task,) = source.tasks.values()
+        recipe = source.recipe if isinstance(source, Train) else Recipe()
+        image = task.image or recipe.image
+        return task.model_copy(update={"image": image, "augmentation": None})
+
+    def _network(self, backbone: str) -> Network:
+        if backbone not in self._networks:
+            self._networks[backbone] = resolve_network(self.layers, backbone)
+        return self._networks[backbone]
 
     def _shared(self, recipe: Recipe) -> Recipe:
         # Equal recipes become one object, so that their canonical text is made once.
         return self._recipes.setdefault(("same", recipe.model_dump_json()), recipe)
 
-    def _raw_recipe(
-        self, whens: tuple[When, ...], dotted: tuple[tuple[str, Scalar], ...]
-    ) -> tuple[dict[str, Any], list[Source]]:
-        raw, sources = self.layers.recipe, list(self.layers.recipe_sources)
+    def _overlaid(self, name: str, whens: Iterable[When]) -> dict[str, Any]:
+        raw: dict[str, Any] = getattr(self.layers, name)
         for when in whens:
-            if when.recipe:
-                raw = merge(raw, when.recipe)
-                sources.append(when.source.at("recipe"))
-        for axis, value in dotted:
-            if axis.startswith("recipe."):
-                raw = set_dotted(raw, axis.split(".")[1:], value)
-        return raw, sources
+            if when.overlays.get(name):
+                raw = merge(raw, when.overlays[name])
+        return raw
+
+    # -- tasks -----------------------------------------------------------------------------
+
+    def _task(
+        self,
+        name: str,
+        raw: Mapping[str, Any],
+        labels: Mapping[str, Scalar],
+        whens: Sequence[When],
+        dotted: Dotted,
+        stage: tuple[Mapping[str, Any], Source] | None = None,
+    ) -> Task:
+        """Return a task: the suite's ``task``, then its own overlay, then the dotted axes."""
+        merged = merge(self._overlaid("task", whens), raw)
+        sources = self.layers.sources_of("task")
+        sources += [w.source.at("task") for w in whens if w.overlays.get("task")]
+        if name:
+            sources += self.layers.sources_of("tasks", name)
+            sources += [w.source.at("tasks", name) for w in whens if w.overlays.get("tasks")]
+        if stage is not None:
+            merged = merge(merged, stage[0])
+            sources.append(stage[1])
+        for path, value in dotted_values(dotted, "task"):
+            merged = set_dotted(merged, path, value)
+        spec = validate(TaskSpec, merged, sources)
+        dataset = spec.dataset or labels.get("dataset")
+        if dataset is None:
+            raise self.layers.source_of("tasks", name).error(
+                "names no dataset, and there is no axis of it", ("tasks", name), "add dataset:"
+            )
+        rate = spec.sampling_rate if spec.sampling_rate is not None else labels.get("sampling_rate")
+        data = {
+            "dataset": str(dataset),
+            "sampling_rate": 1.0 if rate is None else float(rate),
+            "long_tail": spec.long_tail,
+            "objective": resolve_use(
+                self.layers, "objective", spec.objective, sources, ("objective",)
+            ),
+            "transforms": resolve_uses(
+                self.layers, "transform", spec.transforms, sources, ("transforms",)
+            ),
+            "image": spec.image,
+            "augmentation": spec.augmentation,
+            "weight": spec.weight,
+        }
+        return validate(Task, data, sources)
 
     # -- stages ----------------------------------------------------------------------------
 
-    def _stage(self, name: str, labels: Labels, below: tuple[str, ...]) -> tuple[Cell, list[Cell]]:
-        stage = self.layers.stages[name]
+    def _stage_family(self, name: str, labels: Labels, below: tuple[str, ...]) -> _Family:
+        """Return what the cells of a stage share; ``labels`` are the child's."""
+        stage, source = self.layers.stages[name], self.layers.stage_source(name)
         if name in below:
             chain = " -> ".join([*below, name])
-            raise self.layers.stage_source(name).error(f"starts from itself: {chain}", ("weights",))
-        given = {
-            axis: labels[axis] if getattr(stage, axis) is None else getattr(stage, axis)
-            for axis in ("backbone", "dataset", "sampling_rate", "seed")
-        }
-        key = (name, tuple(given.values()))
-        ancestors: list[Cell] = []
-        weights, parents = stage.weights, {}
-        if weights.startswith("stage:"):
-            inner = {**labels, **given}
-            parent, above = self._stage(weights.removeprefix("stage:"), inner, (*below, name))
-            ancestors = [*above, parent]
-            parents["weights"] = parent.id
-            weights = "stage"
-        if (*key, "recipe") not in self._recipes:
-            source = self.layers.stage_source(name).at("recipe")
+            raise source.error(f"starts from itself: {chain}", ("weights",))
+        given: Labels = {}
+        for axis in ("backbone", "dataset", "sampling_rate", "method"):
+            own = getattr(stage, axis)
+            if own is None and axis not in labels and axis != "sampling_rate":
+                raise source.error(f"says no {axis}, and there is no axis of it", (), "add it")
+            value = labels.get(axis, 1.0) if own is None else own
+            given[axis] = value
+        key = (name, *given.values())
+        if key not in self._stages:
+            method = resolve_method(self.layers, str(given["method"]), (), ())
+            task = self._task("", {}, given, (), (), (stage.task, source.at("task")))
+            images = self.layers.modality(task.dataset) == "images"
             inherited = {k: v for k, v in self.layers.recipe.items() if k not in _MEASURING}
-            raw = merge(inherited, stage.recipe)
-            recipe = validate(Recipe, raw, [*self.layers.recipe_sources, source])
-            self._recipes[(*key, "recipe")] = self._shared(recipe)
-            self._methods[(*key, "recipe")] = resolve_method(self.layers, stage.method, (), ())
-        base = {
-            "backbone": str(given["backbone"]),
-            "weights": weights,
-            "dataset": str(given["dataset"]),
-            "sampling_rate": float(given["sampling_rate"]),
-            "seed": int(given["seed"]),
-        }
-        recipe, method = self._recipes[(*key, "recipe")], self._methods[(*key, "recipe")]
-        return self._finish(base, recipe, method, parents, ancestors)
+            recipe = resolve_recipe(
+                self.layers,
+                [
+                    (inherited, self.layers.sources_of("recipe")),
+                    (stage.recipe, [source.at("recipe")]),
+                    (method.recipe, method.recipe_sources),
+                ],
+                images=images,
+            )
+            self._stages[key] = self._training(
+                given, stage.weights, {"": task}, self._shared(recipe), method,
+                {**labels, **given},
+            )  # fmt: skip
+        return self._stages[key]
+
+    def _stage_cell(
+        self, name: str, labels: Labels, seed: int, below: tuple[str, ...]
+    ) -> tuple[Cell, list[PlannedCell]]:
+        family = self._stage_family(name, labels, below)
+        own = self.layers.stages[name].seed
+        key = (id(family), seed if own is None else own)
+        if key not in self._stage_cells:
+            cell, behind = self._cell(family, key[1], (*below, name))
+            planned = PlannedCell(cell, {}, None, self._levels[cell.id], f"stage {name}")
+            self._stage_cells[key] = (cell, [*behind, planned])
+        return self._stage_cells[key]
+
+    # -- measurements ----------------------------------------------------------------------
+
+    def _measuring(self, place: Labels, whens: tuple[When, ...], dotted: Dotted) -> _Family:
+        raw = self._overlaid("measure", whens)
+        sources = self.layers.sources_of("measure")
+        sources += [w.source.at("measure") for w in whens if w.overlays.get("measure")]
+        spec = validate(MeasureSpec, raw, sources)
+        chosen = spec.part
+        for path, value in dotted_values(dotted, "measure"):
+            name = chosen if isinstance(chosen, str) else next(iter(chosen), "")
+            settings = {} if isinstance(chosen, str) else chosen[name] or {}
+            chosen = {name: set_dotted(settings, path, value)}
+        use = resolve_use(self.layers, "measurement", chosen, sources, ("part",))
+        part = self.layers.part("measurement", use.name)
+        if set(spec.roles) != set(part.roles):
+            raise self.layers.source_of("measure", "roles").error(
+                f"{use.name} measures {', '.join(part.roles) or 'no network'}, "
+                f"not {', '.join(spec.roles) or 'none'}",
+                ("measure", "roles"),
+                "give each of its roles a stage, or weights",
+            )
+        starts, stages = {}, {}
+        for name, role in spec.roles.items():
+            starts[name], found = self._role(role, place, ("measure", "roles", name))
+            if found is not None:
+                stages[name] = found
+        task = None
+        if part.data != "none":
+            task = self._task("", {}, place, whens, dotted)
+            if self.layers.modality(task.dataset) == "images" and task.image is None:
+                overlays = [(self.layers.recipe, self.layers.sources_of("recipe"))]
+                recipe = resolve_recipe(self.layers, overlays)
+                task = task.model_copy(update={"image": recipe.image})
+        return _Family(place, self._same(Measure(use, starts, task)), stages)
+
+    def _role(
+        self, role: Role, place: Labels, loc: tuple[str, ...]
+    ) -> tuple[Start, tuple[str, str, Labels] | None]:
+        axes = ("backbone", "dataset", "sampling_rate", "method")
+        own = {axis: getattr(role, axis) for axis in axes if getattr(role, axis) is not None}
+        labels: Labels = {**place, **own}
+        if role.stage is not None:
+            family = self._stage_family(role.stage, labels, ())
+            assert isinstance(family.work, Train)
+            if role.seed is not None:
+                labels = {**labels, SEED: role.seed}
+            elif role.seed_plus:
+                labels = {**labels, "seed_plus": role.seed_plus}
+            return (
+                Start(family.work.network, "stage"),
+                (role.stage, str(role.checkpoint), labels),
+            )
+        if "backbone" not in labels:
+            raise self.layers.source_of(*loc).error("names no backbone", loc, "add backbone:")
+        weights = str(role.weights)
+        if parse_stage(weights):
+            raise self.layers.source_of(*loc).error(
+                "names a stage as weights", (*loc, "weights"), "use stage: NAME"
+            )
+        return Start(self._network(str(labels["backbone"])), weights), None
+
+    # -- cells -----------------------------------------------------------------------------
+
+    def _cell(
+        self, family: _Family, seed: int, below: tuple[str, ...]
+    ) -> tuple[Cell, list[PlannedCell]]:
+        """Return a cell and the cells that it starts from, first those that start from none."""
+        parents: dict[str, Parent] = {}
+        behind: list[PlannedCell] = []
+        for role, (stage, state, labels) in family.starts.items():
+            at = int(labels.get(SEED, seed + int(labels.get("seed_plus", 0))))
+            parent, above = self._stage_cell(stage, labels, at, below)
+            behind += above
+            parents[role] = Parent(parent.id, self._artifact(stage, state, parent))
+        for role, measure in family.needs:
+            mine = {START: parents[START]} if START in measure.starts and START in parents else {}
+            measured = Cell(measure, seed, mine)
+            self._set_level(measured)
+            behind.append(PlannedCell(measured, {}, None, self._levels[measured.id], role))
+            parents[role] = Parent(measured.id, "arrays")
+        cell = Cell(family.work, seed, parents)
+        self._set_level(cell)
+        return cell, behind
+
+    def _artifact(self, stage: str, state: str, cell: Cell) -> str:
+        if state == "reported":
+            return CHECKPOINT
+        if state == "start":
+            return f"{CHECKPOINT}@start"
+        assert cell.recipe is not None
+        if int(state) > cell.recipe.steps:
+            raise self.layers.stage_source(stage).error(
+                f"trains for {cell.recipe.steps} steps, and a cell starts from step {state}"
+            )
+        return f"{CHECKPOINT}@step {int(state)}"
+
+    def _set_level(self, cell: Cell) -> None:
+        if cell.id not in self._levels:
+            above = [self._levels[parent.id] for parent in cell.parents.values()]
+            self._levels[cell.id] = 1 + max(above) if above else 0
 
     # -- checks ----------------------------------------------------------------------------
 
@@ -302,9 +556,9 @@ class _Expansion:
             for axis in when.conditions:
                 if axis not in self.layers.axes:
                     raise when.source.error(
-                        "is neither an axis nor one of recipe, methods, axes, exclude",
+                        f"is neither an axis nor one of {', '.join(WHEN_KEYS)}",
                         (axis,),
-                        did_you_mean(axis, [*self.layers.axes, "recipe", "methods", "exclude"]),
+                        did_you_mean(axis, [*self.layers.axes, *WHEN_KEYS]),
                     )
                 if axis == "seed":
                     raise when.source.error(

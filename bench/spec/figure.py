@@ -7,24 +7,19 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from bench.spec.cell import Scalar
-from bench.spec.recipe import Frozen
+from bench.spec.recipe import Frozen, Scalar
 
 
 class Panel(Frozen):
-    """One row of a figure: a curve of the records, and how it is drawn.
-
-    With the unit ``%`` a fraction is shown times a hundred.
-    """
+    """One row of a figure: a curve of the records, and how it is drawn."""
 
     curve: str
     label: str | None = None
-    unit: str = ""
     scale: Literal["linear", "log"] = "linear"
 
 
 class Figure(Frozen):
-    """Curves over steps, in the paper's arrangement.
+    """Curves over steps or another axis, or maps of arrays, in the paper's arrangement.
 
     Attributes
     ----------
@@ -36,6 +31,8 @@ class Figure(Frozen):
     columns
         Axis with a column of panels for each of its values. Of every other axis that varies,
         each combination of values is a picture of its own.
+    kind
+        ``curves``; another kind's name, such as ``heatmap``, whose panels name arrays.
     panels
         From top to bottom.
     steps
@@ -52,6 +49,7 @@ class Figure(Frozen):
     lines: str = "method"
     symbol: str | None = None
     columns: str | None = None
+    kind: str = "curves"
     panels: Annotated[tuple[Panel, ...], Field(min_length=1)]
     steps: Literal["log", "linear"] = "log"
     where: dict[str, Scalar | tuple[Scalar, ...]] = {}

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count, islice
 
-from bench.spec.cell import Scalar
+from bench.spec.recipe import Scalar
 
 
 def with_further(seeds: Sequence[Scalar], at_least: int) -> tuple[Scalar, ...]:

@@ -9,31 +9,53 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import SpecError, did_you_mean
+from bench.spec.catalogue import entry
 from bench.spec.catalogue import names as dataset_names
-from bench.spec.cell import Method, Resources, Scalar
+from bench.spec.cell import Resources
 from bench.spec.figure import Figure
 from bench.spec.loader import Document, Key, load_yaml
 from bench.spec.merge import merge
 from bench.spec.paper import Note
-from bench.spec.parts import Part, installed_part, known_parts, part_names
+from bench.spec.parts import Kind, Part, find_part, known_parts, part_names
 from bench.spec.problems import Source, validate
+from bench.spec.recipe import Scalar
 from bench.spec.suite import (
     CELL_AXES,
     DOTTED,
     LAST_AXES,
     METRIC,
+    Arrays,
+    Folder,
+    MeasureSpec,
     MethodSpec,
     Overlay,
     Stage,
     SuiteFile,
     Table,
+    TaskSpec,
 )
 
 SHIPPED = Path(__file__).parent.parent / "models" / "shipped"
 _PINNED = re.compile(r"timm@[0-9a-f]{40}")
+# ``stage:NAME``, with the state it reports, that before its first step, or after so many.
+_STAGE = re.compile(r"stage:(?P<name>[^@]+)(@(?P<state>start|[0-9]+))?")
 MAX_SEEDS = 100_000
-_WHEN_KEYS = ("recipe", "methods", "axes", "exclude")
-_REQUIRED_AXES = (*CELL_AXES, *LAST_AXES)
+WHEN_KEYS = ("recipe", "task", "tasks", "measure", "methods", "axes", "exclude")
+_AXES = (*CELL_AXES, *LAST_AXES)
+_MERGED = (
+    "axes", "recipe", "task", "tasks", "measure", "methods", "labels", "table", "datasets",
+    "weights", "networks", "stages",
+)  # fmt: skip
+
+
+def parse_stage(weights: str) -> tuple[str, str] | None:
+    """Return a stage's name and its state (``reported``, ``start``, a step); None for others.
+
+    >>> parse_stage("stage:source@300"), parse_stage("stage:source"), parse_stage("random")
+    (('source', '300'), ('source', 'reported'), None)
+    """
+    found = _STAGE.fullmatch(weights)
+    return (found["name"], found["state"] or "reported") if found else None
 
 
 @dataclass(frozen=True)
@@ -42,11 +64,16 @@ class When:
 
     index: int
     conditions: Mapping[str, tuple[Scalar, ...]]
-    recipe: Mapping[str, Any]
-    methods: Mapping[str, Any]
+    overlays: Mapping[str, Mapping[str, Any]]
+    """What is laid over the suite's ``recipe``, ``task``, ``tasks``, ``measure``, ``methods``."""
     axes: Mapping[str, tuple[Scalar, ...]]
     exclude: bool
     source: Source
+
+    @property
+    def methods(self) -> Mapping[str, Any]:
+        """Overlays of methods, by name."""
+        return self.overlays.get("methods", {})
 
     def matches(self, labels: Mapping[str, Scalar]) -> bool:
         """Whether every condition holds; one on an axis not yet enumerated does not."""
@@ -68,7 +95,10 @@ class Layers:
     notes: tuple[Note, ...]
     axes: dict[str, tuple[Scalar, ...]]
     recipe: dict[str, Any]
-    recipe_sources: list[Source]
+    task: dict[str, Any]
+    tasks: dict[str, dict[str, Any]]
+    measure: dict[str, Any]
+    networks: dict[str, Any]
     methods: dict[str, Any]
     method_sources: dict[str, list[Source]]
     whens: tuple[When, ...]
@@ -76,7 +106,7 @@ class Layers:
     labels: dict[str, dict[str, str]]
     table: Table
     resources: Resources
-    parts: Mapping[str, Part]
+    modalities: Mapping[str, str]
     figures: tuple[Figure, ...] = ()
     everywhere: dict[str, set[Scalar]] = field(default_factory=dict)
     _stage_sources: dict[str, Source] = field(default_factory=dict)
@@ -89,21 +119,28 @@ class Layers:
         """Return the last fragment that wrote something at a path."""
         return next((s for s in reversed(self.sources) if s.has(loc)), self.sources[0])
 
-    def part(self, name: str, source: Source, loc: tuple[str | int, ...]) -> Part:
-        """Return a part by name; SpecError with the nearest name where there is none."""
-        part = self.parts.get(name) or installed_part(name)
-        if part is None:
-            raise source.error(
-                "is not a known penalty", loc, did_you_mean(name, part_names(self.parts))
-            )
-        return part
+    def sources_of(self, *loc: Key) -> list[Source]:
+        """Return every fragment, each at a path below it."""
+        return [source.at(*loc) for source in self.sources]
 
-    def needs(self, method: Method, need: str) -> bool:
-        """Whether any of a method's parts needs something."""
-        return any(
-            need in self.part(name, self.sources[0], ("methods",)).needs
-            for name in method.penalties
-        )
+    def part(self, kind: Kind, name: str) -> Part:
+        """Return a part that the suite is known to have."""
+        found = find_part(kind, name, self.resources.plugins)
+        if found is None:
+            raise SpecError(f"there is no {kind} {name!r}", file=self.file)
+        return found
+
+    def named_part(self, kind: Kind, name: str, source: Source, loc: tuple[Key, ...]) -> Part:
+        """Return a part by name; SpecError with the nearest name where there is none."""
+        found = find_part(kind, name, self.resources.plugins)
+        if found is None:
+            known = part_names(kind, known_parts(self.resources.plugins))
+            raise source.error(f"is not a known {kind}", loc, did_you_mean(name, known))
+        return found
+
+    def modality(self, dataset: str) -> str:
+        """Return what a dataset's inputs are: ``images``, ``vectors``, …"""
+        return self.modalities[dataset] if dataset in self.modalities else entry(dataset).modality
 
 
 def read_layers(file: Path, profile: str) -> Layers:
@@ -161,10 +198,12 @@ def _profile_chain(suite: SuiteFile, profile: str, whole: Source) -> list[str]:
 def _lay(file: Path, overlays: Sequence[tuple[Overlay, Source]]) -> Layers:
     sources = [source for _, source in overlays]
     merged: dict[str, Any] = {}
-    for name in ("axes", "recipe", "methods", "labels", "table", "datasets", "weights", "stages"):
+    for name in _MERGED:
         merged[name] = {}
         for overlay, _ in overlays:
             merged[name] = merge(merged[name], getattr(overlay, name))
+    folders = {n: d for n, d in merged["datasets"].items() if isinstance(d, Folder)}
+    arrays = {n: d for n, d in merged["datasets"].items() if isinstance(d, Arrays)}
     plugins = tuple(_path(file, p) for overlay, _ in overlays for p in overlay.plugins)
     method_sources = {
         name: [s.at("methods", name) for o, s in overlays if o.methods.get(name) is not None]
@@ -182,7 +221,10 @@ def _lay(file: Path, overlays: Sequence[tuple[Overlay, Source]]) -> Layers:
         notes=tuple(note for overlay, _ in overlays for note in overlay.notes),
         axes={a: _axis_values(a, v, sources, ("axes", a)) for a, v in merged["axes"].items()},
         recipe=merged["recipe"],
-        recipe_sources=[source.at("recipe") for source in sources],
+        task=merged["task"],
+        tasks={n: raw for n, raw in merged["tasks"].items() if raw is not None},
+        measure=merged["measure"],
+        networks=merged["networks"],
         methods=merged["methods"],
         method_sources=method_sources,
         whens=tuple(_whens(overlays)),
@@ -190,11 +232,12 @@ def _lay(file: Path, overlays: Sequence[tuple[Overlay, Source]]) -> Layers:
         labels=merged["labels"],
         table=validate(Table, merged["table"], [source.at("table") for source in sources]),
         resources=Resources(
-            folders={n: _path(file, d.folder) for n, d in merged["datasets"].items()},
+            folders={n: _path(file, d.folder) for n, d in folders.items()},
+            arrays={n: (_path(file, d.file), d.modality) for n, d in arrays.items()},
             files={n: (_path(file, w.file), w.classes) for n, w in merged["weights"].items()},
             plugins=plugins,
         ),
-        parts=known_parts(plugins),
+        modalities=dict.fromkeys(folders, "images") | {n: d.modality for n, d in arrays.items()},
         figures=_last(overlays, "figures") or (),
         _stage_sources=stage_sources,
     )
@@ -214,18 +257,14 @@ def _whens(overlays: Sequence[tuple[Overlay, Source]]) -> Iterable[When]:
     for overlay, source in overlays:
         for i, raw in enumerate(overlay.when):
             here = source.at("when", i)
-            for key, kind in (
-                ("recipe", dict),
-                ("methods", dict),
-                ("axes", dict),
-                ("exclude", bool),
-            ):
+            for key in WHEN_KEYS:
+                kind = bool if key == "exclude" else dict
                 if key in raw and not isinstance(raw[key], kind):
                     raise here.error(f"must be {_KINDS[kind]}", (key,))
             conditions = {
                 axis: _axis_values(axis, value, [here], (axis,))
                 for axis, value in raw.items()
-                if axis not in _WHEN_KEYS
+                if axis not in WHEN_KEYS
             }
             axes = {
                 axis: _axis_values(axis, value, [here], ("axes", axis))
@@ -234,8 +273,7 @@ def _whens(overlays: Sequence[tuple[Overlay, Source]]) -> Iterable[When]:
             yield When(
                 index,
                 conditions,
-                raw.get("recipe", {}),
-                raw.get("methods", {}),
+                {k: raw[k] for k in WHEN_KEYS if k in raw and k not in ("axes", "exclude")},
                 axes,
                 raw.get("exclude", False),
                 here,
@@ -279,15 +317,15 @@ def _check_value(axis: str, item: Any, source: Source, loc: tuple[str, ...]) -> 
 
 def _check_axes(layers: Layers) -> None:
     last = layers.sources[0]
-    for axis in _REQUIRED_AXES:
+    for axis in _required_axes(layers):
         if axis not in layers.axes:
             raise last.error(f"the axis {axis} is required", ("axes",), "add it")
     conditions = {axis for when in layers.whens for axis in when.conditions}
     shown = {*layers.table.rows, layers.table.columns} - {METRIC}
     for axis in layers.axes:
-        known = axis in _REQUIRED_AXES or axis.startswith(DOTTED)
+        known = axis in _AXES or axis.startswith(DOTTED)
         if not known and axis not in conditions:
-            near = did_you_mean(axis, [*_REQUIRED_AXES, "recipe.…", "penalties.…"])
+            near = did_you_mean(axis, [*_AXES, *(f"{start}…" for start in DOTTED)])
             raise last.error("is an axis that changes nothing", ("axes", axis), near)
     for axis in sorted(shown - set(layers.axes)):
         raise layers.sources[0].error(
@@ -303,6 +341,14 @@ def _check_axes(layers: Layers) -> None:
                         (axis,),
                         did_you_mean(value, sorted(map(str, known_values))),
                     )
+
+
+def _required_axes(layers: Layers) -> list[str]:
+    if layers.measure:
+        # What a network that is measured was trained on is said by the stage that it is of.
+        return ["seed"]
+    of_task = ("dataset", "sampling_rate")
+    return [axis for axis in _AXES if not (layers.tasks and axis in of_task)]
 
 
 def _values_in_any_profile(suite: SuiteFile) -> dict[str, set[Scalar]]:
@@ -330,14 +376,11 @@ def _check_names(layers: Layers) -> None:
     for name, raw in layers.methods.items():
         for source in layers.method_sources[name]:
             validate(MethodSpec, raw, [source])
+    _check_tasks(layers)
     for name, stage in layers.stages.items():
-        source = layers.stage_source(name)
-        if stage.dataset is not None:
-            _check_dataset(layers, stage.dataset, source, ("dataset",))
-        _check_weights(layers, stage.weights, source, ("weights",))
-        if stage.method not in layers.methods:
-            near = did_you_mean(stage.method, layers.methods)
-            raise source.error(f"the method {stage.method!r} is not defined", ("method",), near)
+        _check_stage(layers, stage, layers.stage_source(name))
+    if layers.measure:
+        _check_measure(layers)
     for when in layers.whens:
         for name in when.methods:
             if name not in layers.methods:
@@ -346,6 +389,41 @@ def _check_names(layers: Layers) -> None:
                     ("methods", name),
                     did_you_mean(name, layers.methods),
                 )
+
+
+def _check_tasks(layers: Layers) -> None:
+    raws = [(("task",), layers.task), *((("tasks", n), raw) for n, raw in layers.tasks.items())]
+    for loc, raw in raws:
+        task = validate(TaskSpec, raw, layers.sources_of(*loc))
+        if task.dataset is not None:
+            _check_dataset(layers, task.dataset, layers.source_of(*loc), (*loc, "dataset"))
+        if "/" in loc[-1]:
+            raise layers.source_of(*loc).error("a task's name has no slash", loc)
+
+
+def _check_stage(layers: Layers, stage: Stage, source: Source) -> None:
+    if stage.dataset is not None:
+        _check_dataset(layers, stage.dataset, source, ("dataset",))
+    _check_weights(layers, stage.weights, source, ("weights",))
+    if stage.method is not None and stage.method not in layers.methods:
+        near = did_you_mean(stage.method, layers.methods)
+        raise source.error(f"the method {stage.method!r} is not defined", ("method",), near)
+
+
+def _check_measure(layers: Layers) -> None:
+    measure = validate(MeasureSpec, layers.measure, layers.sources_of("measure"))
+    for name, role in measure.roles.items():
+        source, loc = layers.source_of("measure", "roles", name), ("measure", "roles", name)
+        if role.stage is not None and role.stage not in layers.stages:
+            near = did_you_mean(role.stage, layers.stages)
+            raise source.error(f"there is no stage {role.stage!r}", (*loc, "stage"), near)
+        if role.weights is not None:
+            _check_weights(layers, role.weights, source, (*loc, "weights"))
+        if role.method is not None and role.method not in layers.methods:
+            near = did_you_mean(role.method, layers.methods)
+            raise source.error(f"the method {role.method!r} is not defined", (*loc, "method"), near)
+        if role.dataset is not None:
+            _check_dataset(layers, role.dataset, source, (*loc, "dataset"))
 
 
 def _all_values(
@@ -361,7 +439,7 @@ def _all_values(
 
 
 def _check_dataset(layers: Layers, name: str, source: Source, loc: tuple[str, ...]) -> None:
-    known = [*layers.resources.folders, *dataset_names()]
+    known = [*layers.resources.datasets, *dataset_names()]
     if name not in known:
         raise source.error(
             f"the dataset {name!r} is neither in the catalogue nor under `datasets:`",
@@ -375,5 +453,8 @@ def _check_weights(layers: Layers, name: str, source: Source, loc: tuple[str, ..
     known = ["random", "timm", *shipped]
     known += [f"file:{n}" for n in layers.resources.files]
     known += [f"stage:{n}" for n in layers.stages]
+    stage = parse_stage(name)
+    if stage is not None and stage[0] in layers.stages:
+        return
     if name not in known and not _PINNED.fullmatch(name):
         raise source.error(f"there are no weights {name!r}", loc, did_you_mean(name, known))

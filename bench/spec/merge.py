@@ -6,7 +6,9 @@ from collections.abc import Mapping
 from typing import Any
 
 # Mappings with exactly one key: another choice replaces the first instead of joining it.
-CHOICES = frozenset({"optimizer", "schedule", "head_init"})
+CHOICES = frozenset(
+    {"optimizer", "schedule", "head_init", "trainable", "update", "objective", "part"}
+)
 
 
 def merge(base: Any, overlay: Any, *, name: str = "") -> Any:

@@ -1,41 +1,41 @@
-"""The names that records give to metrics and curves, and which cells measure them."""
+"""What a cell records, told before it runs: metrics and curves, with unit and better side."""
 
 from __future__ import annotations
 
-import re
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from typing import Literal
 
-from bench.spec.cell import Method
+from bench.spec.cell import Cell
+from bench.spec.parts import Kind, Part
 from bench.spec.recipe import Recipe
+from bench.spec.work import Measure, Task, Train
 
-SPLITS = ("test", "validation", "source")
-SCORES = ("top1", "top5", "mean_class_accuracy", "loss")
-# Shown by the report as one less what is recorded.
-ERRORS = ("top1_error", "top5_error")
+Best = Literal["highest", "lowest"]
+FindPart = Callable[[Kind, str], Part]
+PERCENT = "%"
 
-METRICS = (
-    *(f"{split}/{score}" for split in SPLITS for score in (*SCORES, *ERRORS)),
-    "source/forgotten",
-    "features/distance",
-    "head/norm",
-    "warmup/steps",
-    "warmup/ended",
-    "warmup/drop",
-)
-CURVES = (
-    *(f"{split}/{score}" for split in ("validation", "test") for score in ("top1", "top1_error")),
-    *(f"anytime/{s}/{score}" for s in ("test", "source") for score in ("top1", "top5", *ERRORS)),
-    "anytime/test/loss",
-    "anytime/source/loss",
-    "anytime/step",
-    "features/distance",
-    "head/norm",
-    "train/loss",
-    "train/cross_entropy",
-    "train/learning_rate",
-)
-_PENALTY = re.compile(r"penalty/[^/\s]+")
-_ERROR = re.compile(r"(.*/top[15])_error")
+
+@dataclass(frozen=True)
+class Metric:
+    """A number or curve of a record.
+
+    ``unit`` ``%`` means: recorded as a fraction, shown times a hundred. Everything else is shown
+    as it is recorded. ``axis`` is what a curve runs over; empty for a single number.
+    """
+
+    name: str
+    unit: str = ""
+    best: Best = "highest"
+    axis: str = ""
+
+    @property
+    def scale(self) -> float:
+        """What a recorded value is multiplied by to be shown."""
+        return 100.0 if self.unit == PERCENT else 1.0
+
+
+Metrics = dict[str, Metric]
 
 
 @dataclass(frozen=True)
@@ -46,69 +46,170 @@ class Lack:
     remedy: str
 
 
-def is_metric(name: str) -> bool:
-    """Whether records may have a metric of this name, or the report can derive it."""
-    return name in METRICS
-
-
-def is_curve(name: str) -> bool:
-    """Whether records may have a curve of this name, or the report can derive it."""
-    return name in CURVES or _PENALTY.fullmatch(name) is not None
-
-
 def complement_of(name: str) -> str | None:
     """Return what a name is one less: ``test/top1`` for ``test/top1_error``, else None.
 
     >>> complement_of("anytime/test/top5_error"), complement_of("test/top1")
     ('anytime/test/top5', None)
     """
-    match = _ERROR.fullmatch(name)
-    return match.group(1) if match else None
+    return name.removesuffix("_error") if name.endswith("_error") else None
 
 
-def metric_lack(name: str, recipe: Recipe, method: Method | None) -> Lack | None:
-    """Return why a ``train`` cell never records a metric; None where it does."""
+def with_errors(found: Mapping[str, Metric]) -> Metrics:
+    """Return metrics with the derived ones: of each fraction whose high side is better, its error.
+
+    >>> sorted(with_errors({"a": Metric("a", "%"), "b": Metric("b")}))
+    ['a', 'a_error', 'b']
+    """
+    errors = {
+        f"{name}_error": Metric(f"{name}_error", metric.unit, "lowest", metric.axis)
+        for name, metric in found.items()
+        if metric.unit == PERCENT and metric.best == "highest"
+    }
+    return {**errors, **found}
+
+
+def prefix_of(task: str) -> str:
+    """Return what stands before the names of a task's metrics; nothing for a single task.
+
+    >>> prefix_of("places"), prefix_of("")
+    ('places/', '')
+    """
+    return f"{task}/" if task else ""
+
+
+def declared_metrics(cell: Cell, find: FindPart, source: Mapping[str, Task] | None) -> Metrics:
+    """Return the metrics that a cell's record will have, by name.
+
+    Parameters
+    ----------
+    source
+        The tasks of the cell that this one starts from, where its forgetting is measured.
+    """
+    work = cell.work
+    if isinstance(work, Measure):
+        declared = find("measurement", work.kind).metrics
+        return {name: Metric(name, unit, best) for name, (unit, best) in declared.items()}
+    return {m.name: m for m in _of_training(work, find, source or {})}
+
+
+def declared_curves(cell: Cell, find: FindPart, source: Mapping[str, Task] | None) -> Metrics:
+    """Return the curves that a cell's record will have, by name; parameters as above."""
+    work = cell.work
+    if isinstance(work, Measure):
+        part = find("measurement", work.kind)
+        units = {name: unit for name, (unit, _) in part.metrics.items()}
+        return {
+            name: Metric(name, units.get(name, ""), "highest", axis)
+            for name, axis in part.curves.items()
+        }
+    return {m.name: m for m in _curves_of_training(work, find, source or {})}
+
+
+def _of_training(work: Train, find: FindPart, source: Mapping[str, Task]) -> Iterable[Metric]:
+    recipe = work.recipe
+    splits = [s for s, scored in _splits(recipe).items() if scored]
+    for name, task in work.tasks.items():
+        for split in splits:
+            yield from _scores(f"{prefix_of(name)}{split}", task, find)
+        yield Metric(f"{prefix_of(name)}head/norm", "", "lowest")
+    if recipe.forgetting:
+        for name, task in source.items():
+            yield from _scores(f"{prefix_of(name)}source", task, find)
+            yield Metric(f"{prefix_of(name)}source/forgotten", _score(task, find).unit, "lowest")
+    yield Metric("features/distance", "", "lowest")
+    yield Metric("train/gradients", "", "lowest")
+    for scope in ("trained", "private", "total"):
+        yield Metric(f"parameters/{scope}", "", "lowest")
+    if work.warmup is not None:
+        yield Metric("warmup/steps", "", "lowest")
+        yield Metric("warmup/ended", "", "highest")
+        yield Metric("warmup/drop", PERCENT, "lowest")
+
+
+def _curves_of_training(
+    work: Train, find: FindPart, source: Mapping[str, Task]
+) -> Iterable[Metric]:
+    recipe = work.recipe
+    validates = recipe.validation > 0 and (
+        recipe.validate_every is not None
+        or recipe.anytime is not None
+        or work.warmup is not None
+    )
+    yield Metric("train/loss", "", "lowest", "step")
+    yield Metric("train/learning_rate", "", "lowest", "step")
+    for name, task in work.tasks.items():
+        prefix, objective = prefix_of(name), find("objective", task.objective.name)
+        yield Metric(f"{prefix}train/{curve_name(objective.term)}", "", "lowest", "step")
+        score = _score(task, find)
+        if validates:
+            yield _curve(f"{prefix}validation/{score.name}", score)
+        if recipe.selection == "best-on-test":
+            yield _curve(f"{prefix}test/{score.name}", score)
+        if recipe.anytime is not None:
+            for metric in _scores(f"{prefix}anytime/test", task, find):
+                yield _curve(metric.name, metric)
+    for use in work.penalties:
+        yield Metric(f"penalty/{use.name}", "", "lowest", "step")
+    for name in find("update", work.update.name).curves:
+        yield Metric(name, "", "highest", "step")
+    if recipe.anytime is not None:
+        for name, task in source.items() if recipe.forgetting else ():
+            for metric in _scores(f"{prefix_of(name)}anytime/source", task, find):
+                yield _curve(metric.name, metric)
+        yield Metric("anytime/step", "", "highest", "step")
+        yield Metric("features/distance", "", "lowest", "step")
+        for name in work.tasks:
+            yield Metric(f"{prefix_of(name)}head/norm", "", "lowest", "step")
+
+
+def curve_name(term: str) -> str:
+    """Return a loss term's name as it stands in a curve's: ``cross_entropy``."""
+    return term.replace("-", "_")
+
+
+def _splits(recipe: Recipe) -> dict[str, bool]:
+    return {"test": recipe.evaluation.test, "validation": recipe.validation > 0}
+
+
+def _scores(prefix: str, task: Task, find: FindPart) -> Iterable[Metric]:
+    for name, (unit, best) in find("objective", task.objective.name).metrics.items():
+        yield Metric(f"{prefix}/{name}", unit, best)
+
+
+def _score(task: Task, find: FindPart) -> Metric:
+    objective = find("objective", task.objective.name)
+    unit, best = objective.metrics[objective.score]
+    return Metric(objective.score, unit, best)
+
+
+def _curve(name: str, metric: Metric) -> Metric:
+    return Metric(name, metric.unit, metric.best, "step")
+
+
+def why_lacking(name: str, cell: Cell, *, curve: bool) -> Lack:
+    """Return why a cell does not record a metric or curve that others do, as far as it shows."""
+    work = cell.work
+    if isinstance(work, Measure):
+        return Lack(f"the measurement {work.kind} gives no such result", "see its file")
+    recipe, parts = work.recipe, name.split("/")
+    splits = _splits(recipe)
     if name.startswith("warmup/"):
-        return _warmup_lack(method)
-    return _split_lack(name.partition("/")[0], recipe)
-
-
-def curve_lack(name: str, recipe: Recipe, method: Method | None) -> Lack | None:
-    """Return why a ``train`` cell never records a curve; None where it does, or may."""
-    kind, _, rest = name.partition("/")
-    if kind == "anytime" or name in ("features/distance", "head/norm"):
-        if recipe.anytime is None:
-            return Lack("the recipe follows no curve of it", "set recipe.anytime")
-        return _split_lack(rest.partition("/")[0], recipe)
-    if kind == "penalty" and (method is None or rest not in method.penalties):
-        return Lack("the method has no such penalty", "choose methods that have it by `where:`")
-    if kind == "validation":
-        return _split_lack(kind, recipe) or _validations_lack(recipe, method)
-    if kind == "test" and recipe.selection != "best-on-test":
-        return Lack("the test split is scored at the end alone", "show anytime/test/top1")
-    return None
-
-
-def _split_lack(split: str, recipe: Recipe) -> Lack | None:
-    if split == "source" and not recipe.forgetting:
-        return Lack("the recipe does not score the source", "set recipe.forgetting")
-    if (split == "test" and not recipe.evaluation.test) or (
-        split == "validation" and recipe.validation == 0
-    ):
-        return Lack(
-            "the recipe does not score that split", "set recipe.validation, or evaluation.test"
-        )
-    return None
-
-
-def _validations_lack(recipe: Recipe, method: Method | None) -> Lack | None:
-    warms_up = method is not None and method.warmup is not None
-    if recipe.validate_every is None and recipe.anytime is None and not warms_up:
-        return Lack("the recipe does not validate while it trains", "set recipe.validate_every")
-    return None
-
-
-def _warmup_lack(method: Method | None) -> Lack | None:
-    if method is None or method.warmup is None:
         return Lack("the method has no warm-up", "give a method a `warmup:`")
-    return None
+    if parts[0] == "penalty":
+        return Lack("the method has no such penalty", "choose methods that have it by `where:`")
+    if "source" in parts and not recipe.forgetting:
+        return Lack("the recipe does not score the source", "set recipe.forgetting")
+    follows = "anytime" in parts or name.endswith(("features/distance", "head/norm"))
+    if curve and follows and recipe.anytime is None:
+        return Lack("the recipe follows no curve of it", "set recipe.anytime")
+    for split, scored in splits.items():
+        if split in parts and not scored:
+            return Lack(
+                "the recipe does not score that split", "set recipe.validation, or evaluation.test"
+            )
+    if curve and "validation" in parts:
+        return Lack("the recipe does not validate while it trains", "set recipe.validate_every")
+    if curve and "test" in parts:
+        return Lack("the test split is scored at the end alone", "show anytime/test/top1")
+    return Lack("nothing that its cells are made of gives it", "see the parts that they name")

@@ -8,11 +8,10 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, PositiveInt, field_validator, model_validator
 
 from bench.errors import SpecError
-from bench.spec.cell import Scalar
 from bench.spec.claims import Claim
 from bench.spec.loader import load_yaml
 from bench.spec.problems import Source, validate
-from bench.spec.recipe import Frozen
+from bench.spec.recipe import Frozen, Scalar
 
 M = TypeVar("M", bound=BaseModel)
 _FIXED = ("mean", "spread", "n", "note")

@@ -1,4 +1,4 @@
-"""Signatures of method parts, read from their source without importing it."""
+"""Signatures of parts, read from their source without importing it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
@@ -23,9 +23,33 @@ from pydantic import (
 
 from bench.errors import SpecError
 
-ENTRY_POINTS = "retable.penalties"
-NEEDS = ("source_maps", "channel_attention")
-_BUILT_IN = Path(__file__).parent.parent / "methods" / "penalties"
+Kind = Literal[
+    "penalty", "trainable", "patch", "update", "objective", "transform", "head", "network",
+    "measurement",
+]  # fmt: skip
+KINDS: tuple[Kind, ...] = get_args(Kind)
+# The folder of a kind's built-in parts, and the last word of its entry points' group.
+FOLDERS: Mapping[Kind, str] = {
+    "penalty": "penalties", "trainable": "trainable", "patch": "patches", "update": "updates",
+    "objective": "objectives", "transform": "transforms", "head": "heads", "network": "networks",
+    "measurement": "measurements",
+}  # fmt: skip
+# What a class of a kind states beside its parameters: literals that a suite is checked by.
+DECLARED: Mapping[Kind, Mapping[str, Any]] = {
+    "penalty": {"needs": ()},
+    "trainable": {},
+    "patch": {},
+    "update": {"curves": ()},
+    "objective": {"metrics": {}, "score": "", "term": "", "targets": "classes"},
+    "transform": {"random": False},
+    "head": {},
+    "network": {},
+    "measurement": {"roles": (), "data": "task", "metrics": {}, "curves": {}},
+}
+# What a penalty may need beside names of measurements.
+SOURCE_MAPS = "source_maps"
+
+_PARTS = Path(__file__).parent.parent / "parts"
 _TYPES: dict[str, Any] = {
     "float": float, "int": int, "bool": bool, "str": str,
     "NonNegativeFloat": NonNegativeFloat, "PositiveFloat": PositiveFloat,
@@ -35,16 +59,30 @@ _TYPES: dict[str, Any] = {
 
 @dataclass(frozen=True)
 class Part:
-    """What a suite must know of a penalty: its name, its file, its parameters, its needs."""
+    """What a suite must know of a part: its kind and name, its file, its parameters.
 
+    ``declared`` holds what its class states beside them: ``needs`` of a penalty, ``metrics`` of
+    an objective, ``roles`` of a measurement.
+    """
+
+    kind: Kind
     name: str
     file: Path
     parameters: type[BaseModel]
-    needs: tuple[str, ...]
+    declared: Mapping[str, Any]
+
+    def __getattr__(self, name: str) -> Any:
+        declared = object.__getattribute__(self, "declared")
+        if name in declared:
+            return declared[name]
+        raise AttributeError(name)
+
+
+PartKey = tuple[Kind, str]
 
 
 def read_parts(file: Path) -> tuple[Part, ...]:
-    """Return the penalties a Python file registers, by reading it as text.
+    """Return the parts a Python file registers, by reading it as text.
 
     Raises
     ------
@@ -62,28 +100,33 @@ def read_parts(file: Path) -> tuple[Part, ...]:
     parts = []
     for node in tree.body:
         if isinstance(node, ast.ClassDef):
-            name = _registered_name(node)
-            if name is not None:
-                parts.append(_read_class(name, node, file))
+            registered = _registered(node)
+            if registered is not None:
+                parts.append(_read_class(*registered, node, file))
     if not parts:
         raise SpecError(
-            "registers no penalty",
+            "registers no part",
             file=file,
-            remedy='decorate a class with @penalty("name"), from bench.methods',
+            remedy='decorate a class, as with @penalty("name"), from bench.parts; '
+            f"kinds: {', '.join(KINDS)}",
         )
     return tuple(parts)
 
 
 @lru_cache(maxsize=1)
-def built_in_parts() -> Mapping[str, Part]:
-    """Return the parts that come with Retable, by name."""
-    files = sorted(f for f in _BUILT_IN.glob("*.py") if f.name != "__init__.py")
-    return {part.name: part for file in files for part in read_parts(file)}
+def built_in_parts() -> Mapping[PartKey, Part]:
+    """Return the parts that come with Retable, by kind and name."""
+    found: dict[PartKey, Part] = {}
+    for folder in FOLDERS.values():
+        for file in sorted((_PARTS / folder).glob("*.py")):
+            if file.name != "__init__.py":
+                found |= {(part.kind, part.name): part for part in read_parts(file)}
+    return found
 
 
 @lru_cache(maxsize=64)
-def known_parts(plugins: tuple[str, ...] = ()) -> Mapping[str, Part]:
-    """Return all parts by name: built-in, from the suite's plug-ins.
+def known_parts(plugins: tuple[str, ...] = ()) -> Mapping[PartKey, Part]:
+    """Return all parts by kind and name: built-in, and from the suite's plug-ins.
 
     Raises
     ------
@@ -93,29 +136,42 @@ def known_parts(plugins: tuple[str, ...] = ()) -> Mapping[str, Part]:
     parts = dict(built_in_parts())
     for plugin in plugins:
         for part in read_parts(Path(plugin)):
-            if part.name in parts:
+            key = (part.kind, part.name)
+            if key in parts:
                 raise SpecError(
-                    f"the name {part.name!r} is already taken by {parts[part.name].file}",
+                    f"the name {part.name!r} is already taken by {parts[key].file}",
                     file=plugin,
-                    remedy="give the penalty another name",
+                    remedy=f"give the {part.kind} another name",
                 )
-            parts[part.name] = part
+            parts[key] = part
     return parts
 
 
-def installed_part(name: str) -> Part | None:
-    """Return a part that an installed package offers as an entry point, if any does."""
+def entry_points(kind: Kind) -> str:
+    """Return the group of entry points by which packages offer parts of a kind."""
+    return f"retable.{FOLDERS[kind]}"
+
+
+def find_part(kind: Kind, name: str, plugins: tuple[str, ...] = ()) -> Part | None:
+    """Return a part: built-in, of a plug-in, or offered by an installed package."""
+    known = known_parts(plugins).get((kind, name))
+    return known if known is not None else _installed_part(kind, name)
+
+
+def _installed_part(kind: Kind, name: str) -> Part | None:
     # Looking through all installed packages is slow: only for names not known otherwise.
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
+    for entry in importlib.metadata.entry_points(group=entry_points(kind), name=name):
         file = _module_file(entry.module)
         if file is not None:
-            return next((part for part in read_parts(file) if part.name == name), None)
+            found = (p for p in read_parts(file) if (p.kind, p.name) == (kind, name))
+            return next(found, None)
     return None
 
 
-def installed_names() -> list[str]:
-    """Return the names of all parts that installed packages offer."""
-    return sorted({entry.name for entry in importlib.metadata.entry_points(group=ENTRY_POINTS)})
+def part_names(kind: Kind, parts: Iterable[PartKey]) -> list[str]:
+    """Return all names of a kind, to suggest when one is unknown."""
+    installed = {e.name for e in importlib.metadata.entry_points(group=entry_points(kind))}
+    return [*(name for of, name in parts if of == kind), *sorted(installed)]
 
 
 def _module_file(module: str) -> Path | None:
@@ -133,44 +189,68 @@ def _module_file(module: str) -> Path | None:
     return None
 
 
-def _registered_name(node: ast.ClassDef) -> str | None:
+def _registered(node: ast.ClassDef) -> tuple[Kind, str] | None:
     for decorator in node.decorator_list:
         if isinstance(decorator, ast.Call) and len(decorator.args) == 1:
             function = decorator.func
             name = function.attr if isinstance(function, ast.Attribute) else None
             name = function.id if isinstance(function, ast.Name) else name
             argument = decorator.args[0]
-            if name == "penalty" and isinstance(argument, ast.Constant):
-                return str(argument.value)
+            for kind in KINDS:
+                if name == kind and isinstance(argument, ast.Constant):
+                    return kind, str(argument.value)
     return None
 
 
-def _read_class(name: str, node: ast.ClassDef, file: Path) -> Part:
+def _read_class(kind: Kind, name: str, node: ast.ClassDef, file: Path) -> Part:
     fields: dict[str, Any] = {}
-    needs: tuple[str, ...] = ()
+    declared = dict(DECLARED[kind])
     for item in node.body:
+        targets: list[str] = []
         if isinstance(item, ast.AnnAssign) and isinstance(item.target, ast.Name):
-            if item.target.id == "needs":
-                needs = _read_needs(item.value, file, item.lineno)
-            else:
-                fields[item.target.id] = _read_field(item, file)
-        elif isinstance(item, ast.Assign) and any(
-            isinstance(target, ast.Name) and target.id == "needs" for target in item.targets
-        ):
-            needs = _read_needs(item.value, file, item.lineno)
+            targets = [item.target.id]
+        elif isinstance(item, ast.Assign):
+            targets = [target.id for target in item.targets if isinstance(target, ast.Name)]
+        for target in targets:
+            assert isinstance(item, ast.AnnAssign | ast.Assign)
+            if target in declared and item.value is not None:
+                declared[target] = _read_declared(kind, target, item.value, file, item.lineno)
+            elif isinstance(item, ast.AnnAssign) and not _of_class(item.annotation):
+                fields[target] = _read_field(item, file)
     model = create_model(
         name, __config__=ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False), **fields
     )
-    return Part(name, file, model, needs)
+    return Part(kind, name, file, model, declared)
 
 
-def _read_needs(value: ast.expr | None, file: Path, line: int) -> tuple[str, ...]:
-    given = _literal(value, file, line) if value is not None else ()
-    if not isinstance(given, tuple | list) or any(need not in NEEDS for need in given):
-        raise SpecError(
-            f"needs must be a tuple of {', '.join(NEEDS)}", file=file, line=line, field="needs"
-        )
-    return tuple(given)
+def _of_class(annotation: ast.expr) -> bool:
+    return ast.unparse(annotation).rpartition(".")[2].startswith("ClassVar")
+
+
+def _read_declared(kind: Kind, name: str, value: ast.expr, file: Path, line: int) -> Any:
+    given = _literal(value, file, line)
+    expected = DECLARED[kind][name]
+    if isinstance(expected, tuple):
+        ok = isinstance(given, tuple | list) and all(isinstance(item, str) for item in given)
+        problem = "must be a tuple of names"
+    elif name == "metrics":
+        ok = isinstance(given, dict) and all(_is_metric(value) for value in given.values())
+        problem = 'must map each metric to its unit and the better side: ("%", "highest")'
+    else:
+        ok = isinstance(given, type(expected))
+        problem = f"must be like {expected!r}"
+    if not ok:
+        raise SpecError(f"{name} {problem}", file=file, line=line, field=name)
+    return tuple(given) if isinstance(expected, tuple) else given
+
+
+def _is_metric(value: Any) -> bool:
+    return (
+        isinstance(value, tuple | list)
+        and len(value) == 2
+        and isinstance(value[0], str)
+        and value[1] in ("highest", "lowest")
+    )
 
 
 def _read_field(item: ast.AnnAssign, file: Path) -> tuple[Any, Any]:
@@ -182,7 +262,7 @@ def _read_field(item: ast.AnnAssign, file: Path) -> tuple[Any, Any]:
             file=file,
             line=item.lineno,
             field=item.target.id,
-            remedy=f"use {', '.join(_TYPES)} or Literal of strings",
+            remedy=f"use {', '.join(_TYPES)}, a Literal of strings, or tuple[…, ...] of these",
         )
     default = ... if item.value is None else _literal(item.value, file, item.lineno)
     return kind, default
@@ -195,11 +275,22 @@ def _read_type(annotation: ast.expr) -> Any:
         return _TYPES.get(annotation.id)
     if isinstance(annotation, ast.Attribute):
         return _TYPES.get(annotation.attr)
-    if isinstance(annotation, ast.Subscript) and ast.unparse(annotation.value).endswith("Literal"):
-        inner = annotation.slice
-        items = inner.elts if isinstance(inner, ast.Tuple) else [inner]
-        if all(isinstance(i, ast.Constant) and isinstance(i.value, str) for i in items):
+    if isinstance(annotation, ast.BinOp) and isinstance(annotation.op, ast.BitOr):
+        # Only ``X | None``.
+        inner = _read_type(annotation.left)
+        none = isinstance(annotation.right, ast.Constant) and annotation.right.value is None
+        return inner | None if inner is not None and none else None
+    if isinstance(annotation, ast.Subscript):
+        outer = ast.unparse(annotation.value)
+        inner_items = annotation.slice
+        items = inner_items.elts if isinstance(inner_items, ast.Tuple) else [inner_items]
+        if outer.endswith("Literal") and all(
+            isinstance(i, ast.Constant) and isinstance(i.value, str) for i in items
+        ):
             return Literal[tuple(i.value for i in items if isinstance(i, ast.Constant))]
+        if outer == "tuple" and len(items) == 2 and ast.unparse(items[1]) == "...":
+            of = _read_type(items[0])
+            return tuple[of, ...] if of is not None else None
     return None
 
 
@@ -213,8 +304,3 @@ def _literal(value: ast.expr, file: Path, line: int) -> Any:
             line=line,
             remedy="a suite is read without running the file: write the value itself",
         ) from None
-
-
-def part_names(parts: Iterable[str]) -> list[str]:
-    """Return all names to suggest when one is unknown."""
-    return [*parts, *installed_names()]

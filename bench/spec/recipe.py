@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import (
     AfterValidator,
@@ -16,6 +16,7 @@ from pydantic import (
     model_validator,
 )
 
+Scalar = str | int | float | bool
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -177,28 +178,20 @@ class Schedule(OneOf):
     cosine: Cosine | None = None
 
 
-class Normal(Frozen):
-    """Weights from N(0, std²); bias zero."""
+class Use(Frozen):
+    """A part in use.
 
-    std: PositiveFloat = 0.01
+    Attributes
+    ----------
+    settings
+        Every parameter of it, defaults filled in.
+    given
+        Those that differ from the part's own defaults.
+    """
 
-
-class Zeros(Frozen):
-    """Weights and bias zero."""
-
-
-class Kaiming(Frozen):
-    """Weights from N(0, 2/fan); bias zero."""
-
-    mode: Literal["fan_in", "fan_out"] = "fan_in"
-
-
-class HeadInit(OneOf):
-    """Initialisation of the new head."""
-
-    normal: Normal | None = None
-    zeros: Zeros | None = None
-    kaiming: Kaiming | None = None
+    name: str
+    settings: dict[str, Any] = {}
+    given: dict[str, Any] = {}
 
 
 class Evaluation(Frozen):
@@ -237,18 +230,6 @@ class Warmup(Frozen):
     patience: PositiveInt = 10
 
 
-class ChannelAttention(Frozen):
-    """DELTA's supervised channel attention (Li et al. 2019; settings of their released code)."""
-
-    head_epochs: PositiveInt = 10
-    batch_size: PositiveInt = 32
-    lr: PositiveFloat = 0.01
-    momentum: Fraction = 0.9
-    weight_decay: NonNegativeFloat = 1e-4
-    batches: PositiveInt = 4
-    temperature: PositiveFloat = 5.0
-
-
 class Recipe(Frozen):
     """Every training setting that is not an axis.
 
@@ -258,17 +239,23 @@ class Recipe(Frozen):
     ``selection`` names the state that is reported:
     the last step's, or the best on a split. ``batches`` are drawn from all images, or
     ``balanced``: equally many of each class. ``forgetting`` scores the source's test split too,
-    by the adapted features and the head that the source was trained with.
+    by the adapted features and the head that the source was trained with. ``head`` is a new one,
+    filled by ``head_init``, or that of the stage started from, ``kept``. Data that are no images
+    have neither ``image`` nor ``augmentation``. ``measurements`` are the settings of those that a
+    penalty needs; they act through the cells that measure.
     """
+
+    ACTS_BY_PARENTS: ClassVar[frozenset[str]] = frozenset({"measurements"})
 
     steps: PositiveInt = 9000
     batch_size: PositiveInt = 48
     batches: Literal["shuffled", "balanced"] = "shuffled"
-    image: Image = Image()
-    augmentation: Augmentation = Augmentation()
+    image: Image | None = Image()
+    augmentation: Augmentation | None = Augmentation()
     optimizer: Optimizer = Optimizer(sgd=SGD(lr=0.01, backbone_lr=0.001, momentum=0.9))
     schedule: Schedule = Schedule(constant=Constant())
-    head_init: HeadInit = HeadInit(normal=Normal(std=0.01))
+    head: Literal["new", "kept"] = "new"
+    head_init: Use = Use(name="normal", settings={"std": 0.01})
     head_bias: bool = True
     evaluation: Evaluation = Evaluation()
     selection: Literal["last", "best-on-validation", "best-on-test"] = "last"
@@ -279,7 +266,7 @@ class Recipe(Frozen):
     forgetting: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = True
-    channel_attention: ChannelAttention = ChannelAttention()
+    measurements: dict[str, Use] = {}
 
     @model_validator(mode="after")
     def _selection_has_a_split(self) -> Recipe:

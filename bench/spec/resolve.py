@@ -1,19 +1,108 @@
-"""A method's parameters, merged, checked against the parts' signatures, defaults filled in."""
+"""Names and parameters of parts as written, checked against their signatures, defaults filled in.
+
+What a method replaces is decided here and nowhere else: its overlay is merged into the recipe.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any, TypeVar
+from dataclasses import dataclass
+from typing import Any
 
-from bench.spec.cell import Method, Scalar
 from bench.spec.layers import Layers, When
-from bench.spec.merge import merge
+from bench.spec.loader import Key
+from bench.spec.merge import CHOICES, merge
+from bench.spec.parts import Kind
 from bench.spec.problems import Source, validate
-from bench.spec.recipe import Frozen, HeadInit, Optimizer, Warmup
+from bench.spec.recipe import Recipe, Scalar, Use, Warmup
 from bench.spec.suite import MethodSpec
+from bench.spec.work import Network
 
-F = TypeVar("F", bound=Frozen)
 Dotted = tuple[tuple[str, Scalar], ...]
+
+
+@dataclass(frozen=True)
+class Composition:
+    """The parts of a method, resolved, and its recipe overlay as written."""
+
+    penalties: tuple[Use, ...]
+    trainable: Use
+    patches: tuple[Use, ...]
+    update: Use
+    warmup: Warmup | None
+    recipe: Mapping[str, Any]
+    recipe_sources: tuple[Source, ...]
+
+
+def resolve_use(
+    layers: Layers,
+    kind: Kind,
+    raw: str | Mapping[str, Any],
+    sources: Sequence[Source],
+    loc: tuple[Key, ...] = (),
+) -> Use:
+    """Return one part in use, written as its name or as ``{name: parameters}``.
+
+    Parameters
+    ----------
+    sources
+        The fragments that ``raw`` was merged from; ``loc`` is its path below each.
+
+    Raises
+    ------
+    SpecError
+        For an unknown part or parameter, or a value that the signature does not allow.
+    """
+    where = _where(sources, loc)
+    if isinstance(raw, str):
+        name, parameters = raw, {}
+    elif isinstance(raw, Mapping) and len(raw) == 1:
+        name, parameters = next(iter(raw.items()))
+    else:
+        raise where.error(f"must name exactly one {kind}", loc, f"write {{{kind}: {{}}}}")
+    return _use(layers, kind, name, parameters or {}, sources, (*loc, name), loc)
+
+
+def resolve_uses(
+    layers: Layers,
+    kind: Kind,
+    raw: Mapping[str, Any],
+    sources: Sequence[Source],
+    loc: tuple[Key, ...],
+) -> tuple[Use, ...]:
+    """Return several parts in use, sorted by name."""
+    return tuple(
+        _use(layers, kind, name, raw[name] or {}, sources, (*loc, name), (*loc, name))
+        for name in sorted(raw)
+    )
+
+
+def _use(
+    layers: Layers,
+    kind: Kind,
+    name: str,
+    parameters: Mapping[str, Any],
+    sources: Sequence[Source],
+    loc: tuple[Key, ...],
+    name_loc: tuple[Key, ...],
+) -> Use:
+    part = layers.named_part(kind, name, _where(sources, loc), name_loc)
+    checked = validate(part.parameters, parameters, [source.at(*loc) for source in sources])
+    given = checked.model_dump(exclude_defaults=True)
+    return Use(name=name, settings=checked.model_dump(), given=given)
+
+
+def resolve_network(layers: Layers, backbone: str) -> Network:
+    """Return the network that a value of the axis ``backbone`` stands for."""
+    if backbone in layers.networks:
+        sources, loc = layers.sources, ("networks", backbone)
+        return resolve_use(layers, "network", layers.networks[backbone], sources, loc)
+    # timm's names and those of parts do not meet: a part that is named alone has its defaults.
+    from bench.spec.parts import find_part
+
+    if find_part("network", backbone, layers.resources.plugins) is not None:
+        return resolve_use(layers, "network", backbone, layers.sources, ("axes", "backbone"))
+    return backbone
 
 
 def set_dotted(raw: Mapping[str, Any], path: Sequence[str], value: Scalar) -> dict[str, Any]:
@@ -25,8 +114,17 @@ def set_dotted(raw: Mapping[str, Any], path: Sequence[str], value: Scalar) -> di
     return result
 
 
-def resolve_method(layers: Layers, name: str, whens: Sequence[When], dotted: Dotted) -> Method:
-    """Return the method as a cell holds it.
+def dotted_values(dotted: Dotted, prefix: str) -> list[tuple[list[str], Scalar]]:
+    """Return the paths and values of the dotted axes below a prefix."""
+    return [
+        (axis.split(".")[1:], value) for axis, value in dotted if axis.startswith(f"{prefix}.")
+    ]
+
+
+def resolve_method(
+    layers: Layers, name: str, whens: Sequence[When], dotted: Dotted
+) -> Composition:
+    """Return a method's parts and its overlay of the recipe.
 
     ``dotted`` axes of the form ``penalties.PART.PARAMETER`` set a parameter where the method has
     that part.
@@ -43,30 +141,79 @@ def resolve_method(layers: Layers, name: str, whens: Sequence[When], dotted: Dot
             raw = merge(raw, when.methods[name])
             sources.append(when.source.at("methods", name))
     spec = validate(MethodSpec, raw, sources)
-    penalties: dict[str, dict[str, Scalar]] = {}
-    for part_name, parameters in spec.penalties.items():
-        source = _where(sources, ("penalties", part_name))
-        part = layers.part(part_name, source, ("penalties", part_name))
-        for axis, value in dotted:
-            _, *path = axis.split(".")
-            if axis.startswith("penalties.") and path[0] == part_name:
-                parameters = set_dotted(parameters, path[1:], value)
-        checked = validate(
-            part.parameters, parameters, [s.at("penalties", part_name) for s in sources]
-        )
-        penalties[part_name] = checked.model_dump()
-    return Method(
-        penalties=penalties,
-        head_init=_choice(HeadInit, spec.head_init, "head_init", sources),
-        optimizer=_choice(Optimizer, spec.optimizer, "optimizer", sources),
-        warmup=_choice(Warmup, spec.warmup, "warmup", sources),
-        trainable=spec.trainable,
+    penalties = dict(spec.penalties)
+    for path, value in dotted_values(dotted, "penalties"):
+        if path[0] in penalties:
+            penalties = set_dotted(penalties, path, value)
+    warmup = None
+    if spec.warmup is not None:
+        warmup = validate(Warmup, spec.warmup, [s.at("warmup") for s in sources])
+    return Composition(
+        penalties=resolve_uses(layers, "penalty", penalties, sources, ("penalties",)),
+        trainable=resolve_use(layers, "trainable", spec.trainable, sources, ("trainable",)),
+        patches=resolve_uses(layers, "patch", spec.patches, sources, ("patches",)),
+        update=resolve_use(layers, "update", spec.update, sources, ("update",)),
+        warmup=warmup,
+        recipe=spec.recipe,
+        recipe_sources=tuple(source.at("recipe") for source in sources),
     )
 
 
-def _choice(model: type[F], raw: object, key: str, sources: Sequence[Source]) -> F | None:
-    return None if raw is None else validate(model, raw, [s.at(key) for s in sources])
+def resolve_recipe(
+    layers: Layers,
+    overlays: Sequence[tuple[Mapping[str, Any], Sequence[Source]]],
+    dotted: Dotted = (),
+    *,
+    images: bool = True,
+) -> Recipe:
+    """Return the recipe of overlays laid over each other, the last on top.
+
+    Parameters
+    ----------
+    overlays
+        Each with the fragments it was merged from.
+    dotted
+        Axes ``recipe.SETTING``, on top of all.
+    images
+        Whether the cell's data are images; else it has no image settings.
+
+    Raises
+    ------
+    SpecError
+        For an unknown setting or a value that is not allowed; for an axis that sets something
+        within a choice (an optimizer's rate) where another choice was made.
+    """
+    raw: dict[str, Any] = {}
+    sources: list[Source] = []
+    for overlay, written in overlays:
+        raw = merge(raw, overlay)
+        sources += written
+    for path, value in dotted_values(dotted, "recipe"):
+        _check_choice(layers, raw, path)
+        raw = set_dotted(raw, path, value)
+    if not images:
+        raw = {**raw, "image": None, "augmentation": None}
+    if "head_init" in raw:
+        head = resolve_use(layers, "head", raw["head_init"], sources, ("head_init",))
+        raw = {**raw, "head_init": head}
+    if raw.get("measurements"):
+        uses = resolve_uses(
+            layers, "measurement", raw["measurements"], sources, ("measurements",)
+        )
+        raw = {**raw, "measurements": {use.name: use for use in uses}}
+    return validate(Recipe, raw, sources)
 
 
-def _where(sources: Sequence[Source], loc: tuple[str, ...]) -> Source:
+def _check_choice(layers: Layers, raw: Mapping[str, Any], path: Sequence[str]) -> None:
+    made = raw.get(path[0])
+    if path[0] in CHOICES and len(path) > 2 and isinstance(made, Mapping) and path[1] not in made:
+        axis = ".".join(["recipe", *path])
+        raise layers.source_of("axes", axis).error(
+            f"sets {path[1]}, and a method has {path[0]} {', '.join(made)}",
+            ("axes", axis),
+            f"leave the method's {path[0]} out, or the axis",
+        )
+
+
+def _where(sources: Sequence[Source], loc: tuple[Key, ...]) -> Source:
     return next((source for source in reversed(sources) if source.has(loc)), sources[0])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from bench.spec.parts import built_in_parts
-from bench.spec.recipe import HeadInit, Recipe
-from bench.spec.suite import MethodSpec, Stage, SuiteFile, Table
+from bench.spec.parts import Kind, built_in_parts
+from bench.spec.recipe import Recipe
+from bench.spec.suite import MeasureSpec, MethodSpec, Stage, SuiteFile, Table, TaskSpec
 
 
 def suite_schema() -> dict[str, Any]:
@@ -17,18 +17,21 @@ def suite_schema() -> dict[str, Any]:
     """
     schema = SuiteFile.model_json_schema()
     definitions = schema.setdefault("$defs", {})
-    for model in (Recipe, MethodSpec, Stage, Table, HeadInit):
+    for model in (Recipe, MethodSpec, Stage, Table, TaskSpec, MeasureSpec):
         inner = model.model_json_schema()
         definitions.update(inner.pop("$defs", {}))
         definitions[model.__name__] = inner
-    definitions["MethodSpec"]["properties"]["penalties"] = _penalties()
-    definitions["MethodSpec"]["properties"]["head_init"] = {"$ref": "#/$defs/HeadInit"}
-    definitions["Stage"]["properties"]["recipe"] = {"$ref": "#/$defs/Recipe"}
+    _place_parts(definitions)
     for overlay in (schema, definitions["Profile"]):
         properties = overlay["properties"]
         properties["recipe"] = {"$ref": "#/$defs/Recipe"}
         properties["table"] = {"$ref": "#/$defs/Table"}
-        for name, model_name in (("methods", "MethodSpec"), ("stages", "Stage")):
+        properties["task"] = {"$ref": "#/$defs/TaskSpec"}
+        properties["measure"] = {"$ref": "#/$defs/MeasureSpec"}
+        properties["networks"] = {"type": "object", "additionalProperties": _one("network")}
+        for name, model_name in (
+            ("methods", "MethodSpec"), ("stages", "Stage"), ("tasks", "TaskSpec"),
+        ):  # fmt: skip
             value = {"anyOf": [{"$ref": f"#/$defs/{model_name}"}, {"type": "null"}]}
             properties[name] = {"type": "object", "additionalProperties": value}
         properties["when"] = {"type": "array", "items": _when()}
@@ -39,14 +42,35 @@ def suite_schema() -> dict[str, Any]:
     return schema
 
 
-def _penalties() -> dict[str, Any]:
-    parts = built_in_parts()
+def _place_parts(definitions: dict[str, Any]) -> None:
+    """Put the parts' own signatures where a suite names parts."""
+    recipe = {"$ref": "#/$defs/Recipe"}
+    definitions["Recipe"]["properties"] |= {
+        "head_init": _one("head"), "measurements": _several("measurement"),
+    }  # fmt: skip
+    definitions["MethodSpec"]["properties"] |= {
+        "penalties": _several("penalty"), "patches": _several("patch"),
+        "trainable": _one("trainable"), "update": _one("update"), "recipe": recipe,
+    }  # fmt: skip
+    definitions["TaskSpec"]["properties"] |= {
+        "objective": _one("objective"), "transforms": _several("transform"),
+    }  # fmt: skip
+    definitions["MeasureSpec"]["properties"]["part"] = _one("measurement")
+    definitions["Stage"]["properties"] |= {"recipe": recipe, "task": {"$ref": "#/$defs/TaskSpec"}}
+
+
+def _several(kind: Kind) -> dict[str, Any]:
+    parts = {name: part for (of, name), part in built_in_parts().items() if of == kind}
     return {
         "type": "object",
         "properties": {name: parts[name].parameters.model_json_schema() for name in sorted(parts)},
         # Plug-ins and installed packages add others.
         "additionalProperties": {"type": "object"},
     }
+
+
+def _one(kind: Kind) -> dict[str, Any]:
+    return {"anyOf": [{"type": "string"}, {**_several(kind), "maxProperties": 1}]}
 
 
 def _when() -> dict[str, Any]:
@@ -56,6 +80,9 @@ def _when() -> dict[str, Any]:
         "type": "object",
         "properties": {
             "recipe": {"$ref": "#/$defs/Recipe"},
+            "task": {"$ref": "#/$defs/TaskSpec"},
+            "tasks": {"type": "object", "additionalProperties": {"$ref": "#/$defs/TaskSpec"}},
+            "measure": {"$ref": "#/$defs/MeasureSpec"},
             "methods": {"type": "object", "additionalProperties": methods},
             "axes": {"type": "object"},
             "exclude": {"type": "boolean"},

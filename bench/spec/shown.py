@@ -2,29 +2,112 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from functools import cached_property
 
-from bench.errors import did_you_mean
-from bench.spec import metrics
-from bench.spec.cell import Method, PlannedCell, Scalar
+from bench.errors import SpecError, did_you_mean
+from bench.spec.cell import START, Cell, PlannedCell
 from bench.spec.figure import Figure
 from bench.spec.layers import Layers
 from bench.spec.loader import Key
-from bench.spec.recipe import Recipe
-from bench.spec.suite import METRIC
+from bench.spec.metrics import (
+    Metrics,
+    declared_curves,
+    declared_metrics,
+    why_lacking,
+    with_errors,
+)
+from bench.spec.recipe import Scalar
+from bench.spec.suite import METRIC, ShownMetric
+from bench.spec.work import Task, Work
 
 Values = Mapping[str, set[Scalar]]
 Loc = tuple[Key, ...]
-Lacking = Callable[[str, Recipe, Method | None], metrics.Lack | None]
+
+
+class Declarations:
+    """What each cell of the table will record, told from the parts it is made of.
+
+    Parameters
+    ----------
+    cells
+        Of a whole plan: what a cell starts from says what its forgetting is measured by.
+    """
+
+    def __init__(self, layers: Layers, cells: Iterable[PlannedCell]) -> None:
+        self._layers = layers
+        self.cells = list(cells)
+        self._by_id = {planned.cell.id: planned.cell for planned in self.cells}
+        self._known: dict[tuple[int, int], tuple[Work, Metrics, Metrics]] = {}
+
+    @cached_property
+    def distinct(self) -> list[PlannedCell]:
+        """The table's cells, one a place: thousands differ in their seed alone."""
+        seen: set[int] = set()
+        found = []
+        for planned in self.cells:
+            if planned.shown and id(planned.place) not in seen:
+                seen.add(id(planned.place))
+                found.append(planned)
+        return found
+
+    def metrics_of(self, cell: Cell) -> Metrics:
+        """Return what a cell's record will hold as single numbers, derived errors included."""
+        return self._of(cell)[1]
+
+    def curves_of(self, cell: Cell) -> Metrics:
+        """Return what a cell's record will hold as curves, derived errors included."""
+        return self._of(cell)[2]
+
+    @cached_property
+    def metrics(self) -> Metrics:
+        """What any cell of the table will hold as single numbers."""
+        return self._all(0)
+
+    @cached_property
+    def curves(self) -> Metrics:
+        """What any cell of the table will hold as curves."""
+        return self._all(1)
+
+    def _all(self, which: int) -> Metrics:
+        found: Metrics = {}
+        for planned in self.distinct:
+            for name, metric in self._of(planned.cell)[1 + which].items():
+                known = found.setdefault(name, metric)
+                if known != metric:
+                    raise SpecError(
+                        f"{name} is in {known.unit or 'no unit'} for some cells and in "
+                        f"{metric.unit or 'no unit'} for others",
+                        file=self._layers.file,
+                        remedy="give the cells objectives that agree, or two suites",
+                    )
+        return found
+
+    def _of(self, cell: Cell) -> tuple[Work, Metrics, Metrics]:
+        source = self._source(cell)
+        key = (id(cell.work), id(source))
+        if key not in self._known:
+            find = self._layers.part
+            self._known[key] = (
+                cell.work,
+                with_errors(declared_metrics(cell, find, source)),
+                with_errors(declared_curves(cell, find, source)),
+            )
+        return self._known[key]
+
+    def _source(self, cell: Cell) -> Mapping[str, Task] | None:
+        if cell.recipe is None or not cell.recipe.forgetting or START not in cell.parents:
+            return None
+        return self._by_id[cell.parents[START].id].tasks
 
 
 def check_table(layers: Layers) -> None:
-    """Check the table's metrics and shape.
+    """Check the table's shape.
 
     Raises
     ------
     SpecError
-        For a metric that is none, or rows and columns that are no table.
+        For rows and columns that are no table.
     """
     table = layers.table
     where = layers.source_of("table")
@@ -32,10 +115,6 @@ def check_table(layers: Layers) -> None:
         raise layers.source_of("axes", METRIC).error(
             "is a table's word for its metrics", ("axes", METRIC), "give the axis another name"
         )
-    for name, loc in _table_metrics(layers):
-        if not metrics.is_metric(name):
-            near = did_you_mean(name, metrics.METRICS)
-            raise layers.source_of(*loc).error(f"{name!r} is not a metric", loc, near)
     shape = [*table.rows, table.columns]
     if not table.rows or len(set(shape)) != len(shape) or "seed" in shape:
         raise where.error(
@@ -45,8 +124,97 @@ def check_table(layers: Layers) -> None:
         )
 
 
+def shown_metrics(layers: Layers, declared: Declarations) -> tuple[ShownMetric, ...]:
+    """Return the table's metrics with the units they declare; check that they are measured.
+
+    A warm-up's metrics, and those of one of several tasks or measurements, are shown for the
+    cells that have them; one cell with it is enough. So are a penalty's curves in figures.
+
+    Raises
+    ------
+    SpecError
+        For the first metric or curve that nothing has, or that a cell it is shown for never
+        records.
+    """
+    table, shown = layers.table, []
+    for index, column in enumerate(table.shown):
+        loc: Loc = ("table", "metrics", index, "metric") if table.metrics else ("table", "metric")
+        check_recorded(layers.source_of(*loc), loc, column.metric, declared, declared.distinct)
+        metric = declared.metrics[column.metric]
+        shown.append(
+            ShownMetric(
+                metric=metric.name,
+                label=column.label,
+                unit=metric.unit,
+                best=metric.best,
+                decimals=column.decimals,
+            )
+        )
+    for index, figure in enumerate(layers.figures):
+        drawn = [planned for planned in declared.distinct if figure.selects(planned.place)]
+        for panel, written in enumerate(figure.panels):
+            loc = ("figures", index, "panels", panel, "curve")
+            if figure.kind == "curves":
+                source = layers.source_of("figures")
+                check_recorded(source, loc, written.curve, declared, drawn, curve=True)
+    return tuple(shown)
+
+
+def check_recorded(
+    source: object,
+    loc: Loc,
+    name: str,
+    declared: Declarations,
+    cells: Iterable[PlannedCell],
+    *,
+    curve: bool = False,
+    remedy: str = "",
+    suite: str = "",
+) -> None:
+    """Check that cells record a metric or curve, or at least one where only some can.
+
+    Raises
+    ------
+    SpecError
+        If none can have it, or one that should does not.
+    """
+    known = declared.curves if curve else declared.metrics
+    word = "curve" if curve else "metric"
+    cells = list(cells)
+    of = declared.curves_of if curve else declared.metrics_of
+    lacking = [p.cell for p in cells if name not in of(p.cell)]
+    if not lacking or (_of_some(name) and len(lacking) < len(cells)):
+        return
+    raiser = source.error  # type: ignore[attr-defined]
+    if name not in known and not _is_asked_for(name, lacking[0], curve):
+        raise raiser(f"{name!r} is not a {word}", loc, did_you_mean(name, sorted(known)))
+    lack = why_lacking(name, lacking[0], curve=curve)
+    there = f" in {suite}" if suite else ""
+    raise raiser(f"{name} is never measured{there}: {lack.reason}", loc, lack.remedy + remedy)
+
+
+def _of_some(name: str) -> bool:
+    return name.startswith(("warmup/", "penalty/"))
+
+
+def _is_asked_for(name: str, cell: Cell, curve: bool) -> bool:
+    """Whether a classifier under other settings would record it: then those are what is wrong."""
+    if cell.recipe is None:
+        return False
+    scores = ("top1", "top5", "mean_class_accuracy", "loss")
+    splits = ("test", "validation", "source")
+    found = {f"{split}/{score}" for split in splits for score in scores}
+    found |= {"source/forgotten", "warmup/steps", "warmup/ended", "warmup/drop"}
+    if curve:
+        found = {f"{split}/top1" for split in ("test", "validation")}
+        found |= {f"anytime/{s}/{score}" for s in ("test", "source") for score in scores}
+        found |= {"anytime/step", "features/distance", "head/norm"}
+    penalty = curve and name.startswith("penalty/") and name.count("/") == 1
+    return penalty or name.removesuffix("_error") in found
+
+
 def check_figures(layers: Layers, everywhere: Values) -> None:
-    """Check the axes, values and curves that figures name.
+    """Check the axes and values that figures name.
 
     Raises
     ------
@@ -55,13 +223,6 @@ def check_figures(layers: Layers, everywhere: Values) -> None:
     """
     for index, figure in enumerate(layers.figures):
         here: Loc = ("figures", index)
-        for panel, written in enumerate(figure.panels):
-            if not metrics.is_curve(written.curve):
-                raise layers.source_of("figures").error(
-                    f"{written.curve!r} is not a curve",
-                    (*here, "panels", panel, "curve"),
-                    did_you_mean(written.curve, [*metrics.CURVES, "penalty/NAME"]),
-                )
         _check_figure_axes(layers, figure, here)
         for axis, values in figure.selection().items():
             for value in values:
@@ -85,60 +246,3 @@ def _check_figure_axes(layers: Layers, figure: Figure, here: Loc) -> None:
             raise where.error(f"{axis!r} is not an axis", (*here, key), near)
     if figure.lines == figure.columns:
         raise where.error("lines and columns are different axes", (*here, "columns"))
-
-
-def check_measured(layers: Layers, cells: Iterable[PlannedCell]) -> None:
-    """Check that the cells shown measure the table's metrics and the figures' curves.
-
-    A warm-up's metrics, and a penalty's curve, are shown for the methods that have it; one cell
-    with it is enough.
-
-    Raises
-    ------
-    SpecError
-        For the first metric or curve that a cell it is shown for never records.
-    """
-    recipes = list(_distinct(cells))
-    for name, loc in _table_metrics(layers):
-        _check_lacks(layers, name, loc, metrics.metric_lack, recipes)
-    for index, figure in enumerate(layers.figures):
-        drawn = [entry for entry in recipes if figure.selects(entry[0])]
-        for panel, written in enumerate(figure.panels):
-            loc = ("figures", index, "panels", panel, "curve")
-            _check_lacks(layers, written.curve, loc, metrics.curve_lack, drawn)
-
-
-Trained = tuple[Mapping[str, Scalar], Recipe, Method | None]
-
-
-def _check_lacks(
-    layers: Layers, name: str, loc: Loc, lacking: Lacking, trained: list[Trained]
-) -> None:
-    lacks = [lacking(name, recipe, method) for _, recipe, method in trained]
-    found = next((lack for lack in lacks if lack is not None), None)
-    of_some_methods = name.startswith(("warmup/", "penalty/"))
-    if found is None or (of_some_methods and None in lacks):
-        return
-    raise layers.source_of(*loc).error(
-        f"{name} is never measured: {found.reason}", loc, found.remedy
-    )
-
-
-def _distinct(cells: Iterable[PlannedCell]) -> Iterator[Trained]:
-    # Thousands of cells share a recipe and differ in their seed alone.
-    seen: set[tuple[object, ...]] = set()
-    for planned in cells:
-        recipe, method = planned.cell.recipe, planned.cell.method
-        if not planned.labels or not isinstance(recipe, Recipe):
-            continue
-        place = tuple(v for axis, v in planned.labels.items() if axis != "seed")
-        if (place, id(recipe), id(method)) not in seen:
-            seen.add((place, id(recipe), id(method)))
-            yield planned.labels, recipe, method
-
-
-def _table_metrics(layers: Layers) -> Iterator[tuple[str, Loc]]:
-    for index, measure in enumerate(layers.table.metrics):
-        yield measure.metric, ("table", "metrics", index, "metric")
-    if not layers.table.metrics:
-        yield layers.table.metric, ("table", "metric")

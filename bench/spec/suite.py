@@ -6,16 +6,15 @@ from typing import Any, Literal
 
 from pydantic import NonNegativeInt, model_validator
 
-from bench.spec.cell import Scalar
 from bench.spec.figure import Figure
 from bench.spec.paper import Note
-from bench.spec.recipe import Frozen
+from bench.spec.recipe import Frozen, Scalar
 
 # Axes that are fields of a cell, in the order in which cells are enumerated; free axes come first
 # and dotted ones before the method, so that a `when:` may choose rates by dataset.
 CELL_AXES = ("backbone", "weights", "dataset", "sampling_rate")
 LAST_AXES = ("method", "seed")
-DOTTED = ("recipe.", "penalties.")
+DOTTED = ("recipe.", "penalties.", "task.", "measure.")
 
 # Not an axis: a table with these columns has one for each of its metrics.
 METRIC = "metric"
@@ -28,6 +27,13 @@ class Folder(Frozen):
     """An image folder of the user's: ``train/<class>/*`` and ``test/<class>/*``."""
 
     folder: str
+
+
+class Arrays(Frozen):
+    """Arrays of the user's: a safetensors file with inputs and targets of both splits."""
+
+    file: str
+    modality: Literal["vectors", "tokens", "trajectories"] = "vectors"
 
 
 class WeightsFile(Frozen):
@@ -44,75 +50,133 @@ class Contrast(Frozen):
     pairs: tuple[tuple[str, str], ...]
 
 
-class Measure(Frozen):
-    """One metric as a table shows it."""
+class ShownMetric(Frozen):
+    """One metric as it is shown, with the unit and better side that it declares."""
 
-    metric: str = "test/top1"
+    metric: str
     label: str | None = None
-    unit: str = "%"
+    unit: str = ""
     best: Literal["highest", "lowest"] = "highest"
+    decimals: NonNegativeInt = 2
+
+
+class Column(Frozen):
+    """One metric of a table as written; unit and better side are the metric's own."""
+
+    metric: str
+    label: str | None = None
     decimals: NonNegativeInt = 2
 
 
 class Table(Frozen):
     """How the records are shown: the paper's own shape.
 
-    With ``columns: metric`` every column is one of ``metrics``, each with its own unit.
+    With ``columns: metric`` every column is one of ``metrics``. Units, and which side is better,
+    are declared by whatever measures a metric, and not said again here.
     """
 
     rows: tuple[str, ...] = ("dataset", "method")
     columns: str = "sampling_rate"
     metric: str = "test/top1"
-    unit: str = "%"
-    best: Literal["highest", "lowest"] = "highest"
     decimals: NonNegativeInt = 2
-    metrics: tuple[Measure, ...] = ()
+    metrics: tuple[Column, ...] = ()
     contrast: Contrast | None = None
 
     @model_validator(mode="after")
     def _one_way_to_say_it(self) -> Table:
         if (self.columns == METRIC) != bool(self.metrics):
             raise ValueError("`columns: metric` and a list of `metrics` need each other")
-        said = [n for n in ("metric", "unit", "best", "decimals") if n in self.model_fields_set]
+        said = [n for n in ("metric", "decimals") if n in self.model_fields_set]
         if self.metrics and said:
             raise ValueError(f"with `metrics`, each of them has its own {said[0]}")
-        names = [measure.metric for measure in self.metrics]
+        names = [column.metric for column in self.metrics]
         if len(set(names)) != len(names):
             raise ValueError("a metric stands there twice")
         return self
 
     @property
-    def measures(self) -> tuple[Measure, ...]:
+    def shown(self) -> tuple[Column, ...]:
         """The metrics shown: ``metrics``, or the one that the table's own fields describe."""
-        return self.metrics or (
-            Measure(metric=self.metric, unit=self.unit, best=self.best, decimals=self.decimals),
-        )
+        return self.metrics or (Column(metric=self.metric, decimals=self.decimals),)
 
 
 class Stage(Frozen):
     """A cell whose checkpoint others start from.
 
     What is not given is the child's, but for how it is measured: ``anytime``, ``forgetting``,
-    ``selection`` and ``validate_every`` of the recipe.
+    ``selection`` and ``validate_every`` of the recipe. ``task`` is laid over the suite's.
     """
 
     backbone: str | None = None
     weights: str = "random"
     dataset: str | None = None
     sampling_rate: float | None = None
-    method: str
+    method: str | None = None
     seed: NonNegativeInt | None = None
     recipe: Raw = {}
+    task: Raw = {}
 
 
 class MethodSpec(Frozen):
-    """A method as written; parameters are checked against the parts' signatures."""
+    """A method as written: an overlay of parts, and of the recipe.
+
+    Parameters are checked against the parts' signatures. ``trainable`` and ``update`` are a
+    part's name, or a mapping of it to its parameters.
+    """
 
     penalties: dict[str, Raw] = {}
-    head_init: Raw | None = None
-    optimizer: Raw | None = None
+    trainable: str | Raw = "all"
+    patches: dict[str, Raw] = {}
+    update: str | Raw = "gradient"
     warmup: Raw | None = None
-    trainable: Literal["all", "head"] = "all"
+    recipe: Raw = {}
+
+
+class TaskSpec(Frozen):
+    """A task as written: what is not given is the suite's axes' and recipe's."""
+
+    dataset: str | None = None
+    sampling_rate: float | None = None
+    long_tail: Raw | None = None
+    objective: str | Raw = "classification"
+    transforms: dict[str, Raw] = {}
+    image: Raw | None = None
+    augmentation: Raw | None = None
+    weight: float = 1.0
+
+
+class Role(Frozen):
+    """A network that is measured: a stage's, or one that no cell has trained.
+
+    ``checkpoint`` is the state that the stage reports, its ``start``, or that after so many
+    steps. What else is given goes before this cell's axes when the stage is resolved;
+    ``seed_plus`` is added to this cell's seed.
+    """
+
+    stage: str | None = None
+    checkpoint: Literal["reported", "start"] | NonNegativeInt = "reported"
+    weights: str | None = None
+    backbone: str | None = None
+    dataset: str | None = None
+    sampling_rate: float | None = None
+    method: str | None = None
+    seed: NonNegativeInt | None = None
+    seed_plus: int = 0
+
+    @model_validator(mode="after")
+    def _one_origin(self) -> Role:
+        if (self.stage is None) == (self.weights is None):
+            raise ValueError("names either a stage, or weights")
+        if self.seed is not None and self.seed_plus:
+            raise ValueError("seed and seed_plus exclude each other")
+        return self
+
+
+class MeasureSpec(Frozen):
+    """What a suite of measurements measures, and of what."""
+
+    part: str | Raw
+    roles: dict[str, Role] = {}
 
 
 class Overlay(Frozen):
@@ -122,11 +186,15 @@ class Overlay(Frozen):
     source: str | None = None
     notes: tuple[Note, ...] = ()
     plugins: tuple[str, ...] = ()
-    datasets: dict[str, Folder | None] = {}
+    datasets: dict[str, Folder | Arrays | None] = {}
     weights: dict[str, WeightsFile | None] = {}
     stages: dict[str, Raw | None] = {}
     axes: dict[str, Axis | None] = {}
+    networks: dict[str, Raw | None] = {}
     recipe: Raw = {}
+    task: Raw = {}
+    tasks: dict[str, Raw | None] = {}
+    measure: Raw = {}
     methods: dict[str, Raw | None] = {}
     when: tuple[Raw, ...] = ()
     labels: dict[str, dict[str, str]] = {}
@@ -147,13 +215,17 @@ class SuiteFile(Overlay):
 
 
 class Suite(Frozen):
-    """A suite with one profile applied: what the report needs of it."""
+    """A suite with one profile applied: what the report needs of it.
+
+    ``metrics`` are the table's, with their own units.
+    """
 
     name: str
     title: str
     source: str
     notes: tuple[Note, ...]
     table: Table
+    metrics: tuple[ShownMetric, ...]
     labels: dict[str, dict[str, str]]
     axes: tuple[str, ...]
     selection: tuple[str, ...] = ()

@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from bench.methods.part import Penalty, Step, penalty
-from bench.methods.squares import half_squared_norm, trained
+from bench.parts import Penalty, Step, penalty
+from bench.parts.squares import half_squared_norm, trained
 
 
 @penalty("l2")

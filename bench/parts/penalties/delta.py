@@ -9,8 +9,8 @@ import torch
 from pydantic import NonNegativeFloat
 from torch import Tensor
 
-from bench.methods.part import Penalty, Step, penalty
-from bench.methods.squares import half_squared_norm, trained
+from bench.parts import Penalty, Step, penalty
+from bench.parts.squares import half_squared_norm, trained
 
 _F32 = torch.float32
 
@@ -31,7 +31,7 @@ class Delta(Penalty):
     released code's (which has ``maps`` 0.1 for Stanford Dogs).
     """
 
-    needs = ("source_maps", "channel_attention")
+    needs = ("source_maps", "channel-attention")
     maps: NonNegativeFloat = 0.01
     head: NonNegativeFloat = 0.01
     scale: Literal["released", "equation"] = "released"
@@ -39,8 +39,9 @@ class Delta(Penalty):
     def __call__(self, step: Step) -> Tensor:
         """Return the maps' and the head's sum."""
         drift = step.features.new_zeros((), dtype=torch.promote_types(step.features.dtype, _F32))
+        attention = step.measured["channel-attention"]
         for name, now in step.maps.items():
-            drift = drift + self._drift(now, step.source_maps[name], step.channel_weights[name])
+            drift = drift + self._drift(now, step.source_maps[name], attention[name])
         decay = half_squared_norm(trained(step.head).values())
         return self.maps * drift + self.head * (decay if self.scale == "released" else 2 * decay)
 

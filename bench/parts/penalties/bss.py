@@ -7,7 +7,7 @@ from pydantic import NonNegativeFloat, PositiveInt
 from torch import Tensor
 
 from bench.errors import UserError
-from bench.methods.part import Penalty, Step, penalty
+from bench.parts import Penalty, Step, penalty
 
 
 @penalty("bss")

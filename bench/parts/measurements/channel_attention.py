@@ -1,8 +1,4 @@
-"""DELTA's supervised channel attention: how much the loss suffers without each filter.
-
-Li et al. 2019, section 3.3, with the settings of the code released with it: train only a new head
-on the target images, then take away the filters of the tapped layers one at a time.
-"""
+"""DELTA's supervised channel attention: how much the loss suffers without each filter."""
 
 from __future__ import annotations
 
@@ -11,17 +7,69 @@ from collections.abc import Iterable, Sequence
 
 import numpy as np
 import torch
+from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
 from bench.models.network import Network
-from bench.spec.recipe import ChannelAttention
+from bench.parts import Measured, Measurement, Measuring, measurement
+from bench.spec.seeds import stream_seed
 
 Batch = tuple[Tensor, Tensor]
 # The released code's rate falls by this factor over so many epochs, exponentially.
 _DECAY, _DECAY_EPOCHS = 0.1, 6
 # How large a chunk's masked maps may be: more filters at a time share what lies before the layer.
 _CHUNK_BYTES = {"cpu": 2**27, "cuda": 2**31}
+
+
+@measurement("channel-attention")
+class ChannelAttention(Measurement):
+    """Channel weights of the tapped layers (Li et al. 2019, section 3.3).
+
+    Train only a new head on the target images, read without augmentation, then take away the
+    filters of the tapped layers one at a time. Settings are those of the code released with the
+    paper. The arrays are a ``(c,)`` tensor a layer, under the layer's name; they sum to one. The
+    metrics are those of the trained head on the images it was trained on: a check that the
+    attention was supervised by something.
+    """
+
+    roles = ("start",)
+    metrics = {
+        "train/top1": ("%", "highest"),
+        "train/top5": ("%", "highest"),
+        "train/mean_class_accuracy": ("%", "highest"),
+        "train/loss": ("", "lowest"),
+    }
+    head_epochs: PositiveInt = 10
+    batch_size: PositiveInt = 32
+    lr: PositiveFloat = 0.01
+    momentum: NonNegativeFloat = 0.9
+    weight_decay: NonNegativeFloat = 1e-4
+    batches: PositiveInt = 4
+    temperature: PositiveFloat = 5.0
+
+    def __call__(self, measuring: Measuring) -> Measured:
+        """Return the weights; raises UserError if the network has no feature maps."""
+        network = measuring.network("start")
+        taps = network.tap_names
+        head = measuring.new_head(network)
+        seed = stream_seed(measuring.seed, "attention", measuring.dataset)
+        with torch.no_grad():
+            pairs = [
+                (network(images).features, labels)
+                for images, labels in measuring.batches("train", self.batch_size)
+            ]
+        features = torch.cat([pair[0] for pair in pairs])
+        labels = torch.cat([pair[1] for pair in pairs])
+        train_head(head, features, labels, self, seed)
+        with torch.no_grad():
+            scores = measuring.scores_of(head(features), labels)
+        drawn = measuring.batches(
+            "train", self.batch_size, shuffle=seed, limit=self.batches * self.batch_size
+        )
+        effects = filter_effects(network, taps, drawn)
+        arrays = {tap: attention_weights(e, self.temperature) for tap, e in effects.items()}
+        return Measured({f"train/{name}": v for name, v in scores.items()}, arrays=arrays)
 
 
 def train_head(

@@ -1,0 +1,303 @@
+"""The kinds of parts: what a class of each must offer, and the decorators that register them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, ClassVar, Protocol
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from bench.data.streams import Stream
+from bench.models.network import Network
+from bench.parts.part import Part, decorator
+
+Tensors = Mapping[str, Tensor]
+Array = NDArray[Any]
+
+
+# -- penalties -----------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Step:
+    """All that a penalty may look at in one training step.
+
+    Attributes
+    ----------
+    features
+        Pooled penultimate features, ``(b, d)``.
+    logits, labels
+        Outputs of the head ``(b, n)``, and the targets: ``(b,)`` of a classification.
+    backbone, head
+        Parameters by name; those that do not train are included.
+    start
+        Detached copies of ``backbone`` before the first step, same names.
+    maps, source_maps
+        Tapped inner feature maps ``(b, c, h, w)`` of this step's images, from the network and
+        from a frozen copy of its start. Empty unless a penalty needs ``source_maps``.
+    measured
+        Name of each measurement that is needed to its arrays, by their names.
+    """
+
+    features: Tensor
+    logits: Tensor
+    labels: Tensor
+    backbone: Tensors
+    head: Tensors
+    start: Tensors
+    maps: Tensors = field(default_factory=dict)
+    source_maps: Tensors = field(default_factory=dict)
+    measured: Mapping[str, Tensors] = field(default_factory=dict)
+
+
+class Penalty(Part):
+    """A term added to the loss: a pure function of a step to a scalar.
+
+    ``needs`` is a literal tuple of ``source_maps`` and of names of measurements, each of which is
+    made of the cell's start and data and then found in ``step.measured``.
+    """
+
+    needs: ClassVar[tuple[str, ...]] = ()
+
+    def __call__(self, step: Step) -> Tensor:
+        """Return the scalar that is added to the loss."""
+        raise TypeError(f"{type(self).__name__} does not define __call__(self, step)")
+
+    @classmethod
+    def invariants(cls, step: Step) -> Mapping[str, bool]:
+        """Return what must hold for any step, each with whether it does; a part may have none.
+
+        ``bench test-method`` calls it on synthetic float64 steps whose differentiable inputs
+        are independent leaves.
+        """
+        return {}
+
+
+# -- what trains, and what is changed before it does ---------------------------------------------
+
+
+class Trainable(Part):
+    """Which parameters and statistics train."""
+
+    def __call__(self, network: Network) -> None:
+        """Freeze the rest: called with everything trainable and in training mode.
+
+        What is to keep its running statistics, or to drop nothing out, is put into evaluation
+        mode.
+        """
+        raise TypeError(f"{type(self).__name__} does not define __call__(self, network)")
+
+
+class Patch(Part):
+    """Changes modules of a network before its first step."""
+
+    def __call__(self, network: Network) -> None:
+        """Change the network in place, on the CPU; draws from no global random stream."""
+        raise TypeError(f"{type(self).__name__} does not define __call__(self, network)")
+
+
+# -- one step ------------------------------------------------------------------------------------
+
+# Draws a fresh batch, leaves its gradient in ``.grad`` in place of what was there, and returns
+# the terms of the loss, ``(t,)``.
+GradientFunction = Callable[[], Tensor]
+
+
+class Training(Protocol):
+    """What an update works on."""
+
+    network: Network
+    optimizer: torch.optim.Optimizer
+    """The recipe's, with a group for the backbone and one for the head, at this step's rates."""
+
+    def apply(self) -> None:
+        """Let the optimizer make its step from the gradients that are there."""
+
+    def note(self, curve: str, value: float) -> None:
+        """Add to the mean that a curve's next point is; declared in ``curves``."""
+
+
+class Update(Part):
+    """What one step does with gradients.
+
+    ``curves`` is a literal tuple of the names that it notes.
+    """
+
+    curves: ClassVar[tuple[str, ...]] = ()
+
+    def begin(self, training: Training) -> Callable[[GradientFunction], None]:
+        """Return the function that does one step; what it keeps between steps is its own."""
+        raise TypeError(f"{type(self).__name__} does not define begin(self, training)")
+
+
+# -- what is asked of data -----------------------------------------------------------------------
+
+
+class Data(Protocol):
+    """What an objective may know of a dataset."""
+
+    classes: int | None
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Shape of one row's target; empty for a class label."""
+
+
+class Objective(Part):
+    """Width of the head, loss and metrics.
+
+    ``metrics`` maps a name to its unit and better side, literally: ``{"top1": ("%", "highest")}``;
+    ``%`` is recorded as a fraction. ``score`` is the metric that states are chosen by, ``term``
+    the loss's name, ``targets`` ``classes`` or ``numbers``.
+    """
+
+    metrics: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    score: ClassVar[str] = ""
+    term: ClassVar[str] = ""
+    targets: ClassVar[str] = "classes"
+
+    def width(self, data: Data) -> int:
+        """Return the number of outputs of the head."""
+        raise TypeError(f"{type(self).__name__} does not define width(self, data)")
+
+    def loss(self, outputs: Tensor, targets: Tensor) -> Tensor:
+        """Return the mean loss over a batch, a scalar; ``outputs`` are ``(b, width)``."""
+        raise TypeError(f"{type(self).__name__} does not define loss(self, outputs, targets)")
+
+    def scores(self, outputs: Array, targets: Array) -> dict[str, float]:
+        """Return every one of ``metrics`` over a whole split."""
+        raise TypeError(f"{type(self).__name__} does not define scores(self, outputs, targets)")
+
+    @classmethod
+    def higher_is_better(cls) -> bool:
+        """Whether the score's higher side is the better one."""
+        return cls.metrics[cls.score][1] == "highest"
+
+
+class Transform(Part):
+    """A change of inputs: fixed, or drawn anew for every training batch.
+
+    ``random`` is a literal: False is one and the same change at every step and in evaluation too,
+    from a stream of the cell's seed; True is applied to training batches alone.
+    """
+
+    random: ClassVar[bool] = False
+
+    def __call__(self, inputs: Tensor, stream: Stream) -> Tensor:
+        """Return inputs ``(b, …)`` changed, as they go into the network."""
+        raise TypeError(f"{type(self).__name__} does not define __call__(self, inputs, stream)")
+
+
+# -- networks ------------------------------------------------------------------------------------
+
+
+class Head(Part):
+    """Initialisation of a new head; its bias is zero."""
+
+    def weights(self, outputs: int, features: int, generator: np.random.Generator) -> Array:
+        """Return the weights ``(outputs, features)``, float64."""
+        raise TypeError(f"{type(self).__name__} does not define weights(…)")
+
+
+class Architecture(Part):
+    """A network that is not timm's: from inputs ``(b, …)`` to features ``(b, d)``."""
+
+    def build(self, input_shape: tuple[int, ...]) -> nn.Module:
+        """Return the module, with its width d as ``num_features``.
+
+        ``input_shape`` is one row's. Parameters are drawn from torch's global stream, which is
+        the cell's own here.
+        """
+        raise TypeError(f"{type(self).__name__} does not define build(self, input_shape)")
+
+
+# -- measurements --------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Line:
+    """A curve of a measurement: values over a named axis, such as ``layer`` or ``lambda``."""
+
+    at: Sequence[float]
+    value: Sequence[float]
+
+
+@dataclass(frozen=True)
+class Measured:
+    """What a measurement gives: single numbers, curves, and arrays to keep."""
+
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    curves: Mapping[str, Line] = field(default_factory=dict)
+    arrays: Tensors = field(default_factory=dict)
+
+
+class Measuring(Protocol):
+    """What a measurement works on."""
+
+    seed: int
+    device: torch.device
+    dataset: str
+    classes: int | None
+
+    def network(self, role: str) -> Network:
+        """Return a role's network in evaluation mode on the device; its heads as it was left.
+
+        One that has not been trained has a head of zeros for the data's classes. Each call gives
+        a new copy.
+        """
+
+    def new_head(self, network: Network) -> nn.Linear:
+        """Give a network a head of zeros for the data's objective, and return it."""
+
+    def batches(
+        self, split: str, batch_size: int, *, shuffle: int | None = None, limit: int | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs without augmentation, and targets, of ``train`` or ``test``.
+
+        Parameters
+        ----------
+        shuffle
+            Key of a random order; the split's own order without it.
+        limit
+            The first so many rows only.
+        """
+
+    def scores(self, network: Network, split: str) -> dict[str, float]:
+        """Return the objective's metrics of a network on a split."""
+
+    def scores_of(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return the objective's metrics of outputs ``(n, width)``."""
+
+
+class Measurement(Part):
+    """Looks at networks, and trains nothing that is reported.
+
+    Literals: ``roles`` name the networks it looks at (``start`` is what a training cell starts
+    from, where a penalty needs the measurement); ``data`` is ``task``, ``source`` (the task that
+    the start was trained on) or ``none``; ``metrics`` as of an objective; ``curves`` maps a curve's
+    name to the axis it runs over.
+    """
+
+    roles: ClassVar[tuple[str, ...]] = ()
+    data: ClassVar[str] = "task"
+    metrics: ClassVar[Mapping[str, tuple[str, str]]] = {}
+    curves: ClassVar[Mapping[str, str]] = {}
+
+    def __call__(self, measuring: Measuring) -> Measured:
+        """Return what was found."""
+        raise TypeError(f"{type(self).__name__} does not define __call__(self, measuring)")
+
+
+penalty = decorator("penalty", Penalty)
+trainable = decorator("trainable", Trainable)
+patch = decorator("patch", Patch)
+update = decorator("update", Update)
+objective = decorator("objective", Objective)
+transform = decorator("transform", Transform)
+head = decorator("head", Head)
+network = decorator("network", Architecture)
+measurement = decorator("measurement", Measurement)

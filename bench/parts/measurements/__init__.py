@@ -1,0 +1,1 @@
+"""Measurements on networks: one part a file, each named as in YAML; nothing here is imported before it is used."""

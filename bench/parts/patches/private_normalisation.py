@@ -1,0 +1,26 @@
+"""Normalisations of each task's own."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from bench.models.network import Network
+from bench.parts import Patch, patch
+
+_NORMALISATIONS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
+
+
+@patch("private-normalisation")
+class PrivateNormalisation(Patch):
+    """Each task has scales, biases and running statistics of its own; all else is shared.
+
+    Mudrakarta et al. 2019, section 4.2: the scale-and-bias patch of several tasks trained at once.
+    """
+
+    def __call__(self, network: Network) -> None:
+        """Make every normalisation private to each task."""
+        network.private(
+            name
+            for name, module in network.backbone.named_modules()
+            if isinstance(module, _NORMALISATIONS)
+        )

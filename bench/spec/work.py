@@ -1,0 +1,251 @@
+"""What a cell does: trains a network on tasks, or measures networks that others left."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from functools import cached_property
+from typing import Annotated, Any
+
+from pydantic import BaseModel, Field, PositiveFloat
+
+from bench.spec.parts import Kind, PartKey
+from bench.spec.recipe import Augmentation, Frozen, Image, OneOf, Recipe, Use, Warmup
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
+
+
+def canonical_json(value: object) -> str:
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN."""
+    return _ENCODER.encode(value)
+
+
+class LongTail(Frozen):
+    """Class counts that fall geometrically, from the largest to ``1 / imbalance`` of it."""
+
+    imbalance: Annotated[float, Field(gt=1)]
+
+
+class Task(Frozen):
+    """What is learnt or scored: data, how they are sampled, and what is asked of them.
+
+    ``image`` and ``augmentation`` are the recipe's where not given. ``weight`` multiplies the
+    task's loss where there are several.
+    """
+
+    dataset: str
+    sampling_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
+    long_tail: LongTail | None = None
+    objective: Use
+    transforms: tuple[Use, ...] = ()
+    image: Image | None = None
+    augmentation: Augmentation | None = None
+    weight: PositiveFloat = 1.0
+
+
+Network = str | Use
+
+
+def network_name(network: Network | None) -> str:
+    """Return a network as text: timm's name, or a part's with what differs from its defaults.
+
+    >>> network_name(Use(name="mlp", settings={"width": 8, "depth": 2}, given={"width": 8}))
+    'mlp(width=8)'
+    """
+    if not isinstance(network, Use):
+        return network or ""
+    given = ", ".join(f"{key}={value}" for key, value in sorted(network.given.items()))
+    return f"{network.name}({given})" if given else network.name
+
+
+@dataclass(frozen=True, eq=False)
+class Train:
+    """Training one network on one task or several.
+
+    Attributes
+    ----------
+    network
+        timm's name with its tag, or a part of kind ``network``.
+    weights
+        ``random``, ``timm``, ``timm@REVISION``, ``shipped:NAME``, ``file:NAME``, or ``stage``:
+        then the parent ``start`` holds them.
+    tasks
+        By name; a single one has none (``""``).
+    recipe
+        With what the method replaces already in its place.
+    penalties, patches
+        Sorted by name: a sum of floats depends on the order, and an id must not.
+    """
+
+    network: Network
+    weights: str
+    tasks: Mapping[str, Task]
+    recipe: Recipe
+    trainable: Use
+    update: Use
+    penalties: tuple[Use, ...] = ()
+    patches: tuple[Use, ...] = ()
+    warmup: Warmup | None = None
+
+    kind = "train"
+
+    @cached_property
+    def parts(self) -> tuple[PartKey, ...]:
+        """Kind and name of every part that the work uses."""
+        return (
+            *_network_part(self.network),
+            *_parts_of_tasks(self.tasks),
+            ("head", self.recipe.head_init.name),
+            ("trainable", self.trainable.name),
+            ("update", self.update.name),
+            *(("penalty", use.name) for use in self.penalties),
+            *(("patch", use.name) for use in self.patches),
+        )
+
+    @cached_property
+    def canonical(self) -> str:
+        """The canonical JSON of everything that may change the numbers; defaults are omitted."""
+        return _canonical(self)
+
+
+@dataclass(frozen=True)
+class Start:
+    """Where a measured network comes from: its architecture and weights, as of ``Train``."""
+
+    network: Network
+    weights: str
+
+
+@dataclass(frozen=True, eq=False)
+class Measure:
+    """Measuring networks that other cells left, or that nothing has trained yet.
+
+    Attributes
+    ----------
+    measurement
+        The part.
+    starts
+        Role to network; weights ``stage`` are those of the parent in that role.
+    task
+        The data it is measured on; None where the measurement looks at none.
+    """
+
+    measurement: Use
+    starts: Mapping[str, Start] = field(default_factory=dict)
+    task: Task | None = None
+
+    @property
+    def kind(self) -> str:
+        """Name of the measurement."""
+        return self.measurement.name
+
+    @cached_property
+    def tasks(self) -> Mapping[str, Task]:
+        """The task by name, as of ``Train``; none without data."""
+        return {} if self.task is None else {"": self.task}
+
+    @cached_property
+    def parts(self) -> tuple[PartKey, ...]:
+        """Kind and name of every part that the work uses."""
+        networks = (p for start in self.starts.values() for p in _network_part(start.network))
+        return (("measurement", self.kind), *networks, *_parts_of_tasks(self.tasks))
+
+    @cached_property
+    def canonical(self) -> str:
+        """The canonical JSON of everything that may change the numbers; defaults are omitted."""
+        return _canonical(self)
+
+
+Work = Train | Measure
+
+
+def _network_part(network: Network) -> tuple[PartKey, ...]:
+    return (("network", network.name),) if isinstance(network, Use) else ()
+
+
+def _parts_of_tasks(tasks: Mapping[str, Task]) -> tuple[PartKey, ...]:
+    found: list[PartKey] = []
+    for task in tasks.values():
+        found.append(("objective", task.objective.name))
+        found += [("transform", use.name) for use in task.transforms]
+    return tuple(dict.fromkeys(found))
+
+
+# -- as data -------------------------------------------------------------------------------------
+
+
+def plain(value: Any, *, whole: bool = False) -> Any:
+    """Return a setting as JSON-ready data.
+
+    Parameters
+    ----------
+    whole
+        With every value, defaults included, as records keep it; else only what differs from its
+        default, which is what an id is made of: a new optional setting then changes no id.
+    """
+    if isinstance(value, Use):
+        return {value.name: plain(dict(value.settings if whole else value.given), whole=whole)}
+    if isinstance(value, OneOf):
+        return {value.choice: plain(value.settings, whole=whole)}
+    if isinstance(value, BaseModel):
+        return _plain_model(value, whole)
+    if isinstance(value, Train | Measure | Start):
+        return {
+            f.name: plain(getattr(value, f.name), whole=whole)
+            for f in fields(value)
+            if whole or not _empty(getattr(value, f.name))
+        }
+    if isinstance(value, Mapping):
+        return {str(key): plain(inner, whole=whole) for key, inner in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(inner, whole=whole) for inner in value]
+    return value
+
+
+def _empty(value: Any) -> bool:
+    return value is None or (isinstance(value, Mapping | tuple) and not value)
+
+
+def _plain_model(model: BaseModel, whole: bool) -> dict[str, Any]:
+    found = {}
+    for name, known in type(model).model_fields.items():
+        value = getattr(model, name)
+        acts_elsewhere = isinstance(model, Recipe) and name in Recipe.ACTS_BY_PARENTS
+        if acts_elsewhere or (not whole and not known.is_required() and value == known.default):
+            continue
+        found[name] = plain(value, whole=whole)
+    return found
+
+
+_TEXTS: dict[int, tuple[object, str]] = {}
+
+
+def _shared_text(value: object) -> str:
+    # Thousands of cells share one recipe object: dump it once. The object is held beside its
+    # text, so that its identity stays its own.
+    known = _TEXTS.get(id(value))
+    if known is None or known[0] is not value:
+        known = _TEXTS[id(value)] = (value, canonical_json(plain(value)))
+    return known[1]
+
+
+def _canonical(work: Work) -> str:
+    members = {}
+    for f in fields(work):
+        value = getattr(work, f.name)
+        if not _empty(value):
+            text = _shared_text if isinstance(value, Recipe) else _text
+            members[f.name] = text(value)
+    inner = ",".join(f'"{name}":{members[name]}' for name in sorted(members))
+    return f'{{"{"train" if isinstance(work, Train) else "measure"}":{{{inner}}}}}'
+
+
+def _text(value: object) -> str:
+    return canonical_json(plain(value))
+
+
+__all__ = [
+    "Kind", "LongTail", "Measure", "Network", "Start", "Task", "Train", "Use", "Work",
+    "canonical_json", "network_name", "plain",
+]  # fmt: skip
