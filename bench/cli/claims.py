@@ -158,9 +158,9 @@ def _print_whole(verdict: Verdict) -> None:
         click.echo(f"  Refuted by: {claim.refuted_by}")
     if verdict.reason:
         click.echo(f"  {verdict.reason}")
-    if verdict.decision is None or verdict.measure is None:
+    if verdict.decision is None or verdict.shown is None:
         return
-    decimals = verdict.measure.decimals
+    decimals = verdict.shown.decimals
     rows = [
         [
             each.name,
@@ -171,8 +171,8 @@ def _print_whole(verdict: Verdict) -> None:
         ]
         for each, test in zip(verdict.compared, verdict.decision.tests, strict=True)
     ]
-    unit = f" ({verdict.measure.unit})" if verdict.measure.unit else ""
-    header = [verdict.measure.metric + unit, "mean", "n", "p", "p (sign flips)", "p against", ""]
+    unit = f" ({verdict.shown.unit})" if verdict.shown.unit else ""
+    header = [verdict.shown.metric + unit, "mean", "n", "p", "p (sign flips)", "p against", ""]
     align = ("left", *["right"] * 5, "left")
     table = tabulate(rows, header, tablefmt="simple", disable_numparse=True, colalign=align)
     click.echo("\n" + "\n".join(f"  {line}" for line in table.splitlines()))

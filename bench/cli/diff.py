@@ -134,8 +134,8 @@ def _store_side(name: str, suite: str, profile: str, store: Path) -> _Given:
             file=session.store.root,
             remedy=f"bench run {suite} --profile {profile} --store {store}",
         )
-    measures = session.plan.suite.table.measures
-    return _Given(Side(name, cell_table(session.results())), measures[0].metric, records)
+    side = Side(name, cell_table(session.results()))
+    return _Given(side, session.plan.suite.metrics[0].metric, records)
 
 
 def _print(found: Diff, a: str, b: str) -> None:

@@ -9,10 +9,11 @@ from dataclasses import dataclass
 from io import StringIO
 
 from bench.errors import UserError
-from bench.report.results import SEED, Results
+from bench.report.results import Results
 from bench.report.values import metric_value
-from bench.spec.cell import Scalar
+from bench.spec.cell import SEED
 from bench.spec.metrics import complement_of
+from bench.spec.recipe import Scalar
 
 _CELL, _STATE = "cell", "state"
 
@@ -65,7 +66,7 @@ class CellTable:
 def cell_table(results: Results) -> CellTable:
     """Return the cells of a plan's table; derived metrics only where the table shows them."""
     metrics = set(results.metrics)
-    wanted = (measure.metric for measure in results.plan.suite.table.measures)
+    wanted = (shown.metric for shown in results.plan.suite.metrics)
     metrics |= {name for name in wanted if complement_of(name) in metrics}
     names, axes = tuple(sorted(metrics)), results.plan.suite.axes
     rows = []

@@ -9,8 +9,8 @@ from typing import Literal
 
 from bench.errors import UserError, did_you_mean
 from bench.report.cell_table import CellRow, CellTable
-from bench.report.results import SEED
 from bench.report.values import metric_unit, metric_value, unit_scale
+from bench.spec.cell import SEED
 from bench.spec.metrics import complement_of
 from bench.stats.family import holm
 from bench.stats.intervals import Estimate, mean_interval, paired_difference, welch_difference

@@ -102,7 +102,7 @@ def build_page(
         again(board),
     )
     markdown = "\n\n".join(part for part in parts if part) + "\n"
-    figures |= curve_svgs(drawings, plan.suite)
+    figures |= curve_svgs(drawings, plan)
     return Page(
         stem, markdown, cell_table(results).csv(), figures, curve_numbers(drawings, plan.suite)
     )

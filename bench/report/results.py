@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Generic, Protocol, TypeVar
 
 from bench.errors import SpecError, did_you_mean
 from bench.records.record import Record
 from bench.report.values import record_value, unit_scale
-from bench.spec.cell import PlannedCell, Scalar
+from bench.spec.cell import SEED, PlannedCell
 from bench.spec.claims import At
 from bench.spec.expand import Plan
 from bench.spec.metrics import complement_of
-from bench.spec.suite import METRIC, Measure
+from bench.spec.recipe import Scalar
+from bench.spec.suite import METRIC, ShownMetric
 from bench.stats.intervals import Estimate, mean_interval
 
-SEED = "seed"
 PlaceKey = frozenset[tuple[str, Scalar]]
 
 
@@ -55,17 +55,17 @@ class Entry:
         Axis to value, for every axis but the seed; ``metric`` to the metric's name in a table
         of several.
     values
-        Seed to value in the measure's unit, for the cells that are done and have one.
+        Seed to value in the metric's unit, for the cells that are done and have one.
     states
         State to how many of the planned cells are in it.
-    measure
+    shown
         The metric, and how it is shown.
     """
 
     where: Mapping[str, Scalar]
     values: Mapping[Scalar, float]
     states: Mapping[str, int]
-    measure: Measure
+    shown: ShownMetric
 
     @property
     def n(self) -> int:
@@ -116,7 +116,7 @@ class Results:
         """The cells of the table at each place, seed by seed, in the plan's order."""
         found: dict[PlaceKey, list[PlannedCell]] = {}
         for planned in self.plan.shown:
-            found.setdefault(place_key(planned.labels), []).append(planned)
+            found.setdefault(place_key(planned.place), []).append(planned)
         return {key: tuple(cells) for key, cells in found.items()}
 
     def own_records(self, *, shown: bool = False) -> list[Record]:
@@ -125,25 +125,27 @@ class Results:
         ids = dict.fromkeys(planned.cell.id for planned in cells)
         return [self.records[i] for i in ids if i in self.records]
 
-    def entries(self, measure: Measure, at: At | None = None) -> list[Entry]:
+    def entries(self, shown: ShownMetric, at: At | None = None) -> list[Entry]:
         """Return one entry for each place, in the plan's order.
 
         A record that has no such metric or curve, or a curve that begins later than ``at``,
         gives no value.
         """
-        return [self.entry(cells, measure, at) for cells in self.places.values()]
+        return [self.entry(cells, shown, at) for cells in self.places.values()]
 
-    def entry(self, cells: Sequence[PlannedCell], measure: Measure, at: At | None = None) -> Entry:
+    def entry(
+        self, cells: Sequence[PlannedCell], shown: ShownMetric, at: At | None = None
+    ) -> Entry:
         """Return the entry of cells that differ in their seed alone."""
-        scale = unit_scale(measure.unit)
+        scale = unit_scale(shown.unit)
         values: dict[Scalar, float] = {}
         for planned in cells:
             record = self.records.get(planned.cell.id)
-            value = None if record is None else record_value(record, measure.metric, at)
+            value = None if record is None else record_value(record, shown.metric, at)
             if value is not None:
-                values[planned.seed] = scale * value
+                values[seed_of(planned)] = scale * value
         states = Counter(self.state(planned.cell.id) for planned in cells)
-        return Entry(cells[0].place, values, states, measure)
+        return Entry(cells[0].place, values, states, shown)
 
     def table(self) -> list[Entry]:
         """Return the entries of the suite's table, in the plan's order.
@@ -156,22 +158,15 @@ class Results:
         SpecError
             If there are records and none of them has a metric of the table.
         """
-        table = self.plan.suite.table
-        groups = list(self.places.values())
-        by_seed = SEED in (*table.rows, table.columns)
-        if by_seed:
-            groups = [(planned,) for planned in self.plan.shown]
         self._check_metrics()
-        found = []
-        for cells in groups:
-            seed = {SEED: cells[0].seed} if by_seed else {}
-            for measure in table.measures:
-                entry = self.entry(cells, measure)
-                if table.metrics and entry.states.get("done") and not entry.n:
-                    continue
-                metric = {METRIC: measure.metric} if table.metrics else {}
-                where = {**entry.where, **seed, **metric}
-                found.append(Entry(where, entry.values, entry.states, measure))
+        suite, found = self.plan.suite, []
+        for cells in self.places.values():
+            for shown in suite.metrics:
+                entry = self.entry(cells, shown)
+                if not suite.table.metrics:
+                    found.append(entry)
+                elif entry.n or not entry.states.get("done"):
+                    found.append(replace(entry, where={**entry.where, METRIC: shown.metric}))
         return found
 
     @cached_property
@@ -181,8 +176,8 @@ class Results:
         return frozenset(name for record in records for name in record.outcome.metrics)
 
     def _check_metrics(self) -> None:
-        for measure in self.plan.suite.table.measures:
-            name = measure.metric
+        for shown in self.plan.suite.metrics:
+            name = shown.metric
             if self.metrics and not {name, complement_of(name)} & self.metrics:
                 raise SpecError(
                     f"no record has the metric {name!r}",
@@ -190,6 +185,11 @@ class Results:
                     field="table.metric",
                     remedy=did_you_mean(name, sorted(self.metrics)),
                 )
+
+
+def seed_of(planned: PlannedCell) -> Scalar:
+    """Return the seed of a planned cell; the cell's own where it stands behind the table."""
+    return planned.cell.seed if planned.seed is None else planned.seed
 
 
 def place_key(where: Mapping[str, Scalar]) -> PlaceKey:
@@ -217,13 +217,15 @@ def row_axes(plan: Plan) -> tuple[str, ...]:
     An axis that the table does not mention must not be averaged over in silence.
     """
     table = plan.suite.table
-    named = {*table.rows, table.columns, SEED}
+    named = {*table.rows, table.columns}
     return (*(axis for axis in varying_axes(plan) if axis not in named), *table.rows)
 
 
 def varying_axes(plan: Plan) -> list[str]:
-    """Return the axes of which the cells of the table have several values."""
-    return [a for a in plan.suite.axes if len({p.labels.get(a) for p in plan.shown}) > 1]
+    """Return the axes but the seed of which the cells of the table have several values."""
+    return [
+        a for a in plan.suite.axes if a != SEED and len({p.place.get(a) for p in plan.shown}) > 1
+    ]
 
 
 def arrange(entries: Iterable[E], rows: Sequence[str], column: str) -> list[Block[E]]:

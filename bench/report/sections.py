@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from bench.report import markdown
 from bench.report import provenance as origin
-from bench.report import setting as settings
 from bench.report.figures.table_figure import MAX_PANELS
 from bench.report.numbers import plural
 from bench.report.results import Block, Entry, Results, arrange
+from bench.report.setting.tables import setting_tables
 from bench.report.tables import layout, reported
 from bench.report.tables.agreement import agreement_table, agreements
 from bench.report.tables.contrasts import contrast_table, differences
@@ -48,7 +48,7 @@ class Board:
         """What differences are measured in."""
         if self.plan.suite.table.metrics:
             return "each column's unit (percentage points for %)"
-        unit = self.plan.suite.table.unit
+        unit = self.plan.suite.metrics[0].unit
         return "percentage points" if unit == "%" else unit or "the metric's unit"
 
     def comparable(self) -> list[ReportedTable]:
@@ -175,23 +175,24 @@ def results_caption(board: Board) -> str:
 
 
 def _what_is_shown(board: Board) -> str:
-    table = board.plan.suite.table
-    if table.metrics:
+    suite = board.plan.suite
+    if suite.table.metrics:
         return "; ".join(
-            f"{markdown.escape(measure.label or measure.metric)}: {markdown.code(measure.metric)}"
-            for measure in table.metrics
+            f"{markdown.escape(shown.label or shown.metric)}: {markdown.code(shown.metric)}"
+            for shown in suite.metrics
         )
-    unit = f" in {table.unit}" if table.unit else ""
-    return f"{markdown.code(table.metric)}{unit} by {board.columns}"
+    (shown,) = suite.metrics
+    unit = f" in {shown.unit}" if shown.unit else ""
+    return f"{markdown.code(shown.metric)}{unit} by {board.columns}"
 
 
 def _best(board: Board) -> str:
     """Return which means are best; where metrics differ in it, of which metrics."""
     suite = board.plan.suite
     by_best: dict[str, list[str]] = {}
-    for measure in suite.table.measures:
-        name = markdown.escape(layout.measure_name(suite, measure.metric))
-        by_best.setdefault(measure.best, []).append(name)
+    for shown in suite.metrics:
+        name = markdown.escape(layout.measure_name(suite, shown.metric))
+        by_best.setdefault(shown.best, []).append(name)
     if len(by_best) == 1:
         return next(iter(by_best))
     return " or ".join(f"{best} ({', '.join(names)})" for best, names in by_best.items())
@@ -271,10 +272,13 @@ def _note(note: Note) -> str:
 
 
 def setting(board: Board) -> str:
-    """Return recipe and methods, folded."""
-    parts = [settings.methods_table(board.plan), settings.setting_table(board.plan)]
-    body = "\n\n".join(part for part in parts if part)
-    return f"## Setting\n\n{markdown.details('Methods and recipe', body)}" if body else ""
+    """Return methods, recipe, and what lies behind the table, folded."""
+    parts = ["## Setting"]
+    for each in setting_tables(board.plan):
+        table = markdown.table(each.header, each.rows, left=len(each.header))
+        body = "\n\n".join(part for part in (each.caption, table) if part)
+        parts.append(markdown.details(markdown.escape(each.title), body))
+    return "\n\n".join(parts)
 
 
 def provenance(board: Board) -> str:

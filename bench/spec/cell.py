@@ -163,21 +163,6 @@ class PlannedCell:
         """Axis to value, seed included."""
         return {**self.place, SEED: self.seed} if self.seed is not None else dict(self.place)
 
-    @property
-    def place(self) -> dict[str, Scalar]:
-        """The labels without the seed: what seeds are averaged at."""
-        return {axis: value for axis, value in self.labels.items() if axis != "seed"}
-
-    @property
-    def seed(self) -> Scalar:
-        """The label of the seed, or the cell's own."""
-        return self.labels.get("seed", self.cell.seed)
-
-    @property
-    def shown(self) -> bool:
-        """Whether it is a cell of the table."""
-        return bool(self.labels)
-
 
 @dataclass(frozen=True)
 class Resources:

@@ -79,16 +79,6 @@ class Plan:
     metrics: Metrics
     curves: Metrics
 
-    @cached_property
-    def shown(self) -> tuple[PlannedCell, ...]:
-        """The cells of the table."""
-        return tuple(planned for planned in self.cells if planned.shown)
-
-    @cached_property
-    def behind(self) -> tuple[PlannedCell, ...]:
-        """The cells behind it, which others start from."""
-        return tuple(planned for planned in self.cells if not planned.shown)
-
     def unique(self) -> dict[str, Cell]:
         """Return each cell once, by id, parents before children."""
         return {planned.cell.id: planned.cell for planned in self.cells}

@@ -78,7 +78,7 @@ def with_parents(cells: Iterable[PlannedCell], further: Further) -> list[Planned
         cell_id = todo.pop()
         if cell_id not in wanted:
             wanted.add(cell_id)
-            todo += parents[cell_id].values()
+            todo += (parent.id for parent in parents[cell_id].values())
     return [planned for planned in further.results.plan.cells if planned.cell.id in wanted]
 
 

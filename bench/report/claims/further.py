@@ -11,10 +11,11 @@ from dataclasses import dataclass, replace
 from itertools import takewhile
 
 from bench.report.cell_table import cell_table
-from bench.report.results import Entry, Results, place_key
-from bench.spec.cell import PlannedCell, Scalar
+from bench.report.results import Entry, Results, place_key, seed_of
+from bench.spec.cell import PlannedCell
 from bench.spec.claims import At
 from bench.spec.expand import Plan
+from bench.spec.recipe import Scalar
 from bench.stats.sequential.looks import Looks
 
 
@@ -44,8 +45,8 @@ class Further:
 
     def _lengthened(self, entry: Entry, at: At | None) -> Entry:
         cells = self.results.places[place_key(entry.where)]
-        every = self.results.entry(cells, entry.measure, at).values
-        seeds = takewhile(every.__contains__, (planned.seed for planned in cells))
+        every = self.results.entry(cells, entry.shown, at).values
+        seeds = takewhile(every.__contains__, map(seed_of, cells))
         values = {seed: every[seed] for seed in seeds}
         more = max(len(values) - entry.expected, 0)
         states = {**entry.states, "done": entry.states.get("done", 0) + more}

@@ -74,7 +74,6 @@ def _entries(claim: Claim, reported: Reported, profile: str, metric: str) -> lis
         for table in reported.tables
         if (table.suite, table.profile) == (claim.suite, profile)
         and table.metric == (claim.metric or metric)
-        and claim.unit in (None, table.unit)
         for entry in table.entries
     ]
 

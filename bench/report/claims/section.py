@@ -111,14 +111,14 @@ def _table(shown: Sequence[Verdict]) -> str:
 def _every_comparison(shown: Sequence[Verdict]) -> str:
     rows = []
     for verdict in shown:
-        if verdict.decision is None or verdict.measure is None:
+        if verdict.decision is None or verdict.shown is None:
             continue
         for compared, test in zip(verdict.compared, verdict.decision.tests, strict=True):
             rows.append(
                 [
                     markdown.code(verdict.claim.id),
                     markdown.escape(compared.name),
-                    mean_text(test.estimate, verdict.measure.decimals, signed=True),
+                    mean_text(test.estimate, verdict.shown.decimals, signed=True),
                     portion(compared.n, compared.expected),
                     markdown.escape(text.p_text(test.p_support)),
                     markdown.escape(text.p_text(test.sign_flip)),

@@ -42,10 +42,10 @@ def deciding(verdict: Verdict) -> tuple[Compared, Test] | None:
 def estimate_text(verdict: Verdict) -> str:
     """Return the deciding comparison's mean and half-width, with its unit: a % is a point here."""
     found = deciding(verdict)
-    if found is None or verdict.measure is None:
+    if found is None or verdict.shown is None:
         return NOTHING
-    text = mean_text(found[1].estimate, verdict.measure.decimals, signed=True)
-    unit = "points" if verdict.measure.unit == "%" else verdict.measure.unit
+    text = mean_text(found[1].estimate, verdict.shown.decimals, signed=True)
+    unit = "points" if verdict.shown.unit == "%" else verdict.shown.unit
     return f"{text} {unit}".rstrip()
 
 
@@ -98,8 +98,8 @@ def as_json(verdict: Verdict) -> dict[str, Any]:
         "text": claim.text,
         "source": claim.source,
         "suite": claim.suite,
-        "metric": verdict.measure.metric if verdict.measure else claim.metric,
-        "unit": verdict.measure.unit if verdict.measure else claim.unit,
+        "metric": verdict.shown.metric if verdict.shown else claim.metric,
+        "unit": verdict.shown.unit if verdict.shown else None,
         "expect": claim.expect,
         "by": claim.by,
         "number": claim.number,

@@ -11,13 +11,11 @@ from bench.report.claims.further import Further
 from bench.report.numbers import plural
 from bench.report.results import Entry, Results, place_key
 from bench.report.tables.layout import label
-from bench.report.values import metric_unit
-from bench.spec.cell import Scalar
 from bench.spec.claims import Claim
 from bench.spec.comparisons import Comparison, comparisons
 from bench.spec.expand import Plan
-from bench.spec.recipe import Recipe
-from bench.spec.suite import Measure, Table
+from bench.spec.recipe import Scalar
+from bench.spec.suite import ShownMetric
 from bench.stats.sequential.settling import Settled, settle
 from bench.stats.verdict import Decision, Question, decide, seeds_to_verdict
 
@@ -62,7 +60,7 @@ class Verdict:
     ----------
     outcome
         ``proved`` and ``not rebuilt`` are not about records and never counted.
-    measure
+    shown
         What was compared: the metric, its unit and its decimals.
     reason
         Why it was not run; the test that proves it; why it is not rebuilt.
@@ -77,7 +75,7 @@ class Verdict:
 
     claim: Claim
     outcome: Outcome
-    measure: Measure | None = None
+    shown: ShownMetric | None = None
     reason: str = ""
     compared: tuple[Compared, ...] = ()
     decision: Decision | None = None
@@ -103,16 +101,15 @@ class Verdict:
         return self.decision.p_refute if refuted else self.decision.p_support
 
 
-def measure_of(claim: Claim, table: Table) -> Measure:
-    """Return what a claim compares and its unit; the table's where it does not say.
-
-    A metric that the table does not show is in percent if it is a fraction of images.
-    """
-    metric = claim.metric or table.measures[0].metric
-    shown = next((m for m in table.measures if m.metric == metric), None)
-    if shown is None:
-        shown = Measure(metric=metric, unit=metric_unit(metric))
-    return shown if claim.unit is None else shown.model_copy(update={"unit": claim.unit})
+def compared_metric(claim: Claim, plan: Plan) -> ShownMetric:
+    """Return the metric or curve that a claim compares: the table's where it does not say."""
+    name = claim.metric or plan.suite.metrics[0].metric
+    known = plan.metrics if claim.at is None else plan.curves
+    shown = next((m for m in plan.suite.metrics if m.metric == name), ShownMetric(metric=name))
+    declared = known.get(name)
+    if declared is None:
+        return shown
+    return shown.model_copy(update={"unit": declared.unit, "best": declared.best})
 
 
 def verdicts(results: Results, further: Further | None = None) -> list[Verdict]:
@@ -146,8 +143,8 @@ def evaluate(claim: Claim, results: Results, further: Further | None = None) -> 
         return without_records(claim)
     if claim.profiles and plan.profile not in claim.profiles:
         return without_records(claim, f"asked in profile {' and '.join(claim.profiles)} only")
-    measure = measure_of(claim, plan.suite.table)
-    entries = results.entries(measure, claim.at)
+    shown = compared_metric(claim, plan)
+    entries = results.entries(shown, claim.at)
     if further is not None:
         entries = further.lengthened(entries, claim.at)
     asked = comparisons(claim, [entry.where for entry in entries])
@@ -164,16 +161,16 @@ def evaluate(claim: Claim, results: Results, further: Further | None = None) -> 
     )
     missing = [each for each in compared if each.n < 2]
     if missing:
-        return Verdict(claim, "not run", measure, _missing(missing, compared), compared)
+        return Verdict(claim, "not run", shown, _missing(missing, compared), compared)
     question = Question(claim.expect or "greater", claim.by, claim.matters, claim.quorum)
     samples = [list(each.values.values()) for each in compared]
     if further is not None:
         settled = settle(samples, question, further.looks, every=further.every)
         decision = settled.decision
-        return Verdict(claim, decision.outcome, measure, "", compared, decision, settled=settled)
+        return Verdict(claim, decision.outcome, shown, "", compared, decision, settled=settled)
     decision = decide(samples, question)
     seeds = seeds_to_verdict(samples, question, decision)
-    return Verdict(claim, decision.outcome, measure, "", compared, decision, seeds)
+    return Verdict(claim, decision.outcome, shown, "", compared, decision, seeds)
 
 
 def _cannot_ask(
@@ -189,7 +186,7 @@ def _cannot_ask(
         steps = min(
             planned.cell.recipe.steps
             for planned in plan.shown
-            if isinstance(planned.cell.recipe, Recipe) and place_key(planned.labels) in places
+            if planned.cell.recipe is not None and place_key(planned.labels) in places
         )
         if claim.at.last_step > steps:
             return f"it looks at step {claim.at.last_step:,}, and cells have {steps:,} here"

@@ -8,9 +8,9 @@ from functools import cached_property
 
 from bench.records.record import Curve, Record
 from bench.report.cell_table import csv_text
-from bench.report.results import SEED, Results
+from bench.report.results import Results
 from bench.report.values import curve_of
-from bench.spec.cell import PlannedCell, Scalar
+from bench.spec.cell import SEED, PlannedCell, Scalar
 from bench.spec.figure import Figure
 from bench.stats.intervals import Estimate, mean_interval
 

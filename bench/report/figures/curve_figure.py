@@ -21,6 +21,7 @@ from bench.report.numbers import compact
 from bench.report.tables.layout import given_label, label
 from bench.report.values import unit_scale
 from bench.spec.cell import Scalar
+from bench.spec.expand import Plan
 from bench.spec.figure import Figure, Panel
 from bench.spec.suite import Suite
 
@@ -30,10 +31,10 @@ POINTS = 400
 _DASHES = ("-", ":", "-.")
 
 
-def curve_svg(picture: Picture, suite: Suite) -> str:
+def curve_svg(picture: Picture, plan: Plan) -> str:
     """Return a picture as SVG, the same bytes for the same numbers."""
     with rc_context(SETTINGS):
-        return svg_text(_draw(picture, suite))
+        return svg_text(_draw(picture, plan))
 
 
 def line_label(figure: Figure, suite: Suite, value: Scalar) -> str:
@@ -45,7 +46,8 @@ def line_label(figure: Figure, suite: Suite, value: Scalar) -> str:
     return label(suite, axis, value)
 
 
-def _draw(picture: Picture, suite: Suite) -> Canvas:
+def _draw(picture: Picture, plan: Plan) -> Canvas:
+    suite = plan.suite
     figure, lines = picture.figure, picture.lines()
     ordered = _is_ordered(lines)
     beside = ordered or len(picture.columns) == 1
@@ -61,9 +63,10 @@ def _draw(picture: Picture, suite: Suite) -> Canvas:
     styles = _styles(lines, picture, suite)
     legend: dict[str, Any] = {}
     for row, panel in enumerate(figure.panels):
+        unit = plan.curves[panel.curve].unit if panel.curve in plan.curves else ""
         for column, value in enumerate(picture.columns):
             axes = grid[row][column]
-            drawn = _panel(axes, panel, picture.panel(panel.curve, value), figure, styles)
+            drawn = _panel(axes, panel, picture.panel(panel.curve, value), figure, styles, unit)
             for line, handle in drawn.items():
                 legend.setdefault(plain(_legend_label(picture, suite, line)), handle)
             if row == 0:
@@ -73,8 +76,8 @@ def _draw(picture: Picture, suite: Suite) -> Canvas:
                 # All panels of a column have one axis of steps.
                 scale_steps(axes, figure.steps)
             if column == 0:
-                unit = f" ({panel.unit})" if panel.unit else ""
-                axes.set_ylabel(plain(f"{panel.label or panel.curve}{unit}"))
+                shown = f" ({unit})" if unit else ""
+                axes.set_ylabel(plain(f"{panel.label or panel.curve}{shown}"))
     if beside:
         canvas.legend(legend.values(), legend.keys(), loc="outside right upper")
     else:
@@ -109,11 +112,12 @@ def _panel(
     bands: Sequence[Band],
     figure: Figure,
     styles: Mapping[Scalar, Mapping[str, Any]],
+    unit: str,
 ) -> dict[Scalar, Any]:
     handles: dict[Scalar, Any] = {}
     drawn: list[NDArray[np.float64]] = []
     for band in bands:
-        points = _points(band, panel, logarithmic=figure.steps == "log")
+        points = _points(band, panel.scale, unit_scale(unit), logarithmic=figure.steps == "log")
         if not points.size:
             continue
         steps, mean, low, high = points
@@ -125,20 +129,19 @@ def _panel(
         handles.setdefault(line, handle)
         axes.fill_between(steps, low, high, color=style["color"], alpha=0.15, linewidth=0)
         drawn.append(points)
-    scale_values(axes, panel, [points[1:] for points in drawn])
+    scale_values(axes, panel.scale, unit, [points[1:] for points in drawn])
     return handles
 
 
-def _points(band: Band, panel: Panel, *, logarithmic: bool) -> NDArray[np.float64]:
+def _points(band: Band, values: str, factor: float, *, logarithmic: bool) -> NDArray[np.float64]:
     """Return ``(4, points)``: step, mean, low, high as drawn; without a band all three alike."""
-    scale = unit_scale(panel.unit)
     rows = []
     for i in band.common:
         estimate = band.estimates[i]
         half = estimate.half_width or 0.0
-        mean = scale * estimate.mean
-        if np.isfinite(mean) and not (panel.scale == "log" and mean <= 0):
-            rows.append((band.steps[i], mean, mean - scale * half, mean + scale * half))
+        mean = factor * estimate.mean
+        if np.isfinite(mean) and not (values == "log" and mean <= 0):
+            rows.append((band.steps[i], mean, mean - factor * half, mean + factor * half))
     points = np.array(rows, dtype=np.float64).reshape(-1, 4).T
     if points.shape[1] <= POINTS:
         return points

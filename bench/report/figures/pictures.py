@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.report.figures.bands import Band
-from bench.report.results import SEED
-from bench.spec.cell import Scalar
+from bench.spec.cell import SEED, Scalar
 from bench.spec.figure import Figure
 from bench.spec.suite import Suite
 

@@ -11,7 +11,6 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocat
 from numpy.typing import NDArray
 
 from bench.report.numbers import compact
-from bench.spec.figure import Panel
 
 Points = NDArray[np.float64]
 
@@ -43,18 +42,20 @@ def step_ticks(low: float, high: float) -> list[float]:
     return [tick for tick in ticks if low <= tick <= high] or [low]
 
 
-def scale_values(axes: Any, panel: Panel, drawn: Sequence[Points]) -> None:
+def scale_values(axes: Any, scale: str, unit: str, drawn: Sequence[Points]) -> None:
     """Scale the values' axis, its ticks without mathematical type, and fit it to what is drawn.
 
     It never goes beyond what the unit allows: an interval of few seeds may.
 
     Parameters
     ----------
+    unit
+        Of the values; percent end at 0 and 100.
     drawn
         ``(3, points)`` each: mean, low, high.
     """
     values = np.concatenate(drawn, axis=1) if drawn else np.array([[1.0], [1.0], [1.0]])
-    if panel.scale == "log":
+    if scale == "log":
         # The low end of an interval may be next to zero, or below.
         low, high = max(values[values > 0].min(), values[0].min() / 10), values.max()
         axes.set_yscale("log")
@@ -63,7 +64,7 @@ def scale_values(axes: Any, panel: Panel, drawn: Sequence[Points]) -> None:
         axes.yaxis.set_major_locator(LogLocator(subs=(1, 2, 5) if few else (1,)))
         axes.yaxis.set_minor_locator(NullLocator())
     else:
-        if panel.unit == "%":
+        if unit == "%":
             values = values.clip(0, 100)
         margin = 0.04 * (values.max() - values.min() or abs(values.max()) or 1)
         axes.set_ylim(values.min() - margin, values.max() + margin)

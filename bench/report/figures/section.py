@@ -40,9 +40,9 @@ def draw_figures(results: Results, stem: str) -> list[Drawing]:
     return drawings
 
 
-def curve_svgs(drawings: Sequence[Drawing], suite: Suite) -> dict[str, str]:
+def curve_svgs(drawings: Sequence[Drawing], plan: Plan) -> dict[str, str]:
     """Return file name to SVG, of every picture."""
-    return {name: curve_svg(p, suite) for d in drawings for name, p in d.pictures.items()}
+    return {name: curve_svg(p, plan) for d in drawings for name, p in d.pictures.items()}
 
 
 def curve_numbers(drawings: Sequence[Drawing], suite: Suite) -> str | None:

@@ -11,7 +11,7 @@ from matplotlib.figure import Figure
 
 from bench.report.figures.style import SETTINGS, LineStyle, line_styles, plain, svg_text
 from bench.report.results import Block, Entry
-from bench.report.tables.layout import axis_name, label
+from bench.report.tables.layout import axis_name, label, measure_label
 from bench.spec.cell import Scalar
 from bench.spec.suite import Suite
 
@@ -55,8 +55,7 @@ def _draw(
             continue
         _panel(panel, blocks[index], axes, suite, styles, legend)
         if index % across == 0:
-            unit = f" ({suite.table.unit})" if suite.table.unit else ""
-            panel.set_ylabel(plain(f"{suite.table.metric}{unit}"))
+            panel.set_ylabel(plain(measure_label(suite, suite.table.metric)))
     # Two names fit over a panel.
     columns = min(2 * across, len(legend))
     figure.legend(legend.values(), legend.keys(), loc="outside upper center", ncols=columns)

@@ -23,9 +23,9 @@ from bench.report.figures.curve_figure import POINTS
 from bench.report.figures.scales import scale_steps, scale_values
 from bench.report.figures.style import COLOURS, SETTINGS, plain, svg_text
 from bench.report.figures.thinning import extremes
-from bench.report.values import metric_unit, unit_scale
-from bench.spec.cell import canonical_json
-from bench.spec.figure import Panel
+from bench.report.values import unit_scale
+from bench.spec.metrics import PERCENT
+from bench.spec.work import canonical_json
 
 # Values that span more than this are drawn on a logarithmic scale.
 _WIDE = 100.0
@@ -67,13 +67,19 @@ class Group:
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def groups(record: Record) -> list[Group]:
-    """Return a record's curves that have a finite value, by what they measure."""
+def groups(record: Record, units: Mapping[str, str]) -> list[Group]:
+    """Return a record's curves that have a finite value, by what they measure.
+
+    Parameters
+    ----------
+    units
+        Curve to its unit, as far as known.
+    """
     curves = {n: c for n, c in record.outcome.curves.items() if any(map(math.isfinite, c.value))}
     anytime = {curve.step for name, curve in curves.items() if name.startswith("anytime/")}
     members: dict[tuple[str, str, bool], dict[str, Curve]] = {}
     for name, curve in sorted(curves.items()):
-        members.setdefault(_kind(name), {})[name] = curve
+        members.setdefault(_kind(name, units.get(name) == PERCENT), {})[name] = curve
     return [
         Group(name, title, percent, any(c.step in anytime for c in own.values()), own)
         for (name, title, percent), own in sorted(members.items(), key=lambda m: _rank(m[0][0]))
@@ -101,8 +107,7 @@ def group_svg(group: Group) -> str:
             label = plain(_short(name, group))
             axes.plot(*points, label=label, color=colour, linestyle=dash, **shown)
             drawn.append(np.stack([points[1]] * 3))
-        panel = Panel(curve=group.name, unit="%" if group.percent else "", scale=scale)
-        scale_values(axes, panel, drawn)
+        scale_values(axes, scale, PERCENT if group.percent else "", drawn)
         scale_steps(axes, "log" if group.checkpoints else "linear")
         axes.set_title(plain(group.title))
         axes.set_xlabel("step")
@@ -115,15 +120,15 @@ def _rank(name: str) -> int:
     return _FIRST.index(name) if name in _FIRST else len(_FIRST)
 
 
-def _kind(name: str) -> tuple[str, str, bool]:
+def _kind(name: str, percent: bool) -> tuple[str, str, bool]:
     """Return the name of a curve's group, its title, and whether it is a fraction."""
     first, _, rest = name.partition("/")
     last = rest.rpartition("/")[2]
     if first == "anytime":
-        if metric_unit(name) == "%":
+        if percent:
             return "anytime-accuracy", "anytime accuracy (%)", True
         return f"anytime-{last}", "deployed step" if last == "step" else f"anytime {last}", False
-    if metric_unit(name) == "%":
+    if percent:
         return "accuracy", "accuracy (%)", True
     if name in ("train/loss", "train/cross_entropy"):
         return "loss", "training loss (nats)", False
@@ -148,7 +153,7 @@ def _scale(group: Group) -> str:
 
 def _points(curve: Curve, group: Group, *, positive: bool) -> np.ndarray:
     step = np.asarray(curve.step, dtype=np.float64)
-    value = np.asarray(curve.value, dtype=np.float64) * unit_scale("%" if group.percent else "")
+    value = np.asarray(curve.value, dtype=np.float64) * unit_scale(PERCENT if group.percent else "")
     kept = np.isfinite(value) & ((value > 0) | (not positive))
     step, value = step[kept], value[kept]
     place = np.log1p(step) if group.checkpoints else step

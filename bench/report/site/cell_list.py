@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from bench.report.numbers import NOTHING, number
-from bench.report.results import place_key
+from bench.report.results import place_key, seed_of
 from bench.report.site.grid import Column, Field, Grid, Row, number_field
 from bench.report.site.tables import axis_field
 from bench.report.site.track import Track
@@ -24,7 +24,7 @@ def cell_list(track: Track, linked: Mapping[str, str]) -> Grid:
     suite = track.plan.suite
     others = {planned.cell.id: planned for planned in track.plan.behind}
     columns = [Column("cell"), Column("state"), *(Column(axis_name(a)) for a in track.varying)]
-    columns += [Column(measure_label(suite, m.metric), numeric=True) for m in suite.table.measures]
+    columns += [Column(measure_label(suite, m.metric), numeric=True) for m in suite.metrics]
     columns.append(Column("seconds", numeric=True))
     rows, seen = [], set()
     for planned in (*track.plan.shown, *others.values()):
@@ -49,9 +49,9 @@ def _fields(planned: PlannedCell, track: Track, linked: Mapping[str, str]) -> li
             kind = "source training" if planned.cell.kind == "train" else planned.cell.kind
             fields.append(Field(f"({kind})" if axis == track.varying[0] else "", sort=""))
     record = track.records.get(cell_id)
-    for measure in suite.table.measures:
-        value = track.results.entry([planned], measure).values.get(planned.seed)
-        text = NOTHING if value is None else number(value, measure.decimals)
+    for shown in suite.metrics:
+        value = track.results.entry([planned], shown).values.get(seed_of(planned))
+        text = NOTHING if value is None else number(value, shown.decimals)
         fields.append(number_field(value, text))
     seconds = record.seconds if record else None
     fields.append(number_field(seconds, NOTHING if seconds is None else f"{seconds:,.1f}"))

@@ -9,7 +9,6 @@ from markupsafe import Markup
 
 from bench.report import provenance as origin
 from bench.report import sections
-from bench.report import setting as settings
 from bench.report.again import commands
 from bench.report.cell_table import cell_table
 from bench.report.claims import section as claim_section
@@ -21,6 +20,7 @@ from bench.report.numbers import plural, portion
 from bench.report.page import make_board, table_figure
 from bench.report.results import Entry, place_key
 from bench.report.sections import Board
+from bench.report.setting.tables import setting_tables
 from bench.report.site import tables
 from bench.report.site.grid import Column, Field, Grid, Row, number_field, plain_grid
 from bench.report.site.inline import inline, paragraphs
@@ -66,7 +66,7 @@ class SuitePart:
     differences: Part | None
     reported: Sequence[Part]
     notes: Sequence[Note]
-    setting: Sequence[Grid]
+    setting: Sequence[Part]
     provenance: Grid | None
     effort: str
     commands: str
@@ -118,7 +118,7 @@ def _pictures(board: Board, track: Track, names: Names) -> tuple[list[Picture], 
     plan, stem = board.plan, names.stem(track)
     drawings = draw_figures(board.results, stem)
     own = table_figure(board, stem)
-    svgs = {**own, **curve_svgs(drawings, plan.suite)}
+    svgs = {**own, **curve_svgs(drawings, plan)}
     pictures = [
         Picture(d.figure.title, [names.figure(f) for f in d.pictures], paragraphs(caption(d, plan)))
         for d in drawings
@@ -206,9 +206,9 @@ def _comparisons(shown: Sequence[Verdict]) -> Part | None:
     columns = [Column(title, numeric=i >= 2) for i, title in enumerate(header)]
     rows = []
     for verdict in shown:
-        if verdict.decision is None or verdict.measure is None:
+        if verdict.decision is None or verdict.shown is None:
             continue
-        decimals = verdict.measure.decimals
+        decimals = verdict.shown.decimals
         for each, test in zip(verdict.compared, verdict.decision.tests, strict=True):
             mean = tables.estimate_html(test.estimate, decimals, signed=True)
             ps = (test.p_support, test.sign_flip, test.adjusted_refute)
@@ -222,13 +222,10 @@ def _comparisons(shown: Sequence[Verdict]) -> Part | None:
     return Part([inline(claim_section.EACH)], [Grid("Comparisons", columns, rows)])
 
 
-def _setting(board: Board) -> list[Grid]:
-    named = (
-        ("Methods", ["method", "cross-entropy plus"], settings.method_rows(board.plan)),
-        ("Recipe", ["setting", "value"], settings.setting_rows(board.plan)),
-    )
-    return [
-        plain_grid(name, header, [[inline(text) for text in row] for row in rows], left=2)
-        for name, header, rows in named
-        if rows
-    ]
+def _setting(board: Board) -> list[Part]:
+    parts = []
+    for each in setting_tables(board.plan):
+        rows = [[inline(text) for text in row] for row in each.rows]
+        grid = plain_grid(each.title, each.header, rows, left=len(each.header))
+        parts.append(Part([inline(each.caption)] if each.caption else [], [grid]))
+    return parts

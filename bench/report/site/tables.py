@@ -26,7 +26,7 @@ def results(board: Board, link: Link) -> list[Grid]:
     best = _best(board.blocks, complete_mean)
 
     def field(entry: Entry) -> Field:
-        text = estimate_html(entry.estimate, entry.measure.decimals, strong=id(entry) in best)
+        text = estimate_html(entry.estimate, entry.shown.decimals, strong=id(entry) in best)
         if entry.partial or len(expected) > 1:
             text += _small(f"({portion(entry.n, entry.expected)})")
         return number_field(entry.estimate.mean, text, link(entry))
@@ -40,7 +40,7 @@ def contrasts(board: Board, contrast: Contrast) -> list[Grid]:
     def field(difference: Difference) -> Field:
         estimate, expected = difference.estimate, difference.expected
         strong = estimate.excludes_zero and estimate.n == expected
-        decimals = difference.treated.measure.decimals
+        decimals = difference.treated.shown.decimals
         text = estimate_html(estimate, decimals, strong=strong, signed=True)
         if estimate.n < expected:
             text += _small(f"({portion(estimate.n, expected)})")
@@ -59,14 +59,14 @@ def reported(board: Board, found: Sequence[Matched]) -> tuple[list[Grid], list[s
     best = _best(blocks, lambda matched: matched.reported.mean)
 
     def field(matched: Matched) -> Field:
-        given, places = matched.reported, decimals[matched.measure.metric]
+        given, places = matched.reported, decimals[matched.shown.metric]
         text = _strong(number(given.mean, places), id(matched) in best)
         if given.spread is not None:
             text += escape(f" ± {number(given.spread, places)}")
         if given.note:
             text += Markup("<sup>{}</sup>").format(notes.index(given.note) + 1)
         if matched.delta is not None:
-            shown = f"Δ {number(matched.delta, matched.measure.decimals, signed=True)}"
+            shown = f"Δ {number(matched.delta, matched.shown.decimals, signed=True)}"
             if matched.ours.partial:
                 shown += f" ({portion(matched.ours.n, matched.ours.expected)})"
             text += _small(shown)

@@ -9,7 +9,8 @@ from functools import cached_property
 from bench.records.record import Record
 from bench.records.store import CellState
 from bench.report.claims.further import Further
-from bench.report.results import SEED, PlaceKey, Results, varying_axes
+from bench.report.results import PlaceKey, Results, varying_axes
+from bench.spec.cell import SEED
 from bench.spec.expand import Plan
 from bench.spec.paper import Reported
 

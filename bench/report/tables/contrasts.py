@@ -62,7 +62,7 @@ def contrast_table(
     def text(_: Block[Difference], difference: Difference) -> str:
         estimate = difference.estimate
         bold = estimate.excludes_zero and estimate.n == difference.expected
-        shown = mean_text(estimate, difference.treated.measure.decimals, bold=bold, signed=True)
+        shown = mean_text(estimate, difference.treated.shown.decimals, bold=bold, signed=True)
         if estimate.n < difference.expected:
             shown += f" ({portion(estimate.n, difference.expected)})"
         return shown

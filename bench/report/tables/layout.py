@@ -11,7 +11,7 @@ from bench.report import markdown
 from bench.report.numbers import mean_text, number, portion
 from bench.report.results import Block, E, Entry, Placed
 from bench.spec.cell import Scalar
-from bench.spec.suite import METRIC, Measure, Suite
+from bench.spec.suite import DOTTED, METRIC, ShownMetric, Suite
 
 # Wider tables scroll sideways on GitHub.
 MAX_COLUMNS = 8
@@ -44,18 +44,18 @@ def given_label(suite: Suite, axis: str, value: Scalar) -> str | None:
 
 def measure_label(suite: Suite, metric: str) -> str:
     """Return how a metric heads its column: its name, with its unit."""
-    unit = next(m.unit for m in suite.table.measures if m.metric == metric)
+    unit = next(m.unit for m in suite.metrics if m.metric == metric)
     return f"{measure_name(suite, metric)} ({unit})" if unit else measure_name(suite, metric)
 
 
 def measure_name(suite: Suite, metric: str) -> str:
     """Return how a metric of the table is named."""
-    return next(m.label or metric for m in suite.table.measures if m.metric == metric)
+    return next(m.label or metric for m in suite.metrics if m.metric == metric)
 
 
 def axis_name(axis: str) -> str:
     """Return an axis's name in words."""
-    name = axis.removeprefix("recipe.").removeprefix("penalties.")
+    name = next((axis.removeprefix(p) for p in DOTTED if axis.startswith(p)), axis)
     return name.replace("_", " ").replace(".", " ")
 
 
@@ -131,7 +131,7 @@ def results_table(
     }
 
     def text(_: Block[Entry], entry: Entry) -> str:
-        shown = mean_text(entry.estimate, entry.measure.decimals, bold=id(entry) in best)
+        shown = mean_text(entry.estimate, entry.shown.decimals, bold=id(entry) in best)
         if entry.partial or len(expected) > 1:
             shown += f" ({portion(entry.n, entry.expected)})"
         return shown
@@ -143,7 +143,7 @@ class Measured(Placed, Protocol):
     """An entry of a table, with the metric it is of."""
 
     @property
-    def measure(self) -> Measure:
+    def shown(self) -> ShownMetric:
         """The metric, and how it is shown."""
 
 
@@ -155,10 +155,10 @@ def best_entries(entries: Sequence[M], mean: Callable[[M], float | None]) -> lis
 
     ``mean`` is None for an entry that cannot be best; nothing is best among fewer than two.
     """
-    means = {id(e): round(m, e.measure.decimals) for e in entries if (m := mean(e)) is not None}
+    means = {id(e): round(m, e.shown.decimals) for e in entries if (m := mean(e)) is not None}
     if len(means) < 2:
         return []
-    highest = entries[0].measure.best == "highest"
+    highest = entries[0].shown.best == "highest"
     best = max(means.values()) if highest else min(means.values())
     return [e for e in entries if means.get(id(e)) == best]
 

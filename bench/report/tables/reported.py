@@ -11,7 +11,7 @@ from bench.report.results import Block, Entry
 from bench.report.tables.layout import best_entries, measure_name, render
 from bench.spec.cell import Scalar
 from bench.spec.paper import ReportedEntry, ReportedTable
-from bench.spec.suite import Measure, Suite
+from bench.spec.suite import ShownMetric, Suite
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,9 @@ class Matched:
     spread_is: str | None = None
 
     @property
-    def measure(self) -> Measure:
+    def shown(self) -> ShownMetric:
         """The metric, and how it is shown."""
-        return self.ours.measure
+        return self.ours.shown
 
     @property
     def delta(self) -> float | None:
@@ -49,14 +49,14 @@ def match_reported(entries: Sequence[Entry], table: ReportedTable, suite: Suite)
     or unit differ.
     """
     given = (table.metric, table.unit)
-    shown = {m.metric for m in suite.table.measures if (m.metric, m.unit) == given}
+    shown = {m.metric for m in suite.metrics if (m.metric, m.unit) == given}
     # All entries of a table usually name the same axes; one index for each set of names.
     indices: dict[tuple[str, ...], dict[tuple[Scalar, ...], ReportedEntry]] = {}
     for reported in table.entries:
         axes = tuple(sorted(reported.where))
         indices.setdefault(axes, {})[tuple(reported.where[a] for a in axes)] = reported
     found = []
-    for entry in (entry for entry in entries if entry.measure.metric in shown):
+    for entry in (entry for entry in entries if entry.shown.metric in shown):
         for axes, index in indices.items():
             match = index.get(tuple(entry.where.get(axis, "") for axis in axes))
             if match is not None:
@@ -79,7 +79,7 @@ def comparison_table(
     }
 
     def text(_: Block[Matched], entry: Matched) -> str:
-        decimals = printed[entry.measure.metric]
+        decimals = printed[entry.shown.metric]
         mean = number(entry.reported.mean, decimals)
         shown = f"**{mean}**" if id(entry) in best else mean
         if entry.reported.spread is not None:
@@ -87,7 +87,7 @@ def comparison_table(
         if entry.reported.note:
             shown += f" <sup>{notes.index(entry.reported.note) + 1}</sup>"
         if entry.delta is not None:
-            shown += f", Δ {number(entry.delta, entry.measure.decimals, signed=True)}"
+            shown += f", Δ {number(entry.delta, entry.shown.decimals, signed=True)}"
             if entry.ours.partial:
                 shown += f" ({portion(entry.ours.n, entry.ours.expected)})"
         return shown
@@ -101,7 +101,7 @@ def by_measure(entries: Iterable[Matched]) -> dict[str, list[Matched]]:
     """Return metric to its entries, in the order in which metrics first appear."""
     found: dict[str, list[Matched]] = {}
     for entry in entries:
-        found.setdefault(entry.measure.metric, []).append(entry)
+        found.setdefault(entry.shown.metric, []).append(entry)
     return found
 
 
