@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable
 from pathlib import Path
+from typing import ClassVar
 
 
 class UserError(Exception):
@@ -18,7 +19,15 @@ class UserError(Exception):
         Where it is wrong, as far as it is known. ``line`` counts from 1.
     remedy
         What to do about it.
+
+    Attributes
+    ----------
+    kind
+        What kind of failure a cell has that ends by it. Any exception class may say one of
+        ``bench.records.record.FailureKind``; without it, it is an ``error``.
     """
+
+    kind: ClassVar[str] = "user-error"
 
     def __init__(
         self,

@@ -10,11 +10,12 @@ import time
 from pathlib import Path
 
 from bench.records.record import Outcome
-from bench.scheduling.engines.devices import Device
+from bench.scheduling.device import Device
 from bench.scheduling.engines.local import LocalEngine
 from bench.scheduling.job import Job
-from bench.spec.cell import Cell, Method
-from bench.spec.recipe import Recipe
+from bench.spec.cell import Cell, Train
+from bench.spec.recipe import Recipe, Use
+from bench.spec.work import Task
 
 CELLS = 60
 PRELOADED = ("bench.training.execute",)
@@ -28,14 +29,18 @@ def nothing(job: Job) -> Outcome:
 def main() -> None:
     """Print seconds a cell for both, and the server's start."""
     with tempfile.TemporaryDirectory() as name:
-        engine = LocalEngine([Device("cpu", "", 1)], target="engine:nothing", preloaded=PRELOADED)
+        device = Device("cpu", "", 1)
+        engine = LocalEngine([device], target="engine:nothing", preloaded=PRELOADED)
+        task = Task(dataset="digits", objective=Use(name="classification"))
+        part = {"trainable": Use(name="all"), "update": Use(name="gradient")}
+        work = Train("x", "random", {"": task}, Recipe(), **part)
         times = []
         for number in range(CELLS + 1):
-            cell = Cell("train", "x", "random", "digits", 1.0, number, Recipe(), Method())
+            cell = Cell(work, number)
             folder = Path(name) / cell.id
             folder.mkdir()
             start = time.perf_counter()
-            engine.start(Job(cell, 1, folder))
+            engine.start(Job(cell, 1, folder), device)
             while not engine.poll(1.0):
                 pass
             times.append(time.perf_counter() - start)

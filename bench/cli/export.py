@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +12,7 @@ from bench.cli.options import profile_option, store_option, suite_argument
 
 if TYPE_CHECKING:
     from bench.records.record import Record
+    from bench.spec.cell import Cell
 
 EPILOG = """\b
 Example:
@@ -46,7 +45,7 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     for planned in session.plan.cells:
         cell = planned.cell
         state = session.states[cell.id]
-        found = session.store.artifact(state.fresh, "weights")
+        found = session.store.artifact(state.fresh, "checkpoint")
         if found is None:
             raise StoreError(
                 f"cell {cell.id} ({cell.dataset}), {state.state}, has no checkpoint here",
@@ -60,24 +59,24 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
             )
         datasets.add(cell.dataset)
         record, checkpoint, digest = found
-        _export(record, checkpoint, digest, folder)
+        _export(cell, record, checkpoint, digest, folder)
         size = checkpoint.stat().st_size / 1e6
         top1 = record.outcome.metrics.get("test/top1", float("nan"))
         name = f"{cell.dataset}.safetensors"
         click.echo(f"{folder / name}  {size:.2f} MB, test/top1 {top1:.1%}")
 
 
-def _export(record: Record, checkpoint: Path, digest: str, folder: Path) -> None:
-    name = str(record.cell["dataset"])
+def _export(cell: Cell, record: Record, checkpoint: Path, digest: str, folder: Path) -> None:
+    from bench.files import write_whole
+    from bench.records.artifacts import read_artifact
+
     folder.mkdir(parents=True, exist_ok=True)
-    target = folder / f"{name}.safetensors"
-    partial = target.with_suffix(".partial")
-    shutil.copyfile(checkpoint, partial)
-    os.replace(partial, target)
+    target = folder / f"{cell.dataset}.safetensors"
+    write_whole(target, read_artifact(checkpoint, digest))
     outcome = record.outcome
     about = {
-        "name": name,
-        "backbone": record.cell["backbone"],
+        "name": cell.dataset,
+        "backbone": cell.backbone,
         "classes": outcome.provenance.data["classes"],
         "sha256": digest,
         "cell": record.cell,
@@ -88,6 +87,5 @@ def _export(record: Record, checkpoint: Path, digest: str, folder: Path) -> None
         "machine": dict(outcome.provenance.machine),
         "seconds": record.seconds,
     }
-    partial = target.with_suffix(".json.partial")
-    partial.write_text(json.dumps(about, indent=2, sort_keys=True) + "\n")
-    os.replace(partial, target.with_suffix(".json"))
+    text = json.dumps(about, indent=2, sort_keys=True) + "\n"
+    write_whole(target.with_suffix(".json"), text)

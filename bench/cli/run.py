@@ -35,10 +35,10 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
 @store_option
 @click.option(
     "--engine",
-    type=click.Choice(["local", "inline"]),
     default="local",
     show_default=True,
-    help="local: a process a cell; inline: one cell after the other in this process.",
+    metavar="NAME",
+    help="local: a process a cell; inline: one after the other, here; or one that is installed.",
 )
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Cells at a time on the CPU; default: all cores."
@@ -112,6 +112,8 @@ def command(
     """Run what is missing or stale of a suite, and resume what was interrupted."""
     from bench.cli.session import open_session
     from bench.cli.settle import Asked, Settlement
+    from bench.scheduling.engines.engine import EngineOptions
+    from bench.scheduling.engines.registry import make_engine
     from bench.scheduling.run import RunOptions
 
     if not until_decided and (max_seeds or budget or all_undecided or dry_run):
@@ -119,8 +121,10 @@ def command(
             "--max-seeds, --budget, --all-undecided and --dry-run go with --until-decided"
         )
     session = open_session(suite, profile, store)
-    new_engine = partial(_engine, engine, device, workers, slots_per_gpu, time_limit)
-    execute = partial(_execute, session, RunOptions(retries=retries, keep=keep))
+    asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit)
+    new_engine = partial(make_engine, engine, asked_of_engine)
+    kept = frozenset({"checkpoint"} if keep else ())
+    execute = partial(_execute, session, RunOptions(retries=retries, keep=kept))
     conclude = partial(_conclude, session, suite=suite, profile=profile, store=store)
     if until_decided:
         asked = Asked(max_seeds, budget, all_undecided, dry_run)
@@ -130,26 +134,6 @@ def command(
     summary = execute(session.plan.cells, runs)
     conclude(summary)
     sys.exit(summary.exit_code)
-
-
-def _engine(
-    name: str,
-    device: Literal["auto", "cpu", "cuda"],
-    workers: int | None,
-    slots_per_gpu: int,
-    time_limit: float | None,
-) -> Engine:
-    from bench.errors import UserError
-    from bench.scheduling.engines.devices import devices
-    from bench.scheduling.engines.inline import InlineEngine
-    from bench.scheduling.engines.local import LocalEngine
-
-    chosen = devices(device, workers=workers, slots_per_gpu=slots_per_gpu)
-    if name == "inline":
-        if time_limit is not None:
-            raise UserError("the inline engine has no time limit", remedy="use --engine local")
-        return InlineEngine(chosen[0])
-    return LocalEngine(chosen, time_limit=time_limit)
 
 
 def _execute(
@@ -172,12 +156,15 @@ def _execute(
 
 
 def _announce(session: Session, engine: Engine, profile: str) -> None:
+    from bench.scheduling.slots import Slots
+
     counts = session.counts()
     states = ", ".join(f"{counts[state]:,} {state}" for state in counts)
-    places = ", ".join(engine.devices)
+    places = ", ".join(device.name for device in engine.devices)
+    slots = Slots(engine.devices).total
     plan = session.plan
     click.echo(f"{plan.paper.id}/{plan.suite.name}, profile {profile}: {plan.suite.title}")
-    click.echo(f"{len(session.states):,} cells ({states}); {engine.slots} at a time on {places}")
+    click.echo(f"{len(session.states):,} cells ({states}); {slots} at a time on {places}")
 
 
 def _conclude(session: Session, summary: RunSummary, suite: str, profile: str, store: Path) -> None:

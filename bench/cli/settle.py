@@ -54,6 +54,7 @@ class Settlement:
     def run(self) -> int:
         """Settle the suite's claims; return the exit code."""
         from bench.report.claims.additions import additions, to_run, with_parents
+        from bench.scheduling.slots import Slots
 
         rule = self._rule()
         _announce(self.session, rule)
@@ -66,8 +67,9 @@ class Settlement:
                 _tell(found, further)
                 return 0
             engine = self.new_engine()
-            seconds = _estimated(cells, further, engine.slots)
-            _print_plan(found, added, cells, seconds, engine.slots)
+            slots = Slots(engine.devices).total
+            seconds = _estimated(cells, further, slots)
+            _print_plan(found, added, cells, seconds, slots)
             if self.asked.dry_run or not self._fits(seconds):
                 engine.close()
                 if not self.asked.dry_run:

@@ -105,6 +105,6 @@ def sketch(curve: Curve, width: int = 48) -> str:
         _BARS[1 + round((v - low) / span * (len(_BARS) - 2))] if v == v else "?" for v in picked
     )
     return (
-        f"{bars}  {curve.value[0]:.4g} at step {curve.step[0]} "
-        f"to {curve.value[-1]:.4g} at step {curve.step[-1]}"
+        f"{bars}  {curve.value[0]:.4g} at {curve.axis} {curve.at[0]:g} "
+        f"to {curve.value[-1]:.4g} at {curve.axis} {curve.at[-1]:g}"
     )

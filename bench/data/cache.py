@@ -1,4 +1,4 @@
-"""The cache of decoded images: where its files lie, and how they are written whole."""
+"""The cache of prepared data: where its files lie, and how they are written whole."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError
+from bench.files import write_whole
 
 
 def cache_root(cache: Path | None = None) -> Path:
@@ -23,7 +24,7 @@ def cache_root(cache: Path | None = None) -> Path:
 class CachePaths:
     """Every file name of one dataset's cache.
 
-    ``source`` describes the rows as loaded; below it is one folder for each way of decoding
+    ``source`` describes the rows as loaded; below it is one ``folder`` for each way of decoding
     them, whose ``manifest.json`` is written last: without it the folder does not count.
 
     Parameters
@@ -31,7 +32,7 @@ class CachePaths:
     identity
         What the rows depend on.
     decoding
-        What the pixels depend on beside the rows: size, fit, decoder.
+        What pixels depend on beside the rows: size, fit, decoder. Nothing for arrays.
     """
 
     def __init__(
@@ -43,17 +44,17 @@ class CachePaths:
     ) -> None:
         self.rows = cache_root(cache) / "data" / name / _key(identity)
         self.source = self.rows / "source.json"
-        self.pixels = self.rows / _key(decoding or {})
-        self.manifest = self.pixels / "manifest.json"
-        self.lock = self.pixels.with_suffix(".lock")
+        self.folder = self.rows / _key(decoding or {})
+        self.manifest = self.folder / "manifest.json"
+        self.lock = self.folder.with_suffix(".lock")
 
-    def images(self, split: str) -> Path:
-        """Return the file of a split's images."""
-        return self.pixels / f"{split}.npy"
+    def inputs(self, split: str) -> Path:
+        """Return the file of a split's inputs."""
+        return self.folder / f"{split}.npy"
 
-    def labels(self, split: str) -> Path:
-        """Return the file of a split's labels."""
-        return self.pixels / f"{split}-labels.npy"
+    def targets(self, split: str) -> Path:
+        """Return the file of a split's targets."""
+        return self.folder / f"{split}-labels.npy"
 
 
 def _key(content: Mapping[str, Any]) -> str:
@@ -72,20 +73,7 @@ def read_json(path: Path) -> dict[str, Any] | None:
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
     """Write a JSON file whole or not at all."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    with open(temporary, "w", encoding="utf-8") as file:
-        json.dump(content, file, indent=1, sort_keys=True)
-    publish(temporary, path)
-
-
-def publish(temporary: Path, path: Path) -> None:
-    """Give a finished file its name, after its bytes are on the disk."""
-    descriptor = os.open(temporary, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-    os.replace(temporary, path)
+    write_whole(path, json.dumps(content, indent=1, sort_keys=True))
 
 
 def make_folder(path: Path) -> None:

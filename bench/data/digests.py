@@ -6,10 +6,14 @@ Imports neither torch nor datasets: staleness is checked with this before any wo
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Mapping
 from pathlib import Path
+
+import numpy as np
 
 from bench.data.cache import CachePaths, read_json
 from bench.data.identity import known_entry, source_identity
+from bench.data.prepared import Split
 from bench.errors import UserError
 from bench.spec.cell import Resources
 
@@ -35,11 +39,22 @@ class RowDigest:
         return self._hash.hexdigest()
 
 
+def array_digest(modality: str, splits: Mapping[str, Split]) -> str:
+    """Return the SHA-256 over the modality and each array's name, type, shape and bytes."""
+    digest = hashlib.sha256(b"retable-arrays-1\x1f" + modality.encode())
+    for split, rows in splits.items():
+        for name, array in ((f"{split}_inputs", rows.inputs), (f"{split}_targets", rows.targets)):
+            little = np.ascontiguousarray(array, dtype=array.dtype.newbyteorder("<"))
+            digest.update(f"\x1e{name}\x1f{array.dtype.name}\x1f{array.shape}\x1f".encode())
+            digest.update(little.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
 def cached_digest(name: str, resources: Resources, cache: Path | None = None) -> str | None:
     """Return the digest of a dataset if it is known without reading the data, else ``None``.
 
     It is known for sets whose digest the catalogue pins, and for every dataset that was
-    prepared before on this cache, as long as its pin (or its folder's files) did not change.
+    prepared before on this cache, as long as its pin (or the user's own files) did not change.
     """
     try:
         known = known_entry(name, resources)

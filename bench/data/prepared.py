@@ -1,4 +1,4 @@
-"""What a prepared dataset is: images decoded once, labels, digest, facts."""
+"""What a prepared dataset is: inputs, targets, digest, facts."""
 
 from __future__ import annotations
 
@@ -9,24 +9,30 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.spec.catalogue import Modality
+from bench.spec.recipe import Image
+
+SPLITS = ("train", "test")
+
 
 @dataclass(frozen=True)
 class Split:
-    """Images of one split.
+    """Rows of one split.
 
     Attributes
     ----------
-    images
-        ``(n, resize, resize, 3)`` uint8 RGB, a read-only memory map.
-    labels
-        ``(n,)`` int64, 0 … classes - 1.
+    inputs
+        Images ``(n, resize, resize, 3)`` uint8 RGB; vectors and trajectories ``(n, …)`` float32;
+        tokens ``(n, t)`` int64. A read-only memory map.
+    targets
+        ``(n,)`` int64, the class 0 … classes - 1; or ``(n, …)`` float32 for regression.
     """
 
-    images: NDArray[np.uint8]
-    labels: NDArray[np.int64]
+    inputs: NDArray[Any]
+    targets: NDArray[Any]
 
     def __len__(self) -> int:
-        return len(self.labels)
+        return len(self.targets)
 
 
 @dataclass(frozen=True)
@@ -35,17 +41,33 @@ class Prepared:
 
     Attributes
     ----------
+    classes
+        Number of classes; None where the targets are numbers.
+    class_names
+        Empty where there are no classes.
     digest
-        SHA-256 over the label and the raw bytes of every row of all splits as they were loaded:
-        the same for every size.
+        SHA-256 over all rows of all splits as they were loaded: of images the label and the raw
+        bytes, so that it is the same for every size.
     facts
         Revision, rows, library versions: what a record keeps beside the digest.
     """
 
     name: str
-    classes: int
+    modality: Modality
+    classes: int | None
     class_names: tuple[str, ...]
     train: Split
     test: Split
     digest: str
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    def input_shape(self, image: Image) -> tuple[int, ...]:
+        """Return the shape of one input as batches have it; only images depend on ``image``."""
+        if self.modality == "images":
+            return (3, image.size, image.size)
+        return tuple(np.shape(self.train.inputs)[1:])
+
+    @property
+    def target_shape(self) -> tuple[int, ...]:
+        """Shape of one target: ``()`` for a class."""
+        return tuple(np.shape(self.train.targets)[1:])

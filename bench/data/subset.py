@@ -1,4 +1,4 @@
-"""Which images are trained on: per-class subsets and held-out validation images."""
+"""Which rows are trained on: per-class subsets, long tails, and held-out validation rows."""
 
 from __future__ import annotations
 
@@ -36,6 +36,12 @@ def _class_orders(labels: NDArray[np.int64], seed: int) -> dict[int, Indices]:
     return orders
 
 
+def _strata(targets: ArrayLike) -> NDArray[np.int64]:
+    """Return the classes; numbers that are to be predicted are all one stratum."""
+    values = np.asarray(targets)
+    return np.zeros(len(values), dtype=np.int64) if values.dtype.kind == "f" else values
+
+
 def per_class_subset(labels: ArrayLike, rate: float, seed: int, dataset: str) -> Indices:
     """Return the rows kept at a sampling rate, sorted.
 
@@ -46,7 +52,8 @@ def per_class_subset(labels: ArrayLike, rate: float, seed: int, dataset: str) ->
     Parameters
     ----------
     labels
-        ``(n,)`` class of each row, non-negative.
+        ``(n,)`` class of each row, non-negative; or ``(n, …)`` floats to predict, which are
+        drawn from as one class.
     rate
         In (0, 1].
 
@@ -57,9 +64,60 @@ def per_class_subset(labels: ArrayLike, rate: float, seed: int, dataset: str) ->
     """
     if not 0 < rate <= 1:
         raise ValueError(f"the sampling rate must be in (0, 1], not {rate}")
-    orders = _class_orders(np.asarray(labels), stream_seed(seed, "subset", dataset))
+    orders = _class_orders(_strata(labels), stream_seed(seed, "subset", dataset))
     kept = [rows[: share(rate, len(rows))] for rows in orders.values()]
     return np.sort(np.concatenate(kept)).astype(np.int64)
+
+
+def long_tail(
+    labels: ArrayLike, imbalance: float, rows: ArrayLike, seed: int, dataset: str
+) -> Indices:
+    """Return the rows kept of a long-tailed version of a set, sorted.
+
+    Of class i of C, in the order of the labels, floor(n_max · μ^(i / (C − 1))) rows are kept, at
+    least one and at most all of its own, where n_max is the largest class's count and
+    μ = 1 / imbalance (Cui et al. 2019, section 5.1; Cao et al. 2019, whose code truncates so).
+    For one seed and dataset, rows are kept in the order of `per_class_subset`: a longer tail lies
+    within a shorter one.
+
+    Parameters
+    ----------
+    labels
+        ``(n,)`` class of each row of the whole training split.
+    imbalance
+        Largest over smallest class, at least 1.
+    rows
+        The subset to draw from, rows of ``labels``.
+
+    Raises
+    ------
+    ValueError
+        If the imbalance is below 1.
+    DataError
+        If the targets are no classes.
+    """
+    if not imbalance >= 1:
+        raise ValueError(f"the imbalance must be at least 1, not {imbalance}")
+    labels = np.asarray(labels)
+    if labels.dtype.kind == "f":
+        raise DataError(
+            f"{dataset} has no classes to make a long tail of: its targets are numbers",
+            remedy="leave long_tail out",
+        )
+    member = np.zeros(len(labels), dtype=bool)
+    member[np.asarray(rows, dtype=np.int64)] = True
+    orders = _class_orders(labels, stream_seed(seed, "subset", dataset))
+    mine = [order[member[order]] for order in orders.values()]
+    counts = _tail_counts(max(map(len, mine)), imbalance, len(mine))
+    kept = [order[:count] for order, count in zip(mine, counts, strict=True)]
+    return np.sort(np.concatenate(kept)).astype(np.int64)
+
+
+def _tail_counts(largest: int, imbalance: float, classes: int) -> list[int]:
+    last = max(1, classes - 1)
+    exact = [largest / imbalance ** (place / last) for place in range(classes)]
+    # A count that is whole must not fall below itself by rounding.
+    return [max(1, int(count * (1 + 1e-12))) for count in exact]
 
 
 def holdout(
@@ -68,25 +126,25 @@ def holdout(
     """Split a subset into rows to train on and rows to validate on, both sorted.
 
     Of each class with n rows in the subset, min(ceil(fraction * n), n - 1) are held out (or
-    min(fraction, n - 1), where it is a number of images), so that every class keeps one to
-    train on. Each class's rows are held out in one order for all
-    fractions and subsets, so that larger fractions contain smaller ones.
+    min(fraction, n - 1), where it is a number of rows), so that every class keeps one to
+    train on; float targets are all one class. Each class's rows are held out in one order for
+    all fractions and subsets, so that larger fractions contain smaller ones.
 
     Parameters
     ----------
     labels
-        ``(n,)`` class of each row of the whole training split.
+        ``(n,)`` class of each row of the whole training split, or ``(n, …)`` floats.
     indices
         The subset, rows of ``labels``.
     fraction
-        In [0, 1), 0 holding out nothing; or a whole number of images of each class.
+        In [0, 1), 0 holding out nothing; or a whole number of rows of each class.
 
     Raises
     ------
     DataError
         If a fraction above 0 leaves nothing to validate on.
     """
-    labels, indices = np.asarray(labels), np.sort(np.asarray(indices, dtype=np.int64))
+    labels, indices = _strata(labels), np.sort(np.asarray(indices, dtype=np.int64))
     if fraction == 0:
         return indices, indices[:0]
     member = np.zeros(len(labels), dtype=bool)
@@ -99,7 +157,7 @@ def holdout(
     validation = np.sort(np.concatenate(held)).astype(np.int64)
     if not len(validation):
         raise DataError(
-            f"nothing of {dataset} can be held out for validation: no class has two images",
+            f"nothing of {dataset} can be held out for validation: no class has two rows",
             remedy="raise the sampling rate, or set validation: 0 with selection: last",
         )
     return np.setdiff1d(indices, validation), validation

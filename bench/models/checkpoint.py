@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +14,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from bench.errors import WeightsError
+from bench.files import file_sha256, whole
 from bench.models.network import Network, state_on_cpu
 
 # One key with sorted JSON: the order of several keys in a safetensors header is not defined.
@@ -85,22 +84,13 @@ def write_tensors(
 ) -> str:
     """Write tensors and JSON-ready facts to a safetensors file; return the file's SHA-256.
 
-    The file is written under a temporary name in the same folder, synced, then renamed.
+    The file appears under its name whole or not at all.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {_METADATA: json.dumps(dict(facts or {}), sort_keys=True)}
-    handle, temporary = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    os.close(handle)
-    try:
-        save_file(dict(tensors), temporary, metadata=metadata)
-        digest = file_sha256(Path(temporary))
-        with open(temporary, "rb") as written:
-            os.fsync(written.fileno())
-        os.chmod(temporary, 0o666 & ~_umask())
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
+    with whole(path) as part:
+        save_file(dict(tensors), part, metadata=metadata)
+        digest = file_sha256(part)
     return digest
 
 
@@ -126,12 +116,6 @@ def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
         ) from error
 
 
-def file_sha256(path: Path) -> str:
-    """Return the SHA-256 of a file's bytes, in hexadecimal."""
-    with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
-
-
 def state_sha256(state: Mapping[str, Tensor]) -> str:
     """Return the SHA-256 of a state: each tensor's name, dtype, shape and bytes, by name."""
     digest = hashlib.sha256()
@@ -150,10 +134,3 @@ def brief(error: Exception, length: int = 400) -> str:
 
 def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}
-
-
-def _umask() -> int:
-    # mkstemp makes files that only their owner reads; a shared store needs the usual mode.
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask

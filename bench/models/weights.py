@@ -15,9 +15,9 @@ from timm.models import get_pretrained_cfg
 from torch import nn
 
 from bench.errors import WeightsError, did_you_mean
+from bench.files import file_sha256
 from bench.models.checkpoint import (
     brief,
-    file_sha256,
     load_checkpoint,
     read_tensors,
     state_sha256,

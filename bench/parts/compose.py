@@ -1,4 +1,4 @@
-"""From a cell's method to its penalties: built-in, from a plug-in file, or from a package."""
+"""From names in a cell to parts: built-in, from a plug-in file, or from a package."""
 
 from __future__ import annotations
 
@@ -8,74 +8,115 @@ import importlib.metadata
 import importlib.util
 import sys
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
 from bench.errors import SpecError, did_you_mean
-from bench.methods.part import REGISTRY, Penalty
-from bench.spec.cell import Method
-from bench.spec.parts import ENTRY_POINTS, built_in_parts, part_names, read_parts
+from bench.models.weights import NetworkBuilder
+from bench.parts import kinds
+from bench.parts.part import REGISTRY, Part
+from bench.spec.parts import (
+    FOLDERS,
+    Kind,
+    built_in_parts,
+    entry_points,
+    known_parts,
+    part_names,
+)
+from bench.spec.recipe import Use, Warmup
+from bench.spec.work import Network, Train, network_name
 
+P = TypeVar("P", bound=Part)
 _PLUGIN = "retable_plugin_"
 
 
-def load_penalties(method: Method, plugins: Sequence[str] = ()) -> dict[str, Penalty]:
-    """Return a method's penalties with their parameters, by name, in alphabetical order.
+@dataclass(frozen=True)
+class Composition:
+    """The parts of a training, ready to use; penalties and patches by name, in that order."""
 
-    The order is fixed because a sum of floats depends on it, and a cell's id does not.
+    penalties: Mapping[str, kinds.Penalty]
+    patches: Mapping[str, kinds.Patch]
+    trainable: kinds.Trainable
+    update: kinds.Update
+    head: kinds.Head
+    warmup: Warmup | None = None
+
+
+def compose(work: Train, plugins: Sequence[str] = ()) -> Composition:
+    """Return a training's parts.
 
     Raises
     ------
     SpecError
         If a name is unknown, a plug-in cannot be imported, or a parameter is not valid.
     """
-    penalties = {}
-    for name in sorted(method.penalties):
-        try:
-            penalties[name] = penalty_class(name, plugins)(**method.penalties[name])
-        except ValidationError as error:
-            first = error.errors()[0]
-            where = ".".join([name, *map(str, first["loc"])])
-            raise SpecError(first["msg"], field=where) from error
-    return penalties
+    return Composition(
+        penalties={u.name: load_part("penalty", u, plugins) for u in work.penalties},
+        patches={u.name: load_part("patch", u, plugins) for u in work.patches},
+        trainable=load_part("trainable", work.trainable, plugins),
+        update=load_part("update", work.update, plugins),
+        head=load_part("head", work.recipe.head_init, plugins),
+        warmup=work.warmup,
+    )
 
 
-def penalty_class(name: str, plugins: Sequence[str] = ()) -> type[Penalty]:
-    """Return the class of a penalty, importing only the file that it is in.
+def load_part(kind: Kind, use: Use, plugins: Sequence[str] = ()) -> Any:
+    """Return one part with its parameters; raises as ``compose`` does."""
+    try:
+        return part_class(kind, use.name, plugins)(**use.settings)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join([use.name, *map(str, first["loc"])])
+        raise SpecError(first["msg"], field=where) from error
+
+
+def load_network(network: Network, plugins: Sequence[str] = ()) -> str | NetworkBuilder:
+    """Return timm's name, or what builds the network of a part."""
+    if isinstance(network, str):
+        return network
+    part = cast(kinds.Architecture, load_part("network", network, plugins))
+    return NetworkBuilder(network_name(network), part.build)
+
+
+def part_class(kind: Kind, name: str, plugins: Sequence[str] = ()) -> type[Part]:
+    """Return the class of a part, importing only the file that it is in.
 
     Raises
     ------
     SpecError
-        If no built-in, plug-in file or installed package has a penalty of that name.
+        If no built-in, plug-in file or installed package has such a part.
     """
     built_in = built_in_parts()
-    if name in built_in:
-        importlib.import_module(f"bench.methods.penalties.{built_in[name].file.stem}")
-        return REGISTRY[name]
-    offered = {part.name: plugin for plugin in plugins for part in read_parts(Path(plugin))}
-    if name in offered:
-        return _plugin_classes(offered[name])[name]
-    for entry in importlib.metadata.entry_points(group=ENTRY_POINTS, name=name):
-        return _checked(entry.load(), name, entry.value)
+    if (kind, name) in built_in:
+        stem = built_in[kind, name].file.stem
+        importlib.import_module(f"bench.parts.{FOLDERS[kind]}.{stem}")
+        return REGISTRY[kind][name]
+    known = known_parts(tuple(plugins))
+    if (kind, name) in known:
+        return _plugin_classes(str(known[kind, name].file))[kind, name]
+    for entry in importlib.metadata.entry_points(group=entry_points(kind), name=name):
+        return _checked(entry.load(), kind, name, entry.value)
     raise SpecError(
-        f"there is no penalty {name!r}",
-        remedy=did_you_mean(name, part_names([*built_in, *offered])),
+        f"there is no {kind} {name!r}", remedy=did_you_mean(name, part_names(kind, known))
     )
 
 
-def _plugin_classes(plugin: str) -> Mapping[str, type[Penalty]]:
+def _plugin_classes(plugin: str) -> Mapping[tuple[Kind, str], type[Part]]:
     text = Path(plugin).read_bytes()
     return _import_plugin(plugin, hashlib.sha256(plugin.encode() + b"\0" + text).hexdigest())
 
 
 @lru_cache(maxsize=64)
-def _import_plugin(plugin: str, digest: str) -> Mapping[str, type[Penalty]]:
-    # Two suites run by one process may each bring a penalty of the same name.
-    for name in [n for n, cls in REGISTRY.items() if cls.__module__.startswith(_PLUGIN)]:
-        del REGISTRY[name]
-    before = set(REGISTRY)
+def _import_plugin(plugin: str, digest: str) -> Mapping[tuple[Kind, str], type[Part]]:
+    # Two suites run by one process may each bring a part of the same name.
+    for classes in REGISTRY.values():
+        for name in [n for n, cls in classes.items() if cls.__module__.startswith(_PLUGIN)]:
+            del classes[name]
+    before = {(kind, name) for kind, classes in REGISTRY.items() for name in classes}
     module_name = _PLUGIN + digest[:16]
     spec = importlib.util.spec_from_file_location(module_name, plugin)
     assert spec is not None
@@ -88,13 +129,18 @@ def _import_plugin(plugin: str, digest: str) -> Mapping[str, type[Penalty]]:
         del sys.modules[module_name]
         problem = f"cannot be imported: {type(error).__name__}: {error}"
         raise SpecError(problem, file=plugin) from error
-    return {name: REGISTRY[name] for name in REGISTRY.keys() - before}
+    return {
+        (kind, name): cls
+        for kind, classes in REGISTRY.items()
+        for name, cls in classes.items()
+        if (kind, name) not in before
+    }
 
 
-def _checked(found: object, name: str, origin: str) -> type[Penalty]:
-    if isinstance(found, type) and issubclass(found, Penalty):
+def _checked(found: object, kind: Kind, name: str, origin: str) -> type[Part]:
+    if isinstance(found, type) and issubclass(found, Part):
         return found
     raise SpecError(
-        f"the entry point {name!r} is {origin}, which is no Penalty",
-        remedy=f'let it name the class decorated with @penalty("{name}")',
+        f"the entry point {name!r} is {origin}, which is no part",
+        remedy=f'let it name the class decorated with @{kind}("{name}")',
     )

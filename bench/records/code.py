@@ -1,160 +1,122 @@
-"""Digests of the code that can change a cell's numbers."""
+"""Digests of the code that can change a cell's numbers, a unit at a time."""
 
 from __future__ import annotations
 
 import ast
-import hashlib
-import io
 import tokenize
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 from bench.errors import SpecError
-from bench.spec.parts import installed_part, known_parts
+from bench.files import bytes_sha256
+from bench.records.bare import bare
+from bench.records.imports import Import, Tree, closure, module_imports, tree_of
+from bench.spec import catalogue
+from bench.spec.cell import Cell, Resources, Train
+from bench.spec.parts import Kind, find_part
 
 _PACKAGE = Path(__file__).parent.parent
-_FOLDERS = ("data", "methods", "models", "training")
-# They check a user's penalty; no cell runs them.
-_CHECKS = frozenset(f"methods/{name}.py" for name in ("conformance", "smoke", "synthetic"))
-_SPEC = ("spec/cell.py", "spec/recipe.py", "spec/seeds.py")
-_DOCUMENTED = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
-# From Python 3.12 an f-string is a start, parts and an end; before, one string.
-_STARTS = {code for code, name in tokenize.tok_name.items() if name.endswith("STRING_START")}
-_ENDS = {code for code, name in tokenize.tok_name.items() if name.endswith("STRING_END")}
-Place = tuple[int, int]
+# Settings are compared as values, not as the code that reads them; but the seeds are numbers.
+_COUNTED = ("bench.data", "bench.models", "bench.parts", "bench.training", "bench.spec.seeds")
+_BASES = {"train": "training/train_cell.py", "measure": "training/measure_cell.py"}
 
 
-def code_digests(parts: Iterable[str], plugins: Iterable[str] = ()) -> dict[str, str]:
-    """Return the digest of the numeric code: ``core``, and one entry for each part.
+@dataclass(frozen=True)
+class Unit:
+    """A piece of code that some cells depend on: its name, and the files where it begins.
 
-    Comments, docstrings, blank lines and line endings do not count; shipped weights and YAML,
-    which have digests of their own, neither. Files are read once in a process.
+    It is these files and all of Retable's numeric code that they import at module level: what a
+    function imports is a choice made by data, and then a unit of its own.
+    """
 
-    Parameters
-    ----------
-    parts
-        Names of penalties.
-    plugins
-        Python files that may define them.
+    name: str
+    files: tuple[Path, ...]
+
+
+def units_of(cell: Cell, resources: Resources) -> tuple[Unit, ...]:
+    """Return the units that a cell's numbers depend on.
+
+    ``train`` or ``measure``; ``KIND:NAME`` for each part; ``data:SOURCE`` for each dataset's
+    kind of source.
 
     Raises
     ------
     SpecError
-        If a part is not known.
+        If a part or dataset is not known.
     """
-    known = known_parts(tuple(plugins))
-    digests = {"core": _core()}
-    for name in parts:
-        part = known.get(name) or installed_part(name)
-        if part is None:
-            raise SpecError(f"the part {name!r} is not known")
-        digests[name] = _file(str(part.file))
-    return digests
+    base = "train" if isinstance(cell.work, Train) else "measure"
+    sources = dict.fromkeys(_source(name, resources) for name in cell.datasets)
+    return (
+        Unit(base, (_PACKAGE / _BASES[base],)),
+        *(_part(kind, name, resources.plugins) for kind, name in cell.parts),
+        *(_data(source) for source in sources),
+    )
 
 
-@lru_cache(maxsize=1)
-def _core() -> str:
-    total = hashlib.sha256()
-    for path in sorted(_core_files(), key=lambda path: path.relative_to(_PACKAGE).as_posix()):
-        name = path.relative_to(_PACKAGE).as_posix()
-        total.update(f"{name}\0{_file(str(path))}\n".encode())
-    return total.hexdigest()
+def code_digests(units: Iterable[Unit]) -> dict[str, str]:
+    """Return the digest of each unit's code by the unit's name.
 
+    Comments, docstrings, blank lines and line endings do not count, nor do a plug-in's place and
+    what is not Retable's own code. Each file is read once in a process.
 
-def _core_files() -> Iterator[Path]:
-    penalties = _PACKAGE / "methods" / "penalties"
-    for folder in _FOLDERS:
-        for path in (_PACKAGE / folder).rglob("*.py"):
-            checks = path.relative_to(_PACKAGE).as_posix() in _CHECKS
-            if not (checks or path.is_relative_to(penalties)):
-                yield path
-    for name in _SPEC:
-        yield _PACKAGE / name
+    Raises
+    ------
+    SpecError
+        If a file cannot be read or is not Python.
+    """
+    return {unit.name: _digest(unit) for unit in units}
 
 
 @lru_cache(maxsize=1024)
-def _file(path: str) -> str:
-    with tokenize.open(path) as file:
-        return hashlib.sha256(bare(file.read()).encode()).hexdigest()
+def _digest(unit: Unit) -> str:
+    files: dict[str, Path] = {}
+    for file in unit.files:
+        files |= closure(file, _trees(file), _imports)
+    text = "".join(f"{name}\0{_read(files[name])[0]}\n" for name in sorted(files))
+    return bytes_sha256(text.encode())
 
 
-def bare(source: str) -> str:
-    """Return Python source without comments, docstrings, blank lines and trailing spaces.
-
-    Works on the text and not on tokens or the syntax tree, whose forms change with Python's
-    version; the text that remains is the same on all of them.
-    """
-    source = source.replace("\r\n", "\n").replace("\r", "\n")
-    lines = source.split("\n")
-    tokens = list(tokenize.generate_tokens(io.StringIO(source).readline))
-    inside = _lines_inside_strings(tokens)
-    cuts = [(t.start, t.end) for t in tokens if t.type == tokenize.COMMENT]
-    for start, end in _docstrings(source, lines):
-        inside.difference_update(range(start[0], end[0]))
-        cuts.append((start, end))
-    for start, end in sorted(cuts, reverse=True):
-        _cut(lines, start, end)
-    kept = []
-    for number, line in enumerate(lines, start=1):
-        # A string that goes on over the line's end keeps its spaces and empty lines.
-        text = line if number in inside else line.rstrip()
-        if text or number in inside:
-            kept.append(text)
-    return "\n".join(kept)
+def _trees(file: Path) -> tuple[Tree, ...]:
+    ours = Tree(_PACKAGE.parent, _COUNTED)
+    return (ours,) if file.is_relative_to(_PACKAGE) else (tree_of(file), ours)
 
 
-def _cut(lines: list[str], start: Place, end: Place) -> None:
-    (first, left), (last, right) = start, end
-    head, tail = lines[first - 1][:left], lines[last - 1][right:]
-    lines[first - 1 : last] = [head + tail, *[""] * (last - first)]
+def _imports(file: Path) -> tuple[Import, ...]:
+    return _read(file)[1]
 
 
-def _docstrings(source: str, lines: list[str]) -> list[tuple[Place, Place]]:
-    found = []
-    for body in _bodies(ast.parse(source)):
-        first = body[0] if body else None
-        if (
-            isinstance(first, ast.Expr)
-            and isinstance(first.value, ast.Constant)
-            and isinstance(first.value.value, str)
-        ):
-            text = first.value
-            assert text.end_lineno is not None
-            assert text.end_col_offset is not None
-            start = (text.lineno, _column(lines[text.lineno - 1], text.col_offset))
-            end = (text.end_lineno, _column(lines[text.end_lineno - 1], text.end_col_offset))
-            found.append((start, end))
-    return found
+@lru_cache(maxsize=1024)
+def _read(file: Path) -> tuple[str, tuple[Import, ...]]:
+    try:
+        with tokenize.open(file) as opened:
+            source = opened.read()
+        tree = ast.parse(source)
+    except OSError as error:
+        raise SpecError(f"cannot be read: {error.strerror or error}", file=file) from None
+    except (SyntaxError, ValueError) as error:
+        raise SpecError(f"is not Python: {error}", file=file) from None
+    return bytes_sha256(bare(source, tree).encode()), module_imports(tree)
 
 
-def _bodies(module: ast.Module) -> Iterator[list[ast.stmt]]:
-    # Only statements hold definitions: looking at expressions too would take twice the time.
-    nodes: list[ast.AST] = [module]
-    while nodes:
-        node = nodes.pop()
-        if isinstance(node, _DOCUMENTED):
-            yield node.body
-        for field in ("body", "orelse", "handlers", "finalbody", "cases"):
-            inner = getattr(node, field, ())
-            # The body of a lambda or of a conditional expression is no list.
-            nodes.extend(inner if isinstance(inner, list) else ())
+@lru_cache(maxsize=1024)
+def _part(kind: Kind, name: str, plugins: tuple[str, ...]) -> Unit:
+    part = find_part(kind, name, plugins)
+    if part is None:
+        raise SpecError(f"the {kind} {name!r} is not known")
+    return Unit(f"{kind}:{name}", (part.file.absolute(),))
 
 
-def _column(line: str, offset: int) -> int:
-    # The syntax tree counts bytes, tokens count characters.
-    return len(line.encode()[:offset].decode())
+def _source(dataset: str, resources: Resources) -> str:
+    if dataset in resources.folders:
+        return "folder"
+    kind = catalogue.entry(dataset).kind
+    return f"{kind}:{dataset}" if kind == "procedural" else kind
 
 
-def _lines_inside_strings(tokens: list[tokenize.TokenInfo]) -> set[int]:
-    """Return the lines whose end lies within a string literal."""
-    inside: set[int] = set()
-    open_at: list[int] = []
-    for token in tokens:
-        if token.type in _STARTS:
-            open_at.append(token.start[0])
-        elif token.type in _ENDS:
-            inside.update(range(open_at.pop(), token.end[0]))
-        elif token.type == tokenize.STRING:
-            inside.update(range(token.start[0], token.end[0]))
-    return inside
+@lru_cache(maxsize=256)
+def _data(source: str) -> Unit:
+    kind, _, name = source.partition(":")
+    files = (_PACKAGE / "data" / "sources" / f"{kind}.py", _PACKAGE / "data" / kind / f"{name}.py")
+    return Unit(f"data:{source}", tuple(file for file in files if file.is_file()))

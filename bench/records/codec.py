@@ -9,14 +9,19 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from bench.records.record import Artifact, Curve, Failure, Outcome, Provenance, Record
-from bench.spec.cell import canonical_json
+from bench.records.record import STATUSES, Artifact, Curve, Failure, Outcome, Provenance, Record
+from bench.spec.work import canonical_json
 
-FORMAT = 1
+# Records before 2 knew no artifacts by name and no curves over anything but steps.
+FORMAT = 2
 
 
 class BrokenRecord(ValueError):
-    """A text is not a record of this format; the message says why."""
+    """A text is not a record; the message says why."""
+
+
+class OtherFormat(BrokenRecord):
+    """A record is whole, but made by an older or newer Retable."""
 
 
 def dump_outcome(outcome: Outcome) -> str:
@@ -58,12 +63,11 @@ def load_record(text: str | bytes) -> Record:
     Raises
     ------
     BrokenRecord
-        If the text is not JSON, of another format, or incomplete.
+        If the text is not JSON or incomplete; an :class:`OtherFormat` if another Retable made it.
     """
     try:
         data = from_json(text)
-        if data["format"] != FORMAT:
-            raise BrokenRecord(f"format {data['format']!r} is not {FORMAT}")
+        _check_format(data["format"])
         return Record(
             cell=data["cell"],
             attempt=int(data["attempt"]),
@@ -85,7 +89,11 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
         "status": outcome.status,
         "metrics": {name: _number(value) for name, value in outcome.metrics.items()},
         "curves": {
-            name: {"step": [int(s) for s in curve.step], "value": [_number(v) for v in curve.value]}
+            name: {
+                "axis": curve.axis,
+                "at": [_place(a) for a in curve.at],
+                "value": [_number(v) for v in curve.value],
+            }
             for name, curve in outcome.curves.items()
         },
         "timings": {name: _number(value) for name, value in outcome.timings.items()},
@@ -99,14 +107,14 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
 
 
 def _outcome(data: Mapping[str, Any]) -> Outcome:
-    if data["status"] not in ("done", "failed", "timed-out", "cancelled"):
+    if data["status"] not in STATUSES:
         raise BrokenRecord(f"status {data['status']!r} is not known")
     failure = data["failure"]
     return Outcome(
         status=data["status"],
         metrics=_floats(data["metrics"]),
         curves={
-            name: Curve(tuple(curve["step"]), tuple(_values(curve["value"])))
+            name: Curve(tuple(_places(curve["at"])), tuple(_values(curve["value"])), curve["axis"])
             for name, curve in data["curves"].items()
         },
         timings=_floats(data["timings"]),
@@ -114,6 +122,19 @@ def _outcome(data: Mapping[str, Any]) -> Outcome:
         artifacts={name: Artifact(**artifact) for name, artifact in data["artifacts"].items()},
         failure=Failure(**failure) if failure is not None else None,
     )
+
+
+def _check_format(number: object) -> None:
+    if type(number) is not int:
+        raise BrokenRecord(f"format {number!r} is none")
+    if number != FORMAT:
+        age = "an older" if number < FORMAT else "a newer"
+        raise OtherFormat(f"it was made by {age} Retable (format {number}, not {FORMAT})")
+
+
+def _place(value: float) -> float | int | str:
+    # Most curves are over steps, and most steps are whole: they stay short and readable.
+    return int(value) if float(value).is_integer() else _number(value)
 
 
 def _number(value: float) -> float | str:
@@ -124,6 +145,10 @@ def _number(value: float) -> float | str:
 
 def _values(values: Iterable[float | str]) -> Iterable[float]:
     return map(float, values)
+
+
+def _places(values: Iterable[float | str]) -> Iterable[float]:
+    return (float(value) if isinstance(value, str) else value for value in values)
 
 
 def _floats(data: Mapping[str, float | str]) -> dict[str, float]:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from bench.errors import WeightsError
-from bench.records.artifacts import place, sha256
-from bench.records.code import code_digests
+from bench.files import file_sha256, write_whole
+from bench.records.code import code_digests, units_of
 from bench.records.freshness import Expectations
 from bench.spec.cell import Cell, Resources
 from bench.spec.layers import SHIPPED
@@ -35,18 +35,20 @@ def expectations(
     Raises
     ------
     SpecError
-        If a part is not known.
+        If a part or dataset is not known.
     WeightsError
         If a weights file cannot be read.
     """
     cells = list(cells)
-    parts = {name for cell in cells if cell.method is not None for name in cell.method.penalties}
+    units = {cell.id: units_of(cell, resources) for cell in cells}
     files = _DigestCache(cache)
-    weights = {w: _weights_digest(w, resources, files) for w in {cell.weights for cell in cells}}
+    named = {weights for cell in cells for weights in cell.weights}
+    weights = {name: _weights_digest(name, resources, files) for name in named}
     files.save()
     return Expectations(
-        code=code_digests(sorted(parts), resources.plugins),
-        data={name: dataset_digest(name) for name in {cell.dataset for cell in cells}},
+        code=code_digests(dict.fromkeys(unit for used in units.values() for unit in used)),
+        units={cell_id: tuple(unit.name for unit in used) for cell_id, used in units.items()},
+        data={name: dataset_digest(name) for name in {n for c in cells for n in c.datasets}},
         weights=weights,
     )
 
@@ -102,7 +104,7 @@ class _DigestCache:
         entry = self._known.get(path)
         if isinstance(entry, list) and len(entry) == 3 and entry[:2] == version:
             return str(entry[2])
-        digest = sha256(path)
+        digest = file_sha256(path)
         self._known[path] = [*version, digest]
         self._changed = True
         return digest
@@ -113,7 +115,7 @@ class _DigestCache:
         text = json.dumps(self._known, indent=1, sort_keys=True)
         try:
             self._path.parent.mkdir(parents=True, exist_ok=True)
-            place(self._path.parent, self._path.name, lambda part: part.write_text(text))
+            write_whole(self._path, text)
         except OSError:
             # A read-only home only costs time.
             return

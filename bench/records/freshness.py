@@ -1,12 +1,11 @@
-"""When a done record may be used: made by today's code, data, weights and parents."""
+"""When a done record may be used: made by today's code, settings, data, weights and parents."""
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Mapping
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from bench.records.layout import PARENT_FILES
 from bench.records.record import Record
 from bench.spec.cell import Cell
 
@@ -18,7 +17,9 @@ class Expectations:
     Attributes
     ----------
     code
-        ``core`` and each part to the digest of its code.
+        Unit to the digest of its code; see :mod:`bench.records.code`.
+    units
+        Cell's id to the units that its numbers depend on.
     data
         Dataset to the digest of all its splits; None where it is not known without loading.
     weights
@@ -26,13 +27,14 @@ class Expectations:
     """
 
     code: Mapping[str, str] = field(default_factory=dict)
+    units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     data: Mapping[str, str | None] = field(default_factory=dict)
     weights: Mapping[str, str | None] = field(default_factory=dict)
 
     def code_of(self, cell: Cell) -> dict[str, str]:
         """Return the code digests that a cell's record should have."""
-        parts = cell.method.penalties if cell.method is not None else ()
-        return {name: self.code[name] for name in ("core", *parts) if name in self.code}
+        units = self.units.get(cell.id, ())
+        return {unit: self.code[unit] for unit in units if unit in self.code}
 
 
 def stale_reasons(
@@ -51,7 +53,7 @@ def stale_reasons(
     Returns
     -------
     tuple of str
-        Of ``code: NAME``, ``data``, ``weights``, ``parent: ROLE``.
+        Of ``code: UNIT``, ``settings: PATH``, ``data``, ``weights``, ``parent: ROLE``.
     """
     made = record.outcome.provenance
     reasons = [
@@ -59,18 +61,32 @@ def stale_reasons(
         for name, digest in sorted(_code(record, cell, expected).items())
         if made.code.get(name) != digest
     ]
-    data = expected.data.get(cell.dataset)
-    other = data is not None and made.data.get("dataset") != data
-    if other or _source_changed(made.data, expected):
+    then = record.cell.get("settings", {})
+    reasons += [f"settings: {path}" for path in differing(then, cell.settings)]
+    if _data_changed(made.data, cell, expected) or _source_changed(made.data, expected):
         reasons.append("data")
-    weights = expected.weights.get(cell.weights)
-    if weights is not None and made.weights.get("file") != weights:
+    weights = {expected.weights.get(name) for name in cell.weights} - {None}
+    if not weights <= set(made.weights.values()):
         reasons.append("weights")
     for role in sorted(cell.parents):
         used = made.parents.get(role, {})
-        if used.get("id") != cell.parents[role] or used.get("sha256", "") not in parents[role]:
+        same = used.get("id") == cell.parents[role].id
+        if not same or used.get("sha256", "") not in parents[role]:
             reasons.append(f"parent: {role}")
     return tuple(reasons)
+
+
+def _data_changed(made: Mapping[str, Any], cell: Cell, expected: Expectations) -> bool:
+    for name, task in cell.tasks.items():
+        now = expected.data.get(task.dataset)
+        if now is not None and made.get(of_task(name, "dataset")) != now:
+            return True
+    return False
+
+
+def of_task(task: str, fact: str) -> str:
+    """Return the name under which a task's fact is recorded; a single task has no name."""
+    return f"{task}/{fact}" if task else fact
 
 
 def _source_changed(made: Mapping[str, Any], expected: Expectations) -> bool:
@@ -86,11 +102,34 @@ def _code(record: Record, cell: Cell, expected: Expectations) -> dict[str, str]:
     return {**named, **expected.code_of(cell)}
 
 
-def digests_for(role: str, records: Iterable[Record]) -> frozenset[str]:
-    """Return the digests of the artifact that a child in this role starts from."""
+def differing(made: Any, now: Any, path: str = "") -> Iterator[str]:
+    """Yield the dotted paths of the settings that a record has and that are others now.
+
+    A setting that the record lacks is newer than it and counts for nothing: what it was made
+    by then is what the setting's default stands for, else its code would have changed too.
+    """
+    if made == now:
+        return
+    if isinstance(made, Mapping) and isinstance(now, Mapping):
+        for name in sorted(made):
+            inner = f"{path}.{name}" if path else str(name)
+            if name not in now:
+                yield inner
+            else:
+                yield from differing(made[name], now[name], inner)
+    elif isinstance(made, list) and isinstance(now, list) and len(made) == len(now):
+        for index, (then, today) in enumerate(zip(made, now, strict=True)):
+            # A part in use is its name to its settings: the name says which of them it is.
+            named = isinstance(then, Mapping) and len(then) == 1
+            yield from differing(then, today, path if named else f"{path}.{index}")
+    else:
+        yield path
+
+
+def digests_of(name: str, records: Iterable[Record]) -> frozenset[str]:
+    """Return the digests of the artifact of a name in these records."""
     return frozenset(
-        artifact.sha256
+        record.outcome.artifacts[name].sha256
         for record in records
-        for artifact in record.outcome.artifacts.values()
-        if artifact.file == PARENT_FILES.get(role)
+        if name in record.outcome.artifacts
     )

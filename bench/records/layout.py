@@ -9,12 +9,6 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
-# What a child finds in its parent's folder, by the parent's role.
-PARENT_FILES = {
-    "weights": "checkpoint.safetensors",
-    "channel-attention": "channel-weights.safetensors",
-}
-
 
 @dataclass(frozen=True)
 class Numbers:
@@ -68,8 +62,12 @@ class CellFolder:
         """Return the file that holds an attempt's stdout and stderr."""
         return self.path / f"{attempt:04d}.log"
 
+    def artifact_path(self, attempt: int, name: str, suffix: str) -> Path:
+        """Return where an attempt writes the artifact of a name: no other has this file."""
+        return self.path / f"{attempt:04d}.{quote(name, safe='@')}{suffix}"
+
     def artifact(self, file: str) -> Path:
-        """Return an artifact by its file name."""
+        """Return an artifact by its file name, as a record tells it."""
         return self.path / file
 
     def numbers(self) -> Numbers:

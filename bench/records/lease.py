@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 
 from bench.errors import StoreError
-from bench.records.artifacts import sync
+from bench.files import beside, sync
 from bench.records.codec import dump_record
 from bench.records.layout import CellFolder, Layout, Numbers
 from bench.records.owner import Owner, this_process
@@ -152,7 +152,7 @@ class Leases:
             return None
         attempt = numbers.next
         folder.path.mkdir(parents=True, exist_ok=True)
-        if not self._take(folder.lease(attempt)):
+        if not _link(self._file, folder.lease(attempt)):
             return None
         lease = self._held[cell_id, attempt] = Lease(cell_id, attempt, folder)
         # What we saw may be old: another may have taken, ended and released this very number.
@@ -161,14 +161,6 @@ class Leases:
             self.release(lease)
             return None
         return lease
-
-    def _take(self, path: Path) -> bool:
-        try:
-            os.link(self._file, path)
-        except FileExistsError:
-            # A network file system may answer a repeated request of ours so.
-            return path.samefile(self._file)
-        return True
 
     def commit(self, lease: Lease, record: Record) -> bool:
         """Write the record of a lease's attempt, whole or not at all, and release the lease.
@@ -185,22 +177,19 @@ class Leases:
             If the store cannot be written to.
         """
         folder = lease.folder
-        part = folder.path / f".{lease.attempt:04d}.{self.run}.part"
         try:
-            try:
+            with beside(folder.record(lease.attempt)) as part:
                 part.write_text(dump_record(record), encoding="utf-8")
                 sync(part)
                 if folder.numbers().next > lease.attempt + 1:
                     return False
-                os.link(part, folder.record(lease.attempt))
-            except FileExistsError:
-                return folder.record(lease.attempt).samefile(part)
-            finally:
-                part.unlink(missing_ok=True)
-                self.release(lease)
+                if not _link(part, folder.record(lease.attempt)):
+                    return False
             sync(folder.path)
         except OSError as error:
             raise unwritable(folder.path, error) from None
+        finally:
+            self.release(lease)
         return True
 
     def release(self, lease: Lease) -> None:
@@ -211,6 +200,16 @@ class Leases:
     def _beat(self) -> None:
         while not self._ended.wait(self._heartbeat):
             self.now()
+
+
+def _link(file: Path, path: Path) -> bool:
+    """Give a file a further name unless another has it; return whether it has it."""
+    try:
+        os.link(file, path)
+    except FileExistsError:
+        # A network file system may answer a repeated request of ours so.
+        return path.samefile(file)
+    return True
 
 
 def unwritable(path: Path, error: OSError) -> StoreError:

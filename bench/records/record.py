@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 Status = Literal["done", "failed", "timed-out", "cancelled"]
 FailureKind = Literal[
     "error", "user-error", "signal", "exit", "out-of-memory", "not-a-number", "time-limit",
     "parent", "interrupt",
 ]  # fmt: skip
+STATUSES: tuple[Status, ...] = get_args(Status)
+FAILURE_KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
 
 
 @dataclass(frozen=True)
@@ -27,15 +29,33 @@ class Failure:
 
 @dataclass(frozen=True)
 class Curve:
-    """A metric over steps; both sequences have one length."""
+    """A metric over an axis: ``value[i]`` at ``at[i]``.
 
-    step: tuple[int, ...]
+    Attributes
+    ----------
+    at, value
+        Of one length.
+    axis
+        What ``at`` counts: ``step``, ``task``, ``epsilon``.
+
+    Raises
+    ------
+    ValueError
+        If the lengths differ.
+    """
+
+    at: tuple[float, ...]
     value: tuple[float, ...]
+    axis: str = "step"
+
+    def __post_init__(self) -> None:
+        if len(self.at) != len(self.value):
+            raise ValueError(f"{len(self.at)} places for {len(self.value)} values")
 
 
 @dataclass(frozen=True)
 class Artifact:
-    """A file an attempt left in its cell's folder; ``sha256`` is of its bytes."""
+    """A file an attempt left in its cell's folder; ``sha256`` is of the bytes written."""
 
     file: str
     sha256: str
@@ -48,15 +68,16 @@ class Provenance:
     Attributes
     ----------
     code
-        Name to digest of the numeric code (``core``, and one entry for each part used).
+        Unit of code to its digest: ``train`` or ``measure``, ``KIND:NAME`` of each part used,
+        ``data:SOURCE`` of each dataset's source.
     data
-        Digests: ``dataset`` (all splits as loaded), ``subset`` (the images trained on),
-        ``test``; and plain facts (``revision``, ``train_images``, …).
+        Digests: ``dataset`` (all splits as loaded), ``subset`` (the rows trained on), ``test``;
+        and plain facts (``revision``, ``train_images``, …). Of several tasks ``TASK/dataset``, ….
     weights
         ``source`` and ``sha256`` of the state started from, and ``file``, the digest of the
-        bytes of a file that was named.
+        bytes of a file that was named. Of a measurement ``ROLE/source``, ….
     parents
-        Role to ``{"id", "attempt", "sha256"}`` of the artifact used.
+        Role to ``{"id", "artifact", "attempt", "sha256"}`` of the artifact used.
     versions
         Library to version.
     machine
@@ -76,7 +97,7 @@ class Outcome:
     """What an engine returns for an attempt; the store turns it into a record.
 
     ``metrics`` maps names such as ``test/top1`` to fractions in [0, 1] (losses to nats);
-    ``timings`` maps phases to seconds.
+    ``timings`` maps phases to seconds; ``artifacts`` maps names such as ``checkpoint`` to files.
     """
 
     status: Status

@@ -6,15 +6,13 @@ is written once and never changed.
 
 from __future__ import annotations
 
-import os
-import uuid
 from pathlib import Path
 from typing import Literal
 
 from pydantic import ValidationError
 
 from bench.errors import StoreError
-from bench.records.artifacts import sync
+from bench.files import write_once
 from bench.records.layout import Layout
 from bench.spec.expand import Plan
 from bench.spec.recipe import Frozen
@@ -60,20 +58,14 @@ def fix_settling_rule(layout: Layout, plan: Plan, rule: SettlingRule) -> Settlin
         If the store cannot be written.
     """
     file = _file(layout, plan)
-    part = file.with_name(f".{file.name}.{uuid.uuid4().hex[:12]}.part")
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
-        part.write_text(rule.model_dump_json() + "\n", encoding="utf-8")
-        sync(part)
         # As with leases: of two runners one fixes the rule, with its whole content.
-        os.link(part, file)
-        sync(file.parent)
+        write_once(file, rule.model_dump_json() + "\n")
     except FileExistsError:
         return settling_rule(layout, plan) or rule
     except OSError as error:
         raise StoreError(f"cannot be written: {error.strerror or error}", file=file) from None
-    finally:
-        part.unlink(missing_ok=True)
     return rule
 
 

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from bench.errors import StoreError
 from bench.records.artifacts import known_sha256
-from bench.records.codec import BrokenRecord, load_record
-from bench.records.freshness import Expectations, digests_for, stale_reasons
-from bench.records.layout import PARENT_FILES, CellFolder, Layout
+from bench.records.codec import BrokenRecord, OtherFormat, load_record
+from bench.records.freshness import Expectations, digests_of, stale_reasons
+from bench.records.layout import CellFolder, Layout
 from bench.records.lease import TIME_TO_LIVE, live_owner
 from bench.records.owner import Owner
-from bench.records.record import Artifact, Record
+from bench.records.record import Record
 from bench.spec.cell import Cell
 
 log = logging.getLogger(__name__)
@@ -38,7 +38,8 @@ class CellState:
     fresh
         All fresh done records, oldest first.
     reasons
-        Of a stale record: ``code: NAME``, ``data``, ``weights``, ``parent: ROLE``.
+        Of a stale record: ``code: UNIT``, ``settings: PATH``, ``data``, ``weights``,
+        ``parent: ROLE``.
     failed
         Number of attempts that did not end as done.
     attempts
@@ -73,12 +74,16 @@ class Store:
     ----------
     broken
         Record files that could not be read, with the reason: reported, and treated as not there.
+    foreign
+        Records of an older or newer Retable, with what they say: treated as not there, and told
+        of once.
     """
 
     def __init__(self, root: Path | str, *, ttl: float = TIME_TO_LIVE) -> None:
         self.layout = Layout(Path(root).absolute())
         self.ttl = ttl
         self.broken: dict[Path, str] = {}
+        self.foreign: dict[Path, str] = {}
 
     @property
     def root(self) -> Path:
@@ -96,7 +101,7 @@ class Store:
             If the store is not a folder or cannot be read.
         """
         by_id = {cell.id: cell for cell in cells}
-        parents = (parent for cell in by_id.values() for parent in cell.parents.values())
+        parents = (parent.id for cell in by_id.values() for parent in cell.parents.values())
         try:
             if self.root.exists() and not self.root.is_dir():
                 raise NotADirectoryError("it is not a folder")
@@ -154,16 +159,16 @@ class Store:
         """Return the file that holds an attempt's stdout and stderr; it may not exist."""
         return self.layout.cell(cell_id).log(attempt)
 
-    def artifact(self, records: Sequence[Record], role: str) -> tuple[Record, Path, str] | None:
-        """Return the first of a parent's records whose artifact for ``role`` is still there.
+    def artifact(self, records: Iterable[Record], name: str) -> tuple[Record, Path, str] | None:
+        """Return the first of a cell's records whose artifact of a name is still there and whole.
 
         With it come the artifact's path and SHA-256.
-        The file's digest is compared: a later attempt may have replaced it.
         """
         for record in records:
-            for artifact in record.outcome.artifacts.values():
+            artifact = record.outcome.artifacts.get(name)
+            if artifact is not None:
                 path = self.layout.cell(record.id).artifact(artifact.file)
-                if artifact.file == PARENT_FILES.get(role) and _intact(path, artifact):
+                if known_sha256(path) == artifact.sha256:
                     return record, path, artifact.sha256
         return None
 
@@ -171,19 +176,18 @@ class Store:
         # A child that is to start needs its parent's file, and so on up to the first stage.
         todo = [cell for cell in cells.values() if not states[cell.id].done]
         while todo:
-            for role, parent in todo.pop().parents.items():
-                state = states.get(parent, MISSING)
-                if state.done and not self._has_artifact(state.fresh, role):
-                    states[parent] = replace(state, state="missing")
-                    todo.append(cells[parent])
+            for parent in todo.pop().parents.values():
+                state = states.get(parent.id, MISSING)
+                if state.done and not self._has_artifact(state.fresh, parent.artifact):
+                    states[parent.id] = replace(state, state="missing")
+                    todo.append(cells[parent.id])
 
-    def _has_artifact(self, records: Iterable[Record], role: str) -> bool:
-        # Whether it is the right file is found when a child starts: hashing is not for a status.
-        file = PARENT_FILES.get(role, "")
+    def _has_artifact(self, records: Iterable[Record], name: str) -> bool:
+        # Whether its bytes are right is found when a child starts: hashing is not for a status.
         return any(
-            artifact.file == file and self.layout.cell(record.id).artifact(file).exists()
+            self.layout.cell(record.id).artifact(record.outcome.artifacts[name].file).exists()
             for record in records
-            for artifact in record.outcome.artifacts.values()
+            if name in record.outcome.artifacts
         )
 
     def _read(self, cell_id: str, folder: CellFolder, numbers: Iterable[int]) -> list[Record]:
@@ -196,6 +200,8 @@ class Store:
                     raise BrokenRecord(f"it is attempt {record.attempt} at cell {record.id}")
             except FileNotFoundError:
                 continue
+            except OtherFormat as error:
+                self._report_foreign(folder.record(number), str(error))
             except (BrokenRecord, OSError) as error:
                 self._report(folder.record(number), str(error))
             else:
@@ -207,6 +213,11 @@ class Store:
             self.broken[path] = reason
             log.warning("%s is not a readable record and is not used: %s", path, reason)
 
+    def _report_foreign(self, path: Path, reason: str) -> None:
+        if not self.foreign:
+            log.warning("%s is not used: %s; so are others like it", path, reason)
+        self.foreign[path] = reason
+
     def _now(self) -> float:
         # Only leases of other machines need the file server's clock; a reader may not be allowed
         # to touch anything.
@@ -215,10 +226,6 @@ class Store:
             return self.layout.clock.stat().st_mtime
         except OSError:
             return time.time()
-
-
-def _intact(path: Path, artifact: Artifact) -> bool:
-    return known_sha256(path) == artifact.sha256
 
 
 class _Judge:
@@ -277,7 +284,10 @@ class _Judge:
         cell = self._cells.get(cell_id)
         if cell is None:
             return done, ()
-        parents = {role: self._digests(role, parent) for role, parent in cell.parents.items()}
+        parents = {
+            role: digests_of(parent.artifact, self.state(parent.id).fresh)
+            for role, parent in cell.parents.items()
+        }
         fresh: list[Record] = []
         reasons: tuple[str, ...] = ()
         for record in done:
@@ -285,6 +295,3 @@ class _Judge:
             if not reasons:
                 fresh.append(record)
         return fresh, reasons
-
-    def _digests(self, role: str, parent: str) -> frozenset[str]:
-        return digests_for(role, self.state(parent).fresh)

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from bench.errors import UserError
+from bench.files import write_whole
 from bench.report import sections
 from bench.report.again import again
 from bench.report.cell_table import cell_table
@@ -144,7 +143,7 @@ def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
             path = folder / name
             data = text.encode()
             if not (path.is_file() and path.read_bytes() == data):
-                _replace(path, data)
+                write_whole(path, data)
             written.append(path)
     except OSError as error:
         raise UserError(
@@ -153,18 +152,3 @@ def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
             remedy="name another folder with --to",
         ) from None
     return written
-
-
-def _replace(path: Path, data: bytes) -> None:
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        # mkstemp's 0600 is for secrets; a page is to be read.
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections.abc import Mapping
+from dataclasses import replace
 
 import numpy as np
 
@@ -44,7 +45,8 @@ def curve_of(record: Record, name: str) -> Curve | None:
     base = complement_of(name)
     if base is None or base not in curves:
         return None
-    return Curve(curves[base].step, tuple(1.0 - value for value in curves[base].value))
+    curve = curves[base]
+    return replace(curve, value=tuple(1.0 - value for value in curve.value))
 
 
 def record_value(record: Record, metric: str, at: At | None) -> float | None:
@@ -62,12 +64,12 @@ def curve_value(curve: Curve, at: At) -> float | None:
     until the next one. None where it begins only later.
     """
     first = at.step if at.area is None else at.area[0]
-    index = bisect_right(curve.step, first or 0) - 1
+    index = bisect_right(curve.at, first or 0) - 1
     if index < 0:
         return None
     if at.area is None:
         return curve.value[index]
     steps = np.arange(at.area[0], at.area[1] + 1)
-    values = np.asarray(curve.value)[np.searchsorted(curve.step, steps, side="right") - 1]
+    values = np.asarray(curve.value)[np.searchsorted(curve.at, steps, side="right") - 1]
     weights = 1.0 / (steps + 1) if at.scale == "log" else np.ones(len(steps))
     return float(np.average(values, weights=weights))

@@ -13,9 +13,9 @@ Group = tuple[str, ...]
 def groups(planned: PlannedCell) -> tuple[Group, ...]:
     """Return the groups a cell's time may be guessed from, the nearest first."""
     cell = planned.cell
-    parts = sorted(cell.method.penalties) if cell.method is not None else []
-    method = str(planned.labels.get("method", "+".join(parts)))
-    nearest = (cell.kind, cell.backbone, cell.dataset, str(cell.sampling_rate), method)
+    rates = "+".join(str(task.sampling_rate) for task in cell.tasks.values())
+    method = str(planned.place.get("method", planned.name))
+    nearest = (cell.kind, cell.backbone, cell.dataset, rates, method)
     return (nearest, nearest[:4], nearest[:3], nearest[:1], ())
 
 

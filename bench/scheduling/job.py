@@ -11,9 +11,13 @@ from bench.spec.cell import Cell, Resources
 
 @dataclass(frozen=True)
 class ParentArtifact:
-    """A parent's artifact as a job finds it: the cell, attempt, absolute path, digest."""
+    """A parent's artifact as a job finds it: the cell, its name, attempt, absolute path, digest.
+
+    Whoever loads it checks the digest: :func:`bench.records.artifacts.read_artifact`.
+    """
 
     cell: Cell
+    name: str
     attempt: int
     path: Path
     sha256: str
@@ -31,16 +35,18 @@ class Job:
     Attributes
     ----------
     folder
-        The cell's folder in the store; artifacts are written there (temporary name, then
-        ``os.replace``).
+        The cell's folder in the store; artifacts are written there by
+        :func:`bench.records.artifacts.place`.
     device
         ``cpu`` or ``cuda``; with ``cuda`` the process sees only its own GPU as device 0.
     threads
         Threads that torch may use.
-    keep_checkpoint
-        Whether another cell starts from this one, so that its final state must be kept.
+    keep
+        Names of the artifacts to leave, because other cells start from them or the user asked.
     parents
         Role to artifact, one for each of the cell's parents.
+    alone
+        Whether the device is this job's alone, after it ran out of memory beside others.
     """
 
     cell: Cell
@@ -48,6 +54,7 @@ class Job:
     folder: Path
     device: str = "cpu"
     threads: int = 1
-    keep_checkpoint: bool = False
+    keep: frozenset[str] = frozenset()
     parents: Mapping[str, ParentArtifact] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
+    alone: bool = False

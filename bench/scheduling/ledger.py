@@ -35,7 +35,8 @@ class Ledger:
     states
         Their states when the run began.
     keep
-        Whether every training cell's checkpoint is needed, not only those of stages.
+        Names of the artifacts that are needed of every training cell, whether or not another
+        starts from it.
     """
 
     def __init__(
@@ -46,7 +47,7 @@ class Ledger:
         expected: Expectations,
         states: Mapping[str, CellState],
         *,
-        keep: bool = False,
+        keep: frozenset[str] = frozenset(),
     ) -> None:
         self._store = store
         self._leases = leases
@@ -54,20 +55,26 @@ class Ledger:
         self._expected = expected
         self._baseline = {cell_id: state.attempts for cell_id, state in states.items()}
         self._held: dict[str, Held] = {}
-        # Roles in which a cell that is not done starts from a cell: its artifact must be there.
+        # Artifacts that cells of the plan start from; of those, what one that is not done needs.
+        self._asked: dict[str, set[str]] = {}
         self._needed: dict[str, set[str]] = {}
         for cell_id, state in states.items():
-            if keep and cells[cell_id].kind == "train":
-                self._needed.setdefault(cell_id, set()).add("weights")
-            if not state.done:
-                for role, parent in cells[cell_id].parents.items():
-                    self._needed.setdefault(parent, set()).add(role)
+            if cells[cell_id].kind == "train":
+                self._needed.setdefault(cell_id, set()).update(keep)
+            for parent in cells[cell_id].parents.values():
+                self._asked.setdefault(parent.id, set()).add(parent.artifact)
+                if not state.done:
+                    self._needed.setdefault(parent.id, set()).add(parent.artifact)
 
     @property
     def elapsed(self) -> float:
         """Sum of the seconds since the attempts now held began."""
         now = time.monotonic()
         return sum(now - held.monotonic for held in self._held.values())
+
+    def keep(self, cell_id: str) -> frozenset[str]:
+        """Return the names of the artifacts that an attempt at a cell must leave."""
+        return frozenset(self._asked.get(cell_id, set()) | self._needed.get(cell_id, set()))
 
     def state(self, cell_id: str) -> CellState:
         """Return a cell's state now."""
@@ -77,19 +84,21 @@ class Ledger:
         """Return whether nothing is to be done: a fresh record, and the artifacts needed of it."""
         fresh = self.state(cell_id).fresh
         return bool(fresh) and all(
-            self._store.artifact(fresh, role) is not None for role in self._needed.get(cell_id, ())
+            self._store.artifact(fresh, name) is not None for name in self._needed.get(cell_id, ())
         )
 
     def parents(self, cell_id: str) -> Mapping[str, ParentArtifact] | str:
         """Return what a cell starts from, or the id of the parent whose artifact is gone."""
         found = {}
         for role, parent in self._cells[cell_id].parents.items():
-            self._needed.setdefault(parent, set()).add(role)
-            artifact = self._store.artifact(self.state(parent).fresh, role)
+            self._needed.setdefault(parent.id, set()).add(parent.artifact)
+            artifact = self._store.artifact(self.state(parent.id).fresh, parent.artifact)
             if artifact is None:
-                return parent
+                return parent.id
             record, path, sha256 = artifact
-            found[role] = ParentArtifact(self._cells[parent], record.attempt, path, sha256)
+            found[role] = ParentArtifact(
+                self._cells[parent.id], parent.artifact, record.attempt, path, sha256
+            )
         return found
 
     def failures(self, cell_id: str) -> list[tuple[int, Failure]]:
@@ -139,5 +148,5 @@ class Ledger:
 
     def _ancestors(self, cell_id: str) -> Iterator[Cell]:
         for parent in self._cells[cell_id].parents.values():
-            yield self._cells[parent]
-            yield from self._ancestors(parent)
+            yield self._cells[parent.id]
+            yield from self._ancestors(parent.id)

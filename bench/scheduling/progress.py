@@ -171,8 +171,10 @@ def failure_text(planned: PlannedCell, attempt: int, failure: Failure, again: bo
 def name_of(planned: PlannedCell) -> str:
     """Return a cell's labels and the beginning of its id."""
     cell = planned.cell
-    labels = [str(value) for value in planned.labels.values()]
-    return f"{' '.join(labels or [cell.kind, cell.backbone, cell.dataset])} [{cell.id[:8]}]"
+    shown = (
+        planned.labels.values() if planned.shown else (planned.name, cell.backbone, cell.dataset)
+    )
+    return f"{' '.join(str(value) for value in shown if value != '')} [{cell.id[:8]}]"
 
 
 def duration(seconds: float | None) -> str:

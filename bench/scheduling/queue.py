@@ -41,7 +41,7 @@ class Queue:
         self.counts["waiting"] = len(self.cells)
         self._children: dict[str, list[str]] = {cell_id: [] for cell_id in self.cells}
         for cell_id, planned in self.cells.items():
-            for parent in set(planned.cell.parents.values()):
+            for parent in _parents(planned):
                 self._children[parent].append(cell_id)
         self._heap: list[tuple[int, str]] = []
         self._alone: dict[str, str] = {}
@@ -50,9 +50,11 @@ class Queue:
         if planned.cell.id in self.cells:
             return
         for role, parent in planned.cell.parents.items():
-            if parent not in plan:
-                raise SpecError(f"the {role} parent {parent} of cell {planned.cell.id} is missing")
-            self._add_after_parents(plan[parent], plan)
+            if parent.id not in plan:
+                raise SpecError(
+                    f"the {role} parent {parent.id} of cell {planned.cell.id} is missing"
+                )
+            self._add_after_parents(plan[parent.id], plan)
         self.cells[planned.cell.id] = planned
 
     def open(self, done: Iterable[str]) -> None:
@@ -137,12 +139,11 @@ class Queue:
 
     def failed_parent(self, cell_id: str) -> str | None:
         """Return a parent that has failed for good, if there is one."""
-        parents = self.cells[cell_id].cell.parents.values()
+        parents = _parents(self.cells[cell_id])
         return next((parent for parent in parents if self._place[parent] == "failed"), None)
 
     def _parents_done(self, cell_id: str) -> bool:
-        parents = self.cells[cell_id].cell.parents.values()
-        return all(self._place[parent] == "done" for parent in parents)
+        return all(self._place[parent] == "done" for parent in _parents(self.cells[cell_id]))
 
     def _ready_if_possible(self, cell_id: str) -> None:
         if self._place[cell_id] == "waiting" and self._parents_done(cell_id):
@@ -153,3 +154,8 @@ class Queue:
         self.counts[self._place[cell_id]] -= 1
         self._place[cell_id] = place
         self.counts[place] += 1
+
+
+def _parents(planned: PlannedCell) -> list[str]:
+    """Return the ids of a cell's parents, each once."""
+    return list(dict.fromkeys(parent.id for parent in planned.cell.parents.values()))

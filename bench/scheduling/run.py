@@ -13,6 +13,7 @@ from bench.records.lease import Leases
 from bench.records.record import Failure
 from bench.records.store import CellState, Store
 from bench.scheduling.course import Course
+from bench.scheduling.device import Device
 from bench.scheduling.engines.engine import Ended, Engine
 from bench.scheduling.interrupts import Interrupts
 from bench.scheduling.job import Job
@@ -20,6 +21,7 @@ from bench.scheduling.ledger import Ledger
 from bench.scheduling.progress import Progress, Silence, name_of
 from bench.scheduling.queue import Queue
 from bench.scheduling.retries import verdict
+from bench.scheduling.slots import Slots
 from bench.scheduling.summary import FailedCell, RunSummary
 from bench.spec.cell import Cell, PlannedCell, Resources
 
@@ -35,14 +37,14 @@ class RunOptions:
     retries
         Further attempts at a cell in this run; see :func:`bench.scheduling.retries.verdict`.
     keep
-        Keep the checkpoint of every cell, not only of those that others start from; a cell done
-        without one is done again.
+        Names of the artifacts to keep of every training cell, not only of those that others
+        start from; a cell done without them is done again.
     look_every
         Seconds between looks at cells that another runner has.
     """
 
     retries: int = 1
-    keep: bool = False
+    keep: frozenset[str] = frozenset()
     look_every: float = 1.0
 
 
@@ -73,6 +75,7 @@ def run(
     expected = expectations or Expectations()
     options = options or RunOptions()
     progress = progress or Silence()
+    slots = Slots(engine.devices)
     try:
         queue = Queue(plan)
         cells = {cell_id: planned.cell for cell_id, planned in queue.cells.items()}
@@ -80,25 +83,27 @@ def run(
         queue.open(
             cell_id
             for cell_id, state in states.items()
-            if state.done and not (options.keep and _lacks_checkpoint(cells[cell_id], state, store))
+            if state.done and not _lacks(options.keep, cells[cell_id], state, store)
         )
         if not queue.unfinished:
-            return Course(queue, engine.slots).summary(started, store)
+            return Course(queue, slots.total).summary(started, store)
         with (
             Leases(store.layout, ttl=store.ttl) as leases,
             Interrupts(raises=engine.blocking) as interrupts,
         ):
             ledger = Ledger(store, leases, cells, expected, states, keep=options.keep)
-            course = Course(queue, engine.slots)
+            course = Course(queue, slots.total)
             resources = resources or Resources()
-            _Runner(queue, ledger, engine, resources, options, progress, course, interrupts).run()
+            _Runner(
+                queue, ledger, engine, slots, resources, options, progress, course, interrupts
+            ).run()
         return course.summary(started, store, interrupts.count > 0)
     finally:
         engine.close()
 
 
-def _lacks_checkpoint(cell: Cell, state: CellState, store: Store) -> bool:
-    return cell.kind == "train" and store.artifact(state.fresh, "weights") is None
+def _lacks(names: frozenset[str], cell: Cell, state: CellState, store: Store) -> bool:
+    return cell.kind == "train" and any(store.artifact(state.fresh, n) is None for n in names)
 
 
 class _Runner:
@@ -109,6 +114,7 @@ class _Runner:
         queue: Queue,
         ledger: Ledger,
         engine: Engine,
+        slots: Slots,
         resources: Resources,
         options: RunOptions,
         progress: Progress,
@@ -118,13 +124,13 @@ class _Runner:
         self.queue = queue
         self.ledger = ledger
         self.engine = engine
+        self.slots = slots
         self.resources = resources
         self.options = options
         self.progress = progress
         self.course = course
         self.interrupts = interrupts
-        parents = (planned.cell.parents.get("weights") for planned in queue.cells.values())
-        self.stages = {parent for parent in parents if parent is not None}
+        self.running: dict[str, Device] = {}
         self.next_look = 0.0
 
     def run(self) -> None:
@@ -149,12 +155,12 @@ class _Runner:
     def fill(self) -> None:
         """Start cells as long as there is room; keep a device free for a cell that needs it."""
         alone = self.queue.next_alone()
-        if alone is not None and self.engine.idle(alone[1]):
+        if alone is not None and self.slots.idle(alone[1]):
             self.queue.take_alone(alone[0])
             self.start(alone[0], alone_on=alone[1])
             alone = self.queue.next_alone()
         avoid = alone[1] if alone is not None else None
-        while not self.interrupts.count and self.engine.room(avoid):
+        while not self.interrupts.count and self.slots.room(avoid):
             cell_id = self.queue.next()
             if cell_id is None:
                 return
@@ -178,15 +184,20 @@ class _Runner:
         if lease is None:
             self.leave(cell_id)
             return
+        device = self.slots.take(avoid) if alone_on is None else self.slots.take_alone(alone_on)
         job = Job(
             cell=self.queue.cells[cell_id].cell,
             attempt=lease.attempt,
             folder=lease.folder.path,
-            keep_checkpoint=self.options.keep or cell_id in self.stages,
+            device=device.kind,
+            threads=device.threads,
+            keep=self.ledger.keep(cell_id),
             parents=parents,
             resources=self.resources,
+            alone=alone_on is not None,
         )
-        self.engine.start(job, avoid=avoid, alone_on=alone_on)
+        self.running[cell_id] = device
+        self.engine.start(job, device)
 
     def reopen(self, parent: str) -> None:
         """Let a done parent run again, because its artifact is gone or another one's."""
@@ -198,6 +209,8 @@ class _Runner:
     def finish(self, ended: Ended) -> None:
         """Record what has ended, and decide what follows."""
         cell_id = ended.job.cell.id
+        device = self.running.pop(cell_id)
+        self.slots.give_back(device)
         self.course.attempts += 1
         if not self.ledger.commit(ended):
             self.leave(cell_id)
@@ -206,7 +219,7 @@ class _Runner:
             self.queue.again(cell_id)
             return
         if ended.outcome.status != "done":
-            self.retry_or_fail(cell_id, ended)
+            self.retry_or_fail(cell_id, ended, device)
             return
         planned = self.queue.cells[cell_id]
         self.course.measured(planned, ended.seconds)
@@ -224,7 +237,7 @@ class _Runner:
         reasons = ", ".join(state.reasons)
         return Failure("error", f"its record is stale at once ({reasons}): edited meanwhile?")
 
-    def retry_or_fail(self, cell_id: str, ended: Ended) -> None:
+    def retry_or_fail(self, cell_id: str, ended: Ended, device: Device) -> None:
         """Put a cell back if its failure is worth another attempt."""
         failures = self.ledger.failures(cell_id)
         what = verdict([failure for _, failure in failures], self.options.retries)
@@ -234,7 +247,7 @@ class _Runner:
         if what == "over":
             self.fail(cell_id, ended.job.attempt, failure)
         else:
-            self.queue.again(cell_id, ended.device if what == "alone" else None)
+            self.queue.again(cell_id, device.name if what == "alone" else None)
 
     def succeed(self, cell_id: str) -> None:
         """A cell is done."""

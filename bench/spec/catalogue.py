@@ -14,6 +14,7 @@ from bench.spec.recipe import Frozen
 
 FILE = Path(__file__).with_name("catalogue.yaml")
 Kind = Literal["hub", "digits", "procedural", "folder", "unavailable"]
+Modality = Literal["images", "vectors", "tokens", "trajectories"]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -26,7 +27,7 @@ class Splits(Frozen):
 
 
 class Rows(Frozen):
-    """Expected numbers of images; absent where no source states them exactly."""
+    """Expected numbers of rows; absent where no source states them exactly."""
 
     train: PositiveInt | None = None
     test: PositiveInt | None = None
@@ -48,6 +49,8 @@ class DatasetEntry(Frozen):
         ``hub``: Parquet on the Hugging Face Hub. ``digits``: scikit-learn's. ``procedural``:
         generated here. ``folder``: the user's own image folder, which the suite names under
         ``datasets:``. ``unavailable``: cannot be had or cannot be used; ``reason`` says why.
+    modality
+        What a row is. All but ``images`` are arrays, taken as they are.
     hub, revision, config
         Hub id, pinned commit (absent: none is known in full, see ``notes``) and configuration.
     image, label
@@ -69,8 +72,8 @@ class DatasetEntry(Frozen):
 
     name: str = ""
     kind: Kind
-    modality: Literal["images", "vectors", "tokens", "trajectories"] = "images"
     title: str
+    modality: Modality = "images"
     classes: PositiveInt | None = None
     hub: str | None = None
     revision: Revision | None = None

@@ -25,6 +25,6 @@ class CurveBook:
     def curves(self) -> dict[str, Curve]:
         """Return what was collected."""
         return {
-            name: Curve(step=tuple(s for s, _ in points), value=tuple(v for _, v in points))
+            name: Curve(at=tuple(s for s, _ in points), value=tuple(v for _, v in points))
             for name, points in self._points.items()
         }

@@ -9,56 +9,73 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.network import Network
+from bench.parts.kinds import Objective
 from bench.training.finite import NotANumber
-from bench.training.metrics import split_metrics
 from bench.training.numerics import autocast
 
+Batch = tuple[Tensor, Tensor]
 
-def evaluate(
+
+def predict(
     network: Network,
-    batches: Iterable[tuple[Tensor, Tensor]],
+    batches: Iterable[Batch],
     *,
+    task: str = "",
     precision: str = "float32",
     head: nn.Module | None = None,
-) -> dict[str, float]:
-    """Return the metrics of a split (see `split_metrics`) in evaluation mode.
+) -> tuple[Tensor, Tensor]:
+    """Return outputs ``(n, width)`` and targets of a split, on the CPU, in evaluation mode.
 
     Parameters
     ----------
     network
         Left in the mode, training or evaluation, in which each of its modules was.
     batches
-        Images ``(b, 3, s, s)``, or ``(b, crops, 3, s, s)``, with labels ``(b,)``. The logits
+        Inputs ``(b, …)``, or images ``(b, crops, 3, s, s)``, with targets. The outputs
         of several crops are averaged: the same prediction as from their sum (the code released
         with Chen et al. 2019), and a loss on the scale of a single crop's.
     head
-        What turns features ``(b, d)`` into logits; the network's own where not given.
+        What turns features ``(b, d)`` into outputs; the network's own where not given.
     """
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     device = next(network.parameters()).device
-    logits, labels = [], []
+    outputs, targets = [], []
     try:
         with torch.inference_mode(), autocast(precision, device):
-            for images, answers in batches:
-                logits.append(_logits(network, head, images).cpu())
-                labels.append(answers.cpu())
+            for inputs, answers in batches:
+                outputs.append(_outputs(network, head, inputs, task).cpu())
+                targets.append(answers.cpu())
     finally:
         for module, training in modes:
             module.training = training
-    return split_metrics(torch.cat(logits).numpy(), torch.cat(labels).numpy())
+    return torch.cat(outputs), torch.cat(targets)
 
 
-def _logits(network: Network, head: nn.Module | None, images: Tensor) -> Tensor:
+def evaluate(
+    network: Network,
+    batches: Iterable[Batch],
+    objective: Objective,
+    *,
+    task: str = "",
+    precision: str = "float32",
+    head: nn.Module | None = None,
+) -> dict[str, float]:
+    """Return the objective's metrics of a split; parameters as of `predict`."""
+    outputs, targets = predict(network, batches, task=task, precision=precision, head=head)
+    return objective.scores(outputs.numpy(), targets.numpy())
+
+
+def _outputs(network: Network, head: nn.Module | None, inputs: Tensor, task: str) -> Tensor:
     def single(crop: Tensor) -> Tensor:
-        output = network(crop)
+        output = network(crop, task=task)
         logits: Tensor = output.logits if head is None else head(output.features)
         return logits.float()
 
-    if images.ndim == 4:
-        return single(images)
+    if inputs.ndim != 5:
+        return single(inputs)
     # One crop at a time keeps the memory of a batch that of single crops.
-    return torch.stack([single(crop) for crop in images.unbind(1)]).mean(0)
+    return torch.stack([single(crop) for crop in inputs.unbind(1)]).mean(0)
 
 
 def named(split: str, metrics: dict[str, float], step: int) -> dict[str, float]:

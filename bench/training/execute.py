@@ -11,9 +11,10 @@ import torch
 from bench.records.record import Outcome
 from bench.scheduling.job import Job
 from bench.spec.seeds import stream_seed
-from bench.training.fine_tune import fine_tune
-from bench.training.measure import measure_attention
+from bench.spec.work import Train
+from bench.training.measure_cell import measure_cell
 from bench.training.numerics import deterministic
+from bench.training.train_cell import train_cell
 
 
 def execute(job: Job) -> Outcome:
@@ -33,6 +34,6 @@ def execute(job: Job) -> Outcome:
     devices = [0] if job.device == "cuda" else []
     with deterministic(job.threads), torch.random.fork_rng(devices=devices):
         torch.manual_seed(stream_seed(job.cell.seed, "dropout"))
-        if job.cell.kind == "channel-attention":
-            return measure_attention(job)
-        return fine_tune(job)
+        if isinstance(job.cell.work, Train):
+            return train_cell(job)
+        return measure_cell(job)

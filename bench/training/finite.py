@@ -20,6 +20,8 @@ class NotANumber(ArithmeticError):
         The step it was first seen at, counted from 1.
     """
 
+    kind = "not-a-number"
+
     def __init__(self, term: str, step: int, value: float) -> None:
         # All three go to Exception, so that the error survives pickling.
         super().__init__(term, step, value)
@@ -46,33 +48,32 @@ class TermWatch:
     def __init__(self, names: Sequence[str], every: int = 1) -> None:
         self._names = tuple(names)
         self._every = every
-        self._pending: list[Tensor] = []
+        self._pending: list[tuple[int, Tensor]] = []
         self._sums = [0.0] * len(self._names)
         self._counted = 0
-        self._step = 0
 
-    def add(self, terms: Tensor) -> None:
-        """Take the terms ``(t,)`` of the next step.
+    def add(self, terms: Tensor, step: int) -> None:
+        """Take the terms ``(t,)`` of a step, which counts from 1 and may have several gradients.
 
         Raises
         ------
         NotANumber
             For the first term, in the first step, that is not finite.
         """
-        self._pending.append(terms.detach())
+        self._pending.append((step, terms.detach()))
         if len(self._pending) >= self._every:
             self.check()
 
     def check(self) -> None:
         """Look at everything not yet looked at; raises as `add` does."""
-        rows = torch.stack(self._pending).tolist() if self._pending else []
+        rows = torch.stack([terms for _, terms in self._pending]).tolist() if self._pending else []
+        steps = [step for step, _ in self._pending]
         self._pending.clear()
-        for row in rows:
-            self._step += 1
+        for step, row in zip(steps, rows, strict=True):
             self._counted += 1
             for i, value in enumerate(row):
                 if not math.isfinite(value):
-                    raise NotANumber(self._names[i], self._step, value)
+                    raise NotANumber(self._names[i], step, value)
                 self._sums[i] += value
 
     def means(self) -> dict[str, float]:

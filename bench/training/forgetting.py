@@ -1,27 +1,33 @@
-"""What is left of the source task: its test split, the adapted features, its own detached head."""
+"""What is left of the source: its test splits, the adapted features, its own detached heads."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from bench.data.batches import evaluation_batches
-from bench.data.prepare import prepare
 from bench.errors import WeightsError
-from bench.models.checkpoint import load_checkpoint
-from bench.models.network import Network
+from bench.models.network import Network, head_of
 from bench.scheduling.job import Job
+from bench.spec.cell import START
+from bench.spec.metrics import prefix_of
 from bench.spec.recipe import Recipe
 from bench.training.evaluate import evaluate, named
+from bench.training.task_data import load_task
 
 
 class Source:
-    """The task that a cell was adapted from.
+    """The tasks that a cell was adapted from.
 
-    It is that of the cell whose checkpoint this one starts from: its dataset, its image size,
-    and the head it was trained with, which stays as it was (Varno et al. 2020, section 6.2.1).
+    They are those of the cell whose checkpoint this one starts from: its datasets, its image
+    sizes, and the heads it was trained with, which stay as they were (Varno et al. 2020, section
+    6.2.1).
+
+    Parameters
+    ----------
+    heads
+        The source's heads by task, each a linear layer's state.
 
     Raises
     ------
@@ -31,47 +37,70 @@ class Source:
         If the source's dataset cannot be had.
     """
 
-    def __init__(self, job: Job, device: torch.device) -> None:
-        parent = job.parents.get("weights")
-        if parent is None or not isinstance(parent.cell.recipe, Recipe):
+    def __init__(
+        self, job: Job, heads: Mapping[str, Mapping[str, Tensor]], device: torch.device
+    ) -> None:
+        parent = job.parents.get(START)
+        if parent is None or parent.cell.recipe is None:
             raise WeightsError(
                 "forgetting is measured on the task of the stage that a cell starts from, and "
                 "this cell starts from none",
                 field="recipe.forgetting",
                 remedy="use weights: stage:NAME, or forgetting: false",
             )
-        assert isinstance(job.cell.recipe, Recipe)
-        self._ours, self._theirs = job.cell.recipe, parent.cell.recipe
+        assert job.cell.recipe is not None
+        self._ours: Recipe = job.cell.recipe
+        self._theirs: Recipe = parent.cell.recipe
         self._device = device
-        self._prepared = prepare(parent.cell.dataset, self._theirs.image, job.resources)
-        self._head = _detached_head(load_checkpoint(parent.path).head, device)
+        self._data = {
+            name: load_task(task, parent.cell.seed, job.resources, recipe=self._theirs)
+            for name, task in parent.cell.tasks.items()
+        }
+        self._heads = {name: head_of(heads[name]).requires_grad_(False).to(device) for name in self._data}
 
     def score(self, network: Network, step: int) -> dict[str, float]:
-        """Return the metrics on the source's test split, as ``source/NAME``.
+        """Return the metrics on each source's test split, as ``source/NAME``.
 
         Raises
         ------
         NotANumber
             If one is not finite.
         """
-        batches = evaluation_batches(
-            self._prepared.test,
-            image=self._theirs.image,
-            crops=self._theirs.evaluation.crops,
-            batch_size=self._theirs.evaluation.batch_size,
-            device=self._device,
-            channels_last=self._ours.channels_last,
-        )
-        metrics = evaluate(network, batches, precision=self._ours.precision, head=self._head)
-        return named("source", metrics, step)
+        found: dict[str, float] = {}
+        for name, data in self._data.items():
+            batches = data.evaluation_batches(
+                "test",
+                self._theirs.evaluation,
+                self._device,
+                channels_last=self._ours.channels_last,
+            )
+            metrics = evaluate(
+                network,
+                batches,
+                data.objective,
+                # What is private to a task of the source was not made for ours.
+                task=next(iter(network.heads)),
+                precision=self._ours.precision,
+                head=self._heads[name],
+            )
+            found |= named(f"{prefix_of(name)}source", metrics, step)
+        return found
 
-    def provenance(self) -> dict[str, str]:
-        """Return the name of the source's dataset and its digest, for the record."""
-        return {"source": self._prepared.name, "source_dataset": self._prepared.digest}
+    def forgotten(
+        self, before: Mapping[str, float], after: Mapping[str, float]
+    ) -> dict[str, float]:
+        """Return how much worse each source's score is than before the first step."""
+        found = {}
+        for name, data in self._data.items():
+            score = f"{prefix_of(name)}source/{data.objective.score}"
+            sign = 1.0 if data.objective.higher_is_better() else -1.0
+            found[f"{prefix_of(name)}source/forgotten"] = sign * (before[score] - after[score])
+        return found
 
+    def datasets(self) -> dict[str, str]:
+        """Return the digest of each source's dataset, by its name."""
+        return {data.prepared.name: data.prepared.digest for data in self._data.values()}
 
-def _detached_head(state: Mapping[str, Tensor], device: torch.device) -> nn.Linear:
-    classes, features = state["weight"].shape
-    head = nn.Linear(features, classes, bias="bias" in state, device="meta").to_empty(device="cpu")
-    head.load_state_dict(state)
-    return head.requires_grad_(False).to(device)
+    def names(self) -> str:
+        """Return the sources' datasets as text, for the record."""
+        return "+".join(data.prepared.name for data in self._data.values())

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from bench.models.network import Network
+from bench.parts.kinds import Objective
+from bench.spec.metrics import prefix_of
 from bench.spec.recipe import Recipe
 from bench.training.curves import CurveBook
 from bench.training.deployment import ValidationSteps, pseudo_fibonacci
@@ -19,16 +21,28 @@ from bench.training.selection import BestState
 
 # A network, and after how many steps, to its metrics on a split, such as ``test/top1``.
 Score = Callable[[Network, int], Mapping[str, float]]
-DEPLOYED = ("top1", "top5", "loss")
 
 
 @dataclass(frozen=True)
 class Scores:
-    """What can be scored; None where the recipe does not."""
+    """What can be scored; None where the recipe does not.
+
+    ``objectives`` are the tasks', by name: they say which metric states are chosen by.
+    """
 
     validation: Score | None = None
     test: Score | None = None
     source: Score | None = None
+    objectives: Mapping[str, Objective] = field(default_factory=dict)
+
+    def chosen_by(self, split: str, metrics: Mapping[str, float]) -> float:
+        """Return what states are compared by: the mean of the tasks' scores, higher is better."""
+        values = [
+            (1.0 if objective.higher_is_better() else -1.0)
+            * metrics[f"{prefix_of(name)}{split}/{objective.score}"]
+            for name, objective in self.objectives.items()
+        ]
+        return sum(values) / len(values)
 
 
 class Monitor:
@@ -39,7 +53,7 @@ class Monitor:
     network
         As it is before the first step: distances are measured from here.
     book
-        Where the curves go: ``validation/top1``, and under ``recipe.anytime``
+        Where the curves go: ``validation/top1`` (or what else the objective's score is), and under ``recipe.anytime``
         ``anytime/SPLIT/METRIC`` and ``anytime/step`` at the pseudo-Fibonacci steps, and
         ``features/distance`` and ``head/norm`` at these and at every validation.
     """
@@ -54,13 +68,13 @@ class Monitor:
         self._steps = ValidationSteps(recipe)
         anytime = recipe.anytime is not None
         self._checkpoints = frozenset(pseudo_fibonacci(recipe.steps)) if anytime else frozenset()
-        self._start = parameters_of(network.backbone)
+        self._start = parameters_of(network)
         self._best = {"validation": BestState(), "test": BestState()}
         self._spare: Network | None = None
         self._deployed: tuple[int | None, Mapping[str, float]] = (None, {})
 
     def after(self, step: int, *, always: bool = False) -> float | None:
-        """Look at the network after ``step`` steps; return the validation accuracy if taken.
+        """Look at the network after ``step`` steps; return the validation score if taken.
 
         With ``always`` the validation split is scored whether or not it is due.
         """
@@ -82,11 +96,11 @@ class Monitor:
         self._steps.restart(step)
 
     def norms(self) -> dict[str, float]:
-        """Return how far the backbone is from its start, and the head's norm, as they are now."""
-        return {
-            "features/distance": feature_distance(self._network, self._start),
-            "head/norm": head_norm(self._network),
-        }
+        """Return how far the body is from its start, and each head's norm, as they are now."""
+        found = {"features/distance": feature_distance(self._network, self._start)}
+        for name, head in self._network.heads.items():
+            found[f"{prefix_of(name)}head/norm"] = head_norm(head)
+        return found
 
     def report(self) -> int:
         """Put the state that is reported into the network; return its step."""
@@ -100,8 +114,11 @@ class Monitor:
     def _offer(self, split: str, score: Score | None, step: int) -> float | None:
         if score is None:
             return None
-        accuracy = score(self._network, step)[f"{split}/top1"]
-        self._book.add(f"{split}/top1", step, accuracy)
+        metrics = score(self._network, step)
+        for name, objective in self._scores.objectives.items():
+            curve = f"{prefix_of(name)}{split}/{objective.score}"
+            self._book.add(curve, step, metrics[curve])
+        accuracy = self._scores.chosen_by(split, metrics)
         chosen = self._recipe.selection == f"best-on-{split}"
         if chosen or (split == "validation" and self._recipe.anytime is not None):
             self._best[split].offer(self._network, step, accuracy)
@@ -114,7 +131,7 @@ class Monitor:
         if best.step != self._deployed[0]:
             self._deployed = (best.step, self._deployed_scores(best, checkpoint))
         for name, value in self._deployed[1].items():
-            self._book.add(f"anytime/{name}", checkpoint, value)
+            self._book.add(name, checkpoint, value)
         self._book.add("anytime/step", checkpoint, float(best.step))
 
     def _deployed_scores(self, best: BestState, now: int) -> dict[str, float]:
@@ -126,9 +143,14 @@ class Monitor:
             network = self._spare
             best.restore(network)
         return {
-            name: value
+            _anytime(name): value
             for score in (self._scores.test, self._scores.source)
             if score is not None
             for name, value in score(network, best.step).items()
-            if name.rpartition("/")[2] in DEPLOYED
         }
+
+
+def _anytime(name: str) -> str:
+    # TASK/test/top1 is TASK/anytime/test/top1: a task's name stands before all.
+    *task, split, metric = name.split("/")
+    return "/".join([*task, "anytime", split, metric])

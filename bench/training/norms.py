@@ -9,28 +9,41 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.network import Network
+from bench.training.loss import body_parameters
 
 
-def parameters_of(module: nn.Module) -> dict[str, Tensor]:
-    """Return a detached copy of a module's parameters (not its running statistics), by name."""
-    return {name: value.detach().clone() for name, value in module.named_parameters()}
+def parameters_of(network: Network) -> dict[str, Tensor]:
+    """Return a detached copy of the body's parameters (not its running statistics), by name."""
+    return {name: value.detach().clone() for name, value in body_parameters(network).items()}
+
+
+def counts(network: Network) -> dict[str, float]:
+    """Return how many numbers train, belong to one task alone (heads included), and there are."""
+    shared = sum(p.numel() for p in network.backbone.parameters())
+    every = [*network.parameters()]
+    total = sum(p.numel() for p in every)
+    return {
+        "parameters/trained": float(sum(p.numel() for p in every if p.requires_grad)),
+        "parameters/private": float(total - shared),
+        "parameters/total": float(total),
+    }
 
 
 def feature_distance(network: Network, start: Mapping[str, Tensor]) -> float:
-    """Return ‖θ − θ_start‖₂ over the backbone's parameters, summed in float64.
+    """Return ‖θ − θ_start‖₂ over all but the heads' parameters, summed in float64.
 
     Parameters
     ----------
     start
-        The backbone's parameters before the first step, by name.
+        The same parameters before the first step, by name.
     """
     squares = [
         (value.detach() - start[name]).double().square().sum()
-        for name, value in network.backbone.named_parameters()
+        for name, value in body_parameters(network).items()
     ]
     return math.sqrt(float(torch.stack(squares).sum()))
 
 
-def head_norm(network: Network) -> float:
-    """Return ‖W‖_F of the head's weights, without its bias."""
-    return float(network.head.weight.detach().double().norm())
+def head_norm(head: nn.Linear) -> float:
+    """Return ‖W‖_F of a head's weights, without its bias."""
+    return float(head.weight.detach().double().norm())

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from typing import Any
 
 import torch
-from torch.nn import Parameter
 
+from bench.models.network import Network
 from bench.spec.recipe import Optimizer
+from bench.training.loss import body_parameters
 
 _CLASSES: dict[str, type[torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
@@ -19,10 +19,8 @@ _CLASSES: dict[str, type[torch.optim.Optimizer]] = {
 }
 
 
-def build_optimizer(
-    optimizer: Optimizer, backbone: Iterable[Parameter], head: Iterable[Parameter]
-) -> torch.optim.Optimizer:
-    """Return the torch optimizer with a group for the backbone and one for the head.
+def build_optimizer(optimizer: Optimizer, network: Network) -> torch.optim.Optimizer:
+    """Return the torch optimizer with a group for the backbone and one for the heads.
 
     Parameters that do not train are left out, and so is a group without any. Each group keeps
     its rate before scheduling under ``initial_lr``. Decay is a penalty and not the
@@ -38,10 +36,11 @@ def build_optimizer(
     backbone_rate = settings.pop("backbone_lr")
     if backbone_rate is None:
         backbone_rate = head_rate
+    heads = [p for head in network.heads.values() for p in head.parameters()]
     groups = []
     for name, parameters, rate in (
-        ("backbone", backbone, backbone_rate),
-        ("head", head, head_rate),
+        ("backbone", body_parameters(network).values(), backbone_rate),
+        ("head", heads, head_rate),
     ):
         training = [p for p in parameters if p.requires_grad]
         if training:

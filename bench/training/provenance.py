@@ -13,6 +13,7 @@ import torch
 
 import bench
 from bench.models.weights import LoadedBackbone
+from bench.records.code import code_digests, units_of
 from bench.records.record import Provenance
 from bench.scheduling.job import Job
 
@@ -20,24 +21,39 @@ _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow")
 
 
 def provenance(
-    job: Job, loaded: LoadedBackbone, data: Mapping[str, Any], device: torch.device
+    job: Job,
+    data: Mapping[str, Any],
+    device: torch.device,
+    loaded: Mapping[str, LoadedBackbone],
 ) -> Provenance:
-    """Return the provenance of an attempt: code, data, weights, parents, versions, machine."""
-    from bench.records.code import code_digests
+    """Return the provenance of an attempt: code, data, weights, parents, versions, machine.
 
-    parts = tuple(job.cell.method.penalties) if job.cell.method else ()
+    Parameters
+    ----------
+    loaded
+        Role to the network it began with.
+    """
     return Provenance(
-        code=code_digests(parts, job.resources.plugins),
+        code=code_digests(units_of(job.cell, job.resources)),
         data=data,
-        weights={"source": loaded.source, "sha256": loaded.sha256}
-        | ({"file": loaded.file} if loaded.file else {}),
+        weights={role: _origin(network) for role, network in loaded.items()},
         parents={
-            role: {"id": parent.id, "attempt": parent.attempt, "sha256": parent.sha256}
+            role: {
+                "id": parent.id,
+                "artifact": parent.name,
+                "attempt": parent.attempt,
+                "sha256": parent.sha256,
+            }
             for role, parent in job.parents.items()
         },
         versions=versions(),
         machine=machine(device, job.threads),
     )
+
+
+def _origin(loaded: LoadedBackbone) -> dict[str, str]:
+    found = {"source": loaded.source, "sha256": loaded.sha256}
+    return found | ({"file": loaded.file} if loaded.file else {})
 
 
 def versions() -> dict[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import json
 import subprocess
 import sys
 import time
@@ -11,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image as Pillow
 
+from bench.data import build as building
 from bench.data import prepare as door
 from bench.data.cache import cache_root
 from bench.data.digests import cached_digest
@@ -43,8 +46,8 @@ def cache(tmp_path) -> Path:
 def builds(monkeypatch) -> list[int]:
     """Count the times that a source is decoded."""
     counted: list[int] = []
-    real = door._build
-    monkeypatch.setattr(door, "_build", lambda *a: (counted.append(1), real(*a))[1])
+    real = door.build
+    monkeypatch.setattr(door, "build", lambda *a: (counted.append(1), real(*a))[1])
     return counted
 
 
@@ -61,10 +64,10 @@ def test_it_is_built_once_for_a_size(shapes, cache, builds):
 
 def test_images_are_a_read_only_memory_map(shapes, cache):
     ready = prepare("shapes", SMALL, shapes, cache)
-    assert isinstance(ready.train.images, np.memmap)
-    assert not ready.train.images.flags.writeable
-    assert ready.train.images.dtype == np.uint8
-    assert ready.train.labels.dtype == np.int64
+    assert isinstance(ready.train.inputs, np.memmap)
+    assert not ready.train.inputs.flags.writeable
+    assert ready.train.inputs.dtype == np.uint8
+    assert ready.train.targets.dtype == np.int64
 
 
 def test_another_image_library_decodes_again(shapes, cache, builds, monkeypatch):
@@ -92,43 +95,79 @@ def folder_of(cache: Path) -> Path:
 )
 def test_a_cache_that_is_not_whole_is_built_again(shapes, cache, builds, damage):
     before = prepare("shapes", SMALL, shapes, cache)
-    kept = np.array(before.train.images)
+    kept = np.array(before.train.inputs)
     del before
     damage(folder_of(cache))
     after = prepare("shapes", SMALL, shapes, cache)
     assert len(builds) == 2
-    assert np.array_equal(after.train.images, kept)
+    assert np.array_equal(after.train.inputs, kept)
 
 
 def test_a_build_that_fails_leaves_nothing_that_counts(shapes, cache, monkeypatch):
-    real = door.write_json
-    monkeypatch.setattr(door, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
+    real = building.write_json
+    monkeypatch.setattr(building, "write_json", lambda *_: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
         prepare("shapes", SMALL, shapes, cache)
     assert not list(cache.glob("data/shapes/*/*/manifest.json"))
-    monkeypatch.setattr(door, "write_json", real)
+    monkeypatch.setattr(building, "write_json", real)
     assert len(prepare("shapes", SMALL, shapes, cache).train) == 6
-    assert not list(cache.glob("data/shapes/*/*/.*.npy"))
+    assert not list(cache.rglob(".*"))
+
+
+def test_a_cache_of_before_other_modalities_is_opened_as_it_is(shapes, cache, builds):
+    before = prepare("shapes", SMALL, shapes, cache)
+    manifest = folder_of(cache) / "manifest.json"
+    content = json.loads(manifest.read_text())
+    del content["modality"], content["classes"]
+    manifest.write_text(json.dumps(content))
+    again = prepare("shapes", SMALL, shapes, cache)
+    assert len(builds) == 1
+    assert (again.modality, again.classes, again.class_names) == ("images", 2, before.class_names)
+
+
+def test_images_need_a_size(shapes, cache):
+    with pytest.raises(DataError, match="no size"):
+        prepare("shapes", None, shapes, cache)
+
+
+def test_two_builders_of_one_set_truncate_nothing_of_each_other(shapes, cache, monkeypatch):
+    # Where the disk's locks do not hold, a second builder begins while the first one writes.
+    parts = []
+    real = building._decode_split
+
+    def meanwhile(rows, source, image, part, digest):
+        parts.append(part)
+        if len(parts) == 1:
+            prepare("shapes", SMALL, shapes, cache)
+        real(rows, source, image, part, digest)
+
+    monkeypatch.setattr(building, "_decode_split", meanwhile)
+    monkeypatch.setattr(door, "FileLock", lambda _: contextlib.nullcontext())
+    ready = prepare("shapes", SMALL, shapes, cache)
+    assert len(set(parts)) == 4
+    assert ready.train.inputs[:, 0, 0, 0].tolist() == [0, 0, 0, 100, 100, 100]
+    assert not list(cache.rglob(".*.part"))
 
 
 def test_two_processes_build_it_once(shapes, cache, tmp_path):
     script = f"""
 import time, sys
 from pathlib import Path
+from bench.data import build as building
 from bench.data import prepare as door
 from bench.spec.cell import Resources
 from bench.spec.recipe import Image
-real = door._build
+real = door.build
 def slow(*a):
     with open({str(tmp_path / "builds")!r}, "a") as f: f.write("x")
     time.sleep(0.5)
     real(*a)
-door._build = slow
+door.build = slow
 Path(sys.argv[1]).touch()
 while len(list(Path({str(tmp_path)!r}).glob("ready-*"))) < 2: time.sleep(0.005)
 r = door.prepare("shapes", Image(resize=6, size=6), Resources(folders={dict(shapes.folders)!r}),
                  Path({str(cache)!r}))
-print(r.digest, int(r.train.images.sum()))
+print(r.digest, int(r.train.inputs.sum()))
 """
     running = [
         subprocess.Popen(
@@ -200,7 +239,7 @@ def test_data_that_changed_under_one_revision_is_refused(shapes, cache):
 
 def test_too_little_disk_is_said_before_decoding(shapes, cache, monkeypatch):
     usage = type("Usage", (), {"free": 100})
-    monkeypatch.setattr(door.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(building.shutil, "disk_usage", lambda _: usage)
     with pytest.raises(DataError, match=r"the decoded images need 0\.0 GB") as caught:
         prepare("shapes", SMALL, shapes, cache)
     assert "RETABLE_CACHE" in caught.value.remedy
@@ -240,5 +279,5 @@ def test_procedural_pixels_do_not_depend_on_the_image_library(cache, monkeypatch
     built = time.perf_counter() - start
     assert built < 30
     monkeypatch.setattr(door, "decoder_versions", lambda: {"pillow": "0.0"})
-    monkeypatch.setattr(door, "_build", lambda *_: pytest.fail("built again"))
+    monkeypatch.setattr(door, "build", lambda *_: pytest.fail("built again"))
     assert prepare("glyphs", image, cache=cache).digest == first.digest

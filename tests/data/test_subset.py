@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bench.data.subset import holdout, per_class_subset, share, subset_digest
+from bench.data.subset import holdout, long_tail, per_class_subset, share, subset_digest
 from bench.errors import DataError
 
 # Class sizes of the official training splits.
@@ -142,3 +142,63 @@ def test_a_number_of_images_is_held_out_of_each_class():
     assert sorted([*train, *held]) == list(range(30))
     fewer = holdout(labels, np.arange(30), 2, seed=0, dataset="any")[1]
     assert set(fewer) <= set(held)
+
+
+# numbers to predict
+
+
+def test_numbers_are_one_stratum():
+    values = np.linspace(0, 1, 40, dtype=np.float32)[:, None]
+    kept = per_class_subset(values, 0.3, 4, "x")
+    assert kept.tolist() == per_class_subset([0] * 40, 0.3, 4, "x").tolist()
+    train, held = holdout(values, kept, 0.25, 4, "x")
+    assert len(held) == 3
+    assert sorted([*train, *held]) == kept.tolist()
+    assert len(holdout(values, kept, 5, 4, "x")[1]) == 5
+
+
+# long tails
+
+
+@pytest.mark.parametrize(
+    ("classes", "largest", "imbalance", "total"),
+    # CIFAR-100-LT and CIFAR-10-LT: totals stated with the released lists.
+    [(100, 500, 100, 10847), (100, 500, 50, 12608), (100, 500, 10, 19573), (10, 5000, 100, 12406)],
+)
+def test_long_tails_have_the_published_sizes(classes, largest, imbalance, total):
+    labels = np.repeat(np.arange(classes), largest)
+    counts = np.bincount(labels[long_tail(labels, imbalance, np.arange(len(labels)), 0, "x")])
+    mu = 1 / imbalance
+    assert counts.tolist() == [int(largest * mu ** (i / (classes - 1))) for i in range(classes)]
+    assert counts.sum() == total
+
+
+def test_a_whole_count_is_not_lost_to_rounding():
+    # 49 * (1 / 49) is 0.9999999999999999.
+    labels = np.repeat([0, 1], 49)
+    assert len(long_tail(labels, 49, np.arange(98), 0, "x")) == 50
+    assert len(long_tail(labels, 1000, np.arange(98), 0, "x")) == 50
+    assert len(long_tail(labels, 1, np.arange(98), 0, "x")) == 98
+
+
+def test_longer_tails_lie_within_shorter_ones_and_within_the_subset():
+    labels = np.repeat(np.arange(5), 40)
+    subset = per_class_subset(labels, 0.5, 2, "x")
+    tails = [set(long_tail(labels, n, subset, 2, "x").tolist()) for n in (20, 5, 2)]
+    assert tails[0] < tails[1] < tails[2] < set(subset.tolist())
+    assert np.bincount(labels[sorted(tails[1])]).tolist() == [20, 13, 8, 5, 4]
+    other = long_tail(labels, 5, subset, 3, "x")
+    assert set(other.tolist()) != tails[1]
+
+
+def test_a_class_gives_no_more_than_it_has():
+    labels = np.repeat([0, 1, 2], [2, 30, 30])
+    kept = long_tail(labels, 9, np.arange(62), 0, "x")
+    assert np.bincount(labels[kept]).tolist() == [2, 10, 3]
+
+
+def test_a_long_tail_needs_classes_and_an_imbalance():
+    with pytest.raises(DataError, match="no classes"):
+        long_tail(np.zeros((4, 1), dtype=np.float32), 10, np.arange(4), 0, "x")
+    with pytest.raises(ValueError, match="imbalance"):
+        long_tail([0, 1], 0.5, [0, 1], 0, "x")

@@ -9,7 +9,14 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.records.codec import BrokenRecord, dump_outcome, dump_record, load_outcome, load_record
+from bench.records.codec import (
+    BrokenRecord,
+    OtherFormat,
+    dump_outcome,
+    dump_record,
+    load_outcome,
+    load_record,
+)
 from bench.records.record import Artifact, Curve, Failure, Outcome, Provenance, Record
 from tests.records.built import cell, record
 
@@ -20,8 +27,10 @@ digests = st.dictionaries(texts, texts, max_size=3)
 
 @st.composite
 def curves(draw: st.DrawFn) -> Curve:
-    pairs = draw(st.lists(st.tuples(st.integers(0, 9000), numbers), max_size=5))
-    return Curve(tuple(step for step, _ in pairs), tuple(value for _, value in pairs))
+    places = st.integers(0, 9000) | st.floats(allow_nan=False)
+    pairs = draw(st.lists(st.tuples(places, numbers), max_size=5))
+    axis = draw(st.sampled_from(["step", "task", "epsilon"]))
+    return Curve(tuple(at for at, _ in pairs), tuple(value for _, value in pairs), axis)
 
 
 outcomes = st.builds(
@@ -57,7 +66,7 @@ def test_the_text_is_one_line_of_sorted_json() -> None:
     assert text.count("\n") == 1
     data = json.loads(text)
     assert text == json.dumps(data, sort_keys=True, separators=(",", ":")) + "\n"
-    assert data["format"] == 1
+    assert data["format"] == 2
 
 
 def test_numbers_that_json_has_not_survive_and_the_text_stays_json() -> None:
@@ -81,12 +90,41 @@ def test_numbers_of_other_libraries_become_plain() -> None:
     ("text", "why"),
     [
         ("", "EOF while parsing"),
-        ('{"format": 1, "cell": {"id"', "EOF while parsing"),
-        ('{"format": 2}', "format 2 is not 1"),
-        ('{"format": 1, "attempt": 1}', "'cell' is missing"),
+        ('{"format": 2, "cell": {"id"', "EOF while parsing"),
+        ('{"format": "2"}', "format '2' is none"),
+        ('{"format": 2, "attempt": 1}', "'cell' is missing"),
         ("[1]", "list indices"),
     ],
 )
 def test_a_broken_text_is_said_to_be_so(text: str, why: str) -> None:
     with pytest.raises(BrokenRecord, match=why):
         load_record(text)
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('{"format": 1, "cell": {}}', r"an older Retable \(format 1, not 2\)"),
+        ('{"format": 3}', r"a newer Retable \(format 3, not 2\)"),
+    ],
+)
+def test_a_record_of_another_retable_is_not_broken(text: str, why: str) -> None:
+    with pytest.raises(OtherFormat, match=why):
+        load_record(text)
+
+
+def test_a_curve_is_over_any_axis_and_whole_places_stay_whole() -> None:
+    curve = Curve((0, 300, 0.5), (0.1, 0.2, 0.3), "epsilon")
+    text = dump_outcome(Outcome("done", curves={"robust": curve}))
+    assert json.loads(text)["curves"]["robust"]["at"] == [0, 300, 0.5]
+    read = load_outcome(text).curves["robust"]
+    assert read == curve
+    assert f"{read.at[1]}" == "300"
+
+
+def test_a_curve_has_a_value_at_each_place() -> None:
+    with pytest.raises(ValueError, match="2 places for 1 values"):
+        Curve((1, 2), (0.5,))
+    text = dump_outcome(Outcome("done", curves={"loss": Curve((1, 2), (0.5, 0.4))}))
+    with pytest.raises(BrokenRecord, match="2 places for 1 values"):
+        load_outcome(text.replace("[0.5,0.4]", "[0.5]"))

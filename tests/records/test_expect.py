@@ -30,7 +30,8 @@ def test_each_origin_has_its_digest(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         "random": None, "timm": None, "stage": None,
     }  # fmt: skip
     assert found.data == {"glyphs": "data digest"}
-    assert set(found.code) == {"core"}
+    assert set(found.code) >= {"train", "head:normal", "data:procedural:glyphs"}
+    assert set(found.units[cells[0].id]) == set(found.code)
 
 
 def test_a_weights_file_is_hashed_again_only_when_it_changed(
@@ -39,7 +40,7 @@ def test_a_weights_file_is_hashed_again_only_when_it_changed(
     mine, cache = tmp_path / "mine.safetensors", tmp_path / "deep" / "cache.json"
     mine.write_bytes(b"one")
     asked = []
-    monkeypatch.setattr(expect, "sha256", lambda path: asked.append(path) or f"d{len(asked)}")
+    monkeypatch.setattr(expect, "file_sha256", lambda path: asked.append(path) or f"d{len(asked)}")
     resources = Resources(files={"mine": (str(mine), 10)})
 
     def digest() -> str | None:

@@ -20,9 +20,11 @@ RULE = SettlingRule(looks=(5, 8, 11))
 
 @pytest.fixture
 def plan() -> Plan:
-    suite = Suite(name="t", title="", source="", notes=(), table=Table(), labels={}, axes=())
+    suite = Suite(
+        name="t", title="", source="", notes=(), table=Table(), labels={}, axes=(), metrics=()
+    )
     paper = Paper(id="a/b", title="")
-    return Plan(paper, suite, "offline", (), Resources(), Path("suites/a/t.yaml"))
+    return Plan(paper, suite, "offline", (), Resources(), Path("suites/a/t.yaml"), {}, {})
 
 
 def test_the_first_rule_stays(tmp_path: Path, plan: Plan) -> None:

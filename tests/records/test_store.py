@@ -16,13 +16,19 @@ from bench.records.freshness import Expectations
 from bench.records.lease import Leases
 from bench.records.record import Record
 from bench.records.store import Store
-from bench.spec.cell import Cell
+from bench.spec.cell import Cell, Parent
 from tests.records.built import cell, record
 
 Put = Callable[[Record], Path]
 ANYTHING = Expectations()
-OLD, NEW = Expectations(code={"core": "old"}), Expectations(code={"core": "new"})
-CHECKPOINT = "checkpoint.safetensors"
+CHECKPOINT = "checkpoint"
+
+
+def expecting(train: str, *cells: Cell) -> Expectations:
+    return Expectations(code={"train": train}, units={c.id: ("train",) for c in cells})
+
+
+OLD, NEW = expecting("old", cell()), expecting("new", cell())
 
 
 def test_a_cell_without_records_is_missing(store: Store) -> None:
@@ -39,8 +45,8 @@ def test_a_done_record_makes_it_done(store: Store, put: Put) -> None:
 
 
 def test_the_oldest_fresh_record_counts(store: Store, put: Put) -> None:
-    for attempt, core in enumerate(["old", "new", "new"], start=1):
-        put(record(cell(), attempt, code={"core": core}))
+    for attempt, train in enumerate(["old", "new", "new"], start=1):
+        put(record(cell(), attempt, code={"train": train}))
     state = store.state(cell(), NEW)
     assert state.record is not None
     assert state.record.attempt == 2
@@ -48,9 +54,9 @@ def test_the_oldest_fresh_record_counts(store: Store, put: Put) -> None:
 
 
 def test_a_stale_cell_says_why(store: Store, put: Put) -> None:
-    put(record(cell(), code={"core": "old"}))
+    put(record(cell(), code={"train": "old"}))
     state = store.state(cell(), NEW)
-    assert (state.state, state.reasons) == ("stale", ("code: core",))
+    assert (state.state, state.reasons) == ("stale", ("code: train",))
     assert store.state(cell(), OLD).state == "done"
 
 
@@ -71,7 +77,7 @@ def test_a_failure_after_a_fresh_record_changes_nothing(store: Store, put: Put) 
 
 
 def test_a_failure_after_a_stale_record_is_failed(store: Store, put: Put) -> None:
-    put(record(cell(), 1, code={"core": "old"}))
+    put(record(cell(), 1, code={"train": "old"}))
     put(record(cell(), 2, "failed"))
     assert store.state(cell(), NEW).state == "failed"
 
@@ -88,9 +94,7 @@ def test_a_leased_cell_is_running_until_its_record_is_written(store: Store) -> N
         assert store.state(cell(), ANYTHING).done
 
 
-@pytest.mark.parametrize(
-    "text", ["", "{", '{"format": 99}', dump_record(record(cell(seed=1))), "\x00" * 10]
-)
+@pytest.mark.parametrize("text", ["", "{", dump_record(record(cell(seed=1))), "\x00" * 10])
 def test_a_broken_record_is_reported_by_name_and_not_used(
     store: Store, put: Put, text: str, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -106,6 +110,25 @@ def test_a_broken_record_is_reported_by_name_and_not_used(
         assert lease.attempt == 2
 
 
+def test_records_of_another_retable_are_not_used_and_told_of_once(
+    store: Store, put: Put, caplog: pytest.LogCaptureFixture
+) -> None:
+    for seed, number in enumerate([1, 1, 3]):
+        path = put(record(cell(seed)))
+        path.write_text(path.read_text().replace('"format":2', f'"format":{number}'))
+    states = store.states([cell(seed) for seed in range(3)], ANYTHING)
+    assert {state.state for state in states.values()} == {"missing"}
+    assert not store.broken
+    assert len(store.foreign) == 3
+    assert caplog.text.count("made by an older Retable (format 1, not 2)") == 1
+    assert "newer" not in caplog.text
+    # Their numbers stay taken: what is written now lies beside them.
+    with Leases(store.layout) as leases:
+        lease = leases.claim(cell().id)
+        assert lease is not None
+        assert lease.attempt == 2
+
+
 def test_foreign_files_in_a_cells_folder_do_not_disturb(store: Store, put: Put) -> None:
     path = put(record(cell()))
     for name in ("0002.json.bak", ".0002.json.part", "notes.txt", "0003.log", "x.json"):
@@ -117,26 +140,26 @@ def test_foreign_files_in_a_cells_folder_do_not_disturb(store: Store, put: Put) 
 # Parents
 
 
-def _stage(core: str = "now") -> Record:
-    return record(cell(), code={"core": core}, artifacts={CHECKPOINT: "abc"})
+def _stage(train: str = "now") -> Record:
+    return record(cell(), code={"train": train}, artifacts={CHECKPOINT: "abc"})
 
 
 def _child() -> Cell:
-    return cell(parents={"weights": cell().id})
+    return cell(parents={"start": Parent(cell().id)})
 
 
 def _child_record(sha256: str = "abc") -> Record:
-    used = {"weights": {"id": cell().id, "attempt": 1, "sha256": sha256}}
-    return record(_child(), code={"core": "now"}, parents=used)
+    used = {"start": {"id": cell().id, "attempt": 1, "sha256": sha256}}
+    return record(_child(), code={"train": "now"}, parents=used)
 
 
 @pytest.mark.parametrize(
     ("parent", "child", "reasons"),
     [
         (_stage(), _child_record(), ()),
-        (_stage(), _child_record("another"), ("parent: weights",)),
-        (_stage("before"), _child_record(), ("parent: weights",)),
-        (None, _child_record(), ("parent: weights",)),
+        (_stage(), _child_record("another"), ("parent: start",)),
+        (_stage("before"), _child_record(), ("parent: start",)),
+        (None, _child_record(), ("parent: start",)),
     ],
 )
 def test_a_child_is_as_fresh_as_what_it_started_from(
@@ -145,27 +168,27 @@ def test_a_child_is_as_fresh_as_what_it_started_from(
     if parent is not None:
         put(parent)
     put(child)
-    states = store.states([_child(), cell()], Expectations(code={"core": "now"}))
+    states = store.states([_child(), cell()], expecting("now", _child(), cell()))
     assert states[_child().id].reasons == reasons
 
 
 def test_staleness_goes_down_all_generations(store: Store, put: Put) -> None:
     stage, child = cell(), _child()
-    grandchild = cell(7, parents={"weights": child.id})
-    used = {"weights": {"id": stage.id, "attempt": 1, "sha256": "abc"}}
+    grandchild = cell(7, parents={"start": Parent(child.id)})
+    used = {"start": {"id": stage.id, "attempt": 1, "sha256": "abc"}}
     put(_stage("before"))
-    put(record(child, code={"core": "now"}, parents=used, artifacts={CHECKPOINT: "def"}))
-    used = {"weights": {"id": child.id, "attempt": 1, "sha256": "def"}}
-    put(record(grandchild, code={"core": "now"}, parents=used))
-    states = store.states([grandchild, child, stage], Expectations(code={"core": "now"}))
-    assert states[grandchild.id].reasons == ("parent: weights",)
+    put(record(child, code={"train": "now"}, parents=used, artifacts={CHECKPOINT: "def"}))
+    used = {"start": {"id": child.id, "attempt": 1, "sha256": "def"}}
+    put(record(grandchild, code={"train": "now"}, parents=used))
+    states = store.states([grandchild, child, stage], expecting("now", grandchild, child, stage))
+    assert states[grandchild.id].reasons == ("parent: start",)
 
 
 def test_a_lost_artifact_counts_only_when_it_is_needed(store: Store, put: Put) -> None:
     stage = _stage()
-    path = put(stage).parent / CHECKPOINT
+    path = put(stage).parent / "0001.checkpoint.bin"
     put(_child_record())
-    another = cell(8, parents={"weights": cell().id})
+    another = cell(8, parents={"start": Parent(cell().id)})
     assert store.states([cell(), _child()], ANYTHING)[cell().id].done
     states = store.states([cell(), _child(), another], ANYTHING)
     assert states[cell().id].state == "missing"
@@ -176,9 +199,9 @@ def test_a_lost_artifact_counts_only_when_it_is_needed(store: Store, put: Put) -
 
 def test_an_artifact_that_was_replaced_is_not_taken_for_the_old_one(store: Store, put: Put) -> None:
     stage = _stage()
-    path = put(stage).parent / CHECKPOINT
+    path = put(stage).parent / "0001.checkpoint.bin"
     path.write_text("another one's")
-    assert store.artifact([stage], "weights") is None
+    assert store.artifact([stage], CHECKPOINT) is None
 
 
 # Looking up

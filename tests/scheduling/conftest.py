@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from bench.records.store import Store
-from bench.scheduling.engines.devices import Device
+from bench.scheduling.device import Device
 from bench.scheduling.engines.local import LocalEngine
 from bench.scheduling.run import RunOptions, run
 from bench.scheduling.summary import RunSummary

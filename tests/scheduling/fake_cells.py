@@ -9,18 +9,20 @@ import sys
 import time
 
 from bench.errors import DataError
-from bench.records.artifacts import place
-from bench.records.layout import PARENT_FILES
+from bench.records.artifacts import place, read_artifact
 from bench.records.record import Failure, Outcome, Provenance
 from bench.scheduling.job import Job
+from bench.spec.cell import Train
 
 
 class OutOfMemoryError(RuntimeError):
     """Named as torch's is."""
 
 
-class NotANumberError(ArithmeticError):
-    """Named as the training loop's is."""
+class Diverged(ArithmeticError):
+    """Says what kind of failure it is, as the training loop's does."""
+
+    kind = "not-a-number"
 
 
 def noop(job: Job) -> Outcome:
@@ -28,20 +30,22 @@ def noop(job: Job) -> Outcome:
 
 
 def scripted(job: Job) -> Outcome:
-    """Do what the part named in the cell's method says; say so in ``journal`` beside the store."""
+    """Do what the cell's penalties are called; say so in ``journal`` beside the store."""
     _journal(job, os.getpid())
-    penalties = job.cell.method.penalties if job.cell.method is not None else {}
     metrics = {}
-    for name, arguments in penalties.items():
-        metrics.update(ACTS[name](job, **arguments) or {})
+    for use in job.cell.work.penalties if isinstance(job.cell.work, Train) else ():
+        metrics.update(ACTS[use.name](job, **use.settings) or {})
+    for parent in job.parents.values():
+        read_artifact(parent.path, parent.sha256)
     artifacts = {}
-    if job.keep_checkpoint:
-        text = f"{job.cell.id} {sorted((p.id, p.sha256) for p in job.parents.values())}"
-        file = PARENT_FILES["weights"]
-        artifacts["checkpoint"] = place(job.folder, file, lambda part: part.write_text(text))
+    for name in job.keep:
+        text = f"{job.cell.id} {name} {sorted((p.id, p.sha256) for p in job.parents.values())}"
+        artifacts[name] = place(
+            job.folder, job.attempt, name, ".txt", lambda part, text=text: part.write_text(text)
+        )
     parents = {
-        role: {"id": parent.id, "attempt": parent.attempt, "sha256": parent.sha256}
-        for role, parent in job.parents.items()
+        role: {"id": p.id, "artifact": p.name, "attempt": p.attempt, "sha256": p.sha256}
+        for role, p in job.parents.items()
     }
     return Outcome(
         "done", metrics=metrics, artifacts=artifacts, provenance=Provenance(parents=parents)
@@ -88,7 +92,7 @@ def _user(job: Job) -> None:
 
 
 def _nan(job: Job) -> None:
-    raise NotANumberError("the loss is NaN at step 3")
+    raise Diverged("the loss is NaN at step 3")
 
 
 def _hang(job: Job) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from bench.records.store import Store
-from bench.scheduling.engines.devices import Device
+from bench.scheduling.device import Device
 from bench.scheduling.engines.inline import InlineEngine
 from bench.scheduling.engines.local import LocalEngine
 from bench.scheduling.run import RunOptions, run
-from bench.spec.cell import PlannedCell
+from bench.spec.cell import Parent, PlannedCell
 from tests.records.built import cell, planned
 from tests.scheduling import fake_cells
 
@@ -24,7 +24,7 @@ def plan(acts: list[list[Any]]) -> list[PlannedCell]:
     """Return a cell for each ``[act, arguments, number of its parent or null]``."""
     cells: list[PlannedCell] = []
     for seed, (name, arguments, parent) in enumerate(acts):
-        roles = {} if parent is None else {"weights": cells[parent].cell.id}
+        roles = {} if parent is None else {"start": Parent(cells[parent].cell.id)}
         level = 0 if parent is None else cells[parent].level + 1
         cells.append(planned(cell(seed, {name: arguments}, parents=roles), level))
     return cells

@@ -6,7 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.errors import UserError
 from bench.records.record import Outcome
+from bench.scheduling.device import Device
 from bench.scheduling.engines.call import call, kind_of
 from bench.scheduling.engines.inline import InlineEngine
 from bench.scheduling.job import Job
@@ -23,7 +25,7 @@ def job(folder: Path, **penalties: dict[str, object]) -> Job:
     [
         ("raise", "error", "RuntimeError: the third layer went wrong"),
         ("oom", "out-of-memory", "OutOfMemoryError: CUDA out of memory"),
-        ("nan", "not-a-number", "NotANumberError: the loss is NaN at step 3"),
+        ("nan", "not-a-number", "Diverged: the loss is NaN at step 3"),
         ("user", "user-error", "photos: the folder is empty\n  put images there"),
     ],
 )
@@ -62,11 +64,28 @@ def test_a_target_that_is_none_is_a_failure(tmp_path: Path, target: str) -> None
 
 def test_the_inline_engine_executes_in_this_process(tmp_path: Path) -> None:
     engine = InlineEngine(target=f"{fake_cells.__name__}:noop")
-    assert engine.room()
-    engine.start(job(tmp_path))
-    assert not engine.room()
+    (device,) = engine.devices
+    assert device == Device("cpu", "", 1)
+    given = job(tmp_path)
+    engine.start(given, device)
     (ended,) = engine.poll(0)
     assert ended.outcome == Outcome("done")
-    assert ended.job.device == "cpu"
-    assert engine.room()
+    assert ended.job == given
     assert engine.poll(0) == []
+
+
+def test_an_exception_says_its_kind_and_only_a_known_one_counts() -> None:
+    class Odd(ValueError):
+        kind = "of my own"
+
+    class Mine(UserError):
+        """Says nothing new."""
+
+    class Stops(UserError):
+        kind = "not-a-number"
+
+    assert kind_of(Odd()) == "error"
+    assert kind_of(Mine("x")) == "user-error"
+    assert kind_of(Stops("x")) == "not-a-number"
+    # The spelling of a class says nothing.
+    assert kind_of(type("NotANumberAtAll", (ValueError,), {})()) == "error"

@@ -7,9 +7,10 @@ import os
 import pytest
 
 from bench.errors import UserError
+from bench.scheduling.device import Device
 from bench.scheduling.engines import devices as module
-from bench.scheduling.engines.devices import Device, cores, devices, parse_listing, visible_gpus
-from bench.scheduling.engines.slots import Slots
+from bench.scheduling.engines.devices import cores, devices, parse_listing, visible_gpus
+from bench.scheduling.slots import Slots
 
 TWO = """\
 GPU 0: NVIDIA H200 (UUID: GPU-11111111-aaaa-bbbb-cccc-000000000000)
@@ -51,7 +52,10 @@ def test_inherited_gpus(
 
 def test_gpus_are_taken_before_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "visible_gpus", lambda environment: ("3", "5"))
-    assert devices(slots_per_gpu=2) == (Device("cuda:0", "3", 2), Device("cuda:1", "5", 2))
+    monkeypatch.setattr(module, "cores", lambda: 13)
+    found = devices(slots_per_gpu=2)
+    # 13 cores for 4 jobs; on the CPU more threads than one a job only get in each other's way.
+    assert found == (Device("cuda:0", "3", 2, 3), Device("cuda:1", "5", 2, 3))
     assert devices("cpu", workers=7) == (Device("cpu", "", 7),)
 
 
@@ -86,7 +90,9 @@ def test_a_device_to_be_drained_gets_nothing_new() -> None:
 
 def test_a_device_taken_alone_is_full() -> None:
     slots = Slots([Device("a", "0", 3)])
-    alone = slots.take(alone_on="a")
+    alone = slots.take_alone("a")
     assert not slots.room()
+    with pytest.raises(RuntimeError, match="a is not idle"):
+        slots.take_alone("a")
     slots.give_back(alone)
     assert slots.room()

@@ -10,7 +10,7 @@ from tests.records.built import cell
 
 
 def planned(seed: int, dataset: str = "glyphs", method: str = "l2", level: int = 0) -> PlannedCell:
-    return PlannedCell(cell(seed, dataset=dataset), {"method": method}, level)
+    return PlannedCell(cell(seed, dataset=dataset), {"method": method}, seed, level)
 
 
 def test_without_measurements_nothing_is_said() -> None:

@@ -11,7 +11,7 @@ import pytest
 
 from bench.records.record import Failure, Record
 from bench.records.store import Store
-from bench.scheduling.engines.devices import Device
+from bench.scheduling.device import Device
 from bench.spec.cell import PlannedCell
 from tests.records.built import cell, planned
 from tests.scheduling.conftest import Execute, alive
@@ -69,7 +69,7 @@ def test_each_gpu_slot_shows_one_gpu(store: Store, execute: Execute) -> None:
         ("die", {}, "signal", "killed by SIGKILL (by the system, if it ran out of memory)"),
         ("exit", {"code": 7}, "exit", "exited with code 7 and no outcome"),
         ("oom", {}, "out-of-memory", "OutOfMemoryError: CUDA out of memory"),
-        ("nan", {}, "not-a-number", "NotANumberError: the loss is NaN at step 3"),
+        ("nan", {}, "not-a-number", "Diverged: the loss is NaN at step 3"),
         ("user", {}, "user-error", "photos: the folder is empty"),
     ],
 )

@@ -14,7 +14,7 @@ from bench.spec.cell import PlannedCell
 from tests.records.built import cell
 
 TALLY = Tally(total=10, done=3, skipped=2, running=4, elsewhere=1, failed=0, left=65.0)
-PLANNED = PlannedCell(cell(), {"dataset": "glyphs", "method": "l2+bss", "seed": 0})
+PLANNED = PlannedCell(cell(), {"dataset": "glyphs", "method": "l2+bss"}, 0)
 
 
 def console(terminal: bool = False) -> Console:
@@ -84,5 +84,6 @@ def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines() -> None:
     assert isinstance(progress_for(console()), Lines)
 
 
-def test_a_stage_without_labels_is_named_by_what_it_is() -> None:
-    assert name_of(PlannedCell(cell(), {})).startswith("train resnet18.tv_in1k glyphs [")
+def test_a_cell_behind_the_table_is_named_by_what_it_is() -> None:
+    stage = PlannedCell(cell(), {}, name="stage source")
+    assert name_of(stage).startswith("stage source resnet18.tv_in1k glyphs [")

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from bench.errors import SpecError
 from bench.scheduling.queue import Queue
-from bench.spec.cell import PlannedCell
+from bench.spec.cell import Parent, PlannedCell
 from tests.records.built import cell, planned
 
 
@@ -16,7 +16,7 @@ def chain(*parents: int | None) -> list[PlannedCell]:
     """Return cells of which each starts from the one with the given number, if any."""
     cells: list[PlannedCell] = []
     for number, parent in enumerate(parents):
-        roles = {} if parent is None else {"weights": cells[parent].cell.id}
+        roles = {} if parent is None else {"start": Parent(cells[parent].cell.id)}
         cells.append(planned(cell(number, parents=roles)))
     return cells
 
@@ -118,7 +118,7 @@ def test_a_reopened_parent_runs_again_before_its_children() -> None:
 
 
 def test_a_parent_that_is_not_in_the_plan_is_an_error() -> None:
-    with pytest.raises(SpecError, match="weights parent"):
+    with pytest.raises(SpecError, match="start parent"):
         Queue(chain(None, 0)[1:])
 
 
@@ -139,7 +139,8 @@ def test_every_cell_is_handed_out_once_and_after_its_parents(
         batch = taken(queue)
         assert batch
         for cell_id in batch:
-            assert set(queue.cells[cell_id].cell.parents.values()) <= set(seen)
+            above = {parent.id for parent in queue.cells[cell_id].cell.parents.values()}
+            assert above <= set(seen)
         for cell_id in batch:
             queue.done(cell_id)
             seen.append(cell_id)

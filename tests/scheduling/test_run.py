@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import pytest
 
 from bench.errors import SpecError, StoreError
 from bench.records.codec import dump_record
 from bench.records.freshness import Expectations
-from bench.records.layout import PARENT_FILES
 from bench.records.lease import Leases
-from bench.records.record import Outcome
+from bench.records.record import Failure, Outcome
 from bench.records.store import Store
-from bench.scheduling.engines.devices import Device
+from bench.scheduling.device import Device
+from bench.scheduling.engines.engine import Ended
 from bench.scheduling.engines.inline import InlineEngine
+from bench.scheduling.job import Job
 from bench.scheduling.run import RunOptions, run
 from bench.scheduling.summary import RunSummary
-from bench.spec.cell import PlannedCell
+from bench.spec.cell import Parent, PlannedCell
 from tests.records.built import cell, planned, record
 from tests.scheduling.conftest import Execute
 from tests.scheduling.fake_cells import TARGET
@@ -35,8 +38,8 @@ def inline(plan: list[PlannedCell], store: Store, **options: object) -> RunSumma
 def family() -> list[PlannedCell]:
     """Return a stage, its child and its grandchild."""
     stage = cell(1)
-    child = cell(2, parents={"weights": stage.id})
-    grandchild = cell(3, parents={"weights": child.id})
+    child = cell(2, parents={"start": Parent(stage.id)})
+    grandchild = cell(3, parents={"start": Parent(child.id)})
     return [planned(stage), planned(child, 1), planned(grandchild, 2)]
 
 
@@ -60,9 +63,11 @@ def test_children_start_when_their_parents_are_done(store: Store, execute: Execu
     assert execute([plan[2], other, plan[1], plan[0]], slots=3).exit_code == 0
     order = [i for i in journal(store) if i != other.cell.id]
     assert order == [one.cell.id for one in plan]
-    used = attempts(store, plan[1])[0].outcome.provenance.parents["weights"]
+    used = attempts(store, plan[1])[0].outcome.provenance.parents["start"]
     made = attempts(store, plan[0])[0].outcome.artifacts["checkpoint"]
-    assert used == {"id": plan[0].cell.id, "attempt": 1, "sha256": made.sha256}
+    assert used == {
+        "id": plan[0].cell.id, "artifact": "checkpoint", "attempt": 1, "sha256": made.sha256,
+    }  # fmt: skip
 
 
 def test_only_what_others_start_from_keeps_its_checkpoint(store: Store) -> None:
@@ -73,14 +78,14 @@ def test_only_what_others_start_from_keeps_its_checkpoint(store: Store) -> None:
 
 
 def test_all_keep_their_checkpoints_if_asked(store: Store) -> None:
-    inline([act("sleep", seconds=0)], store, keep=True)
+    inline([act("sleep", seconds=0)], store, keep=frozenset({"checkpoint"}))
     assert attempts(store, act("sleep", seconds=0))[0].outcome.artifacts
 
 
 def test_a_failed_parent_fails_its_children_at_once(store: Store, execute: Execute) -> None:
     stage = cell(1, {"user": {}})
-    child = planned(cell(2, parents={"weights": stage.id}), 1)
-    grandchild = planned(cell(3, parents={"weights": child.cell.id}), 2)
+    child = planned(cell(2, parents={"start": Parent(stage.id)}), 1)
+    grandchild = planned(cell(3, parents={"start": Parent(child.cell.id)}), 2)
     summary = execute([planned(stage), child, grandchild, act("sleep", seconds=0)])
     assert summary.done == 1
     assert {failed.planned.cell.id for failed in summary.failures} == {
@@ -96,7 +101,7 @@ def test_a_failed_parent_fails_its_children_at_once(store: Store, execute: Execu
 
 def test_children_wait_while_their_parent_is_tried_again(store: Store, execute: Execute) -> None:
     stage = cell(1, {"raise": {"until": 1}})
-    child = planned(cell(2, parents={"weights": stage.id}), 1)
+    child = planned(cell(2, parents={"start": Parent(stage.id)}), 1)
     assert execute([planned(stage), child]).exit_code == 0
     assert [r.outcome.status for r in attempts(store, child)] == ["done"]
 
@@ -150,6 +155,111 @@ def test_out_of_memory_alone_is_the_end_of_it(store: Store, execute: Execute) ->
     assert [r.attempt for r in attempts(store, bad)] == [1, 2]
 
 
+class Recorder:
+    """An engine of one page that executes nothing: jobs end as ``ends`` says, the oldest first."""
+
+    blocking = False
+
+    def __init__(self, devices: list[Device], ends: Callable[[Job], Outcome]) -> None:
+        self.devices = devices
+        self.ends = ends
+        self.running: list[tuple[Job, Device]] = []
+        self.started: list[tuple[int, str, bool, int]] = []
+
+    def start(self, job: Job, device: Device) -> None:
+        assert (job.device, job.threads) == (device.kind, device.threads)
+        beside = sum(other == device for _, other in self.running)
+        self.started.append((job.cell.seed, device.name, job.alone, beside))
+        self.running.append((job, device))
+
+    def poll(self, timeout: float) -> list[Ended]:
+        job, _ = self.running.pop(0)
+        return [Ended(job, self.ends(job), 0.1)]
+
+    def stop(self, hurry: Callable[[], bool] = lambda: False) -> list[Ended]:
+        return []
+
+    def close(self) -> None:
+        assert not self.running
+
+
+def test_the_runner_empties_the_device_for_a_cell_that_needs_it_alone(store: Store) -> None:
+    devices = [Device("a", "0", 3), Device("b", "1", 1, threads=5)]
+
+    def ends(job: Job) -> Outcome:
+        if job.cell.seed == 0 and job.attempt == 1:
+            return Outcome("failed", failure=Failure("out-of-memory", "too large"))
+        return Outcome("done")
+
+    engine = Recorder(devices, ends)
+    assert run([act("sleep", seed) for seed in range(8)], store, engine).exit_code == 0
+    assert engine.started[:4] == [(0, "a", False, 0), (1, "b", False, 0), (2, "a", False, 1),
+                                  (3, "a", False, 2)]  # fmt: skip
+    (again,) = [n for n, start in enumerate(engine.started[1:], 1) if start[0] == 0]
+    assert engine.started[again] == (0, "a", True, 0)
+    # Until then the other device goes on alone; while it runs, its device gets nothing more.
+    assert {name for _, name, _, _ in engine.started[4:again]} <= {"b"}
+    assert all(beside == 0 for _, name, _, beside in engine.started[again + 1 :][:2] if name == "a")
+
+
+def test_a_device_gets_no_more_jobs_than_it_has_slots(store: Store) -> None:
+    engine = Recorder([Device("a", "", 2), Device("b", "", 3)], lambda job: Outcome("done"))
+    assert run([act("sleep", seed) for seed in range(20)], store, engine).done == 20
+    assert max(beside for _, name, _, beside in engine.started if name == "a") == 1
+    assert max(beside for _, name, _, beside in engine.started if name == "b") == 2
+
+
+# Artifacts
+
+
+def test_an_attempt_keeps_what_its_children_ask_for_by_name(store: Store) -> None:
+    stage = cell(1)
+    early = planned(cell(2, parents={"start": Parent(stage.id, "checkpoint@step 300")}), 1)
+    late = planned(cell(3, parents={"start": Parent(stage.id)}), 1)
+    assert inline([planned(stage), early, late], store).exit_code == 0
+    (made,) = attempts(store, planned(stage))
+    assert {name: a.file for name, a in made.outcome.artifacts.items()} == {
+        "checkpoint": "0001.checkpoint.txt",
+        "checkpoint@step 300": "0001.checkpoint@step%20300.txt",
+    }
+    used = attempts(store, early)[0].outcome.provenance.parents["start"]
+    assert used["artifact"] == "checkpoint@step 300"
+    assert used["sha256"] == made.outcome.artifacts["checkpoint@step 300"].sha256
+
+
+def test_a_new_child_asks_a_done_parent_for_what_it_did_not_keep(store: Store) -> None:
+    plan = family()[:2]
+    inline(plan, store)
+    early = planned(cell(9, parents={"start": Parent(plan[0].cell.id, "checkpoint@start")}), 1)
+    states = store.states([p.cell for p in [*plan, early]], Expectations())
+    assert states[plan[0].cell.id].state == "missing"
+    summary = inline([*plan, early], store)
+    assert (summary.attempts, summary.exit_code) == (2, 0)
+    first, second = attempts(store, plan[0])
+    # What the first attempt left is still there, and what started from it stays fresh.
+    assert set(first.outcome.artifacts) == {"checkpoint"}
+    assert set(second.outcome.artifacts) == {"checkpoint", "checkpoint@start"}
+    files = sorted(path.name for path in store.layout.cell(plan[0].cell.id).path.glob("*.txt"))
+    assert files == ["0001.checkpoint.txt", "0002.checkpoint.txt", "0002.checkpoint@start.txt"]
+    assert len(attempts(store, plan[1])) == 1
+
+
+def test_a_worker_does_not_start_from_bytes_that_changed_after_they_were_looked_at(
+    store: Store,
+) -> None:
+    plan = family()[:2]
+
+    class Spoils(InlineEngine):
+        def start(self, job: Job, device: Device) -> None:
+            for parent in job.parents.values():
+                parent.path.write_text("x")
+            super().start(job, device)
+
+    summary = run(plan, store, Spoils(target=TARGET))
+    assert summary.exit_code == 1
+    assert "not those that were written" in failure(store, plan[1]).message
+
+
 # Staleness
 
 
@@ -157,23 +267,28 @@ def test_stale_cells_are_executed_again(store: Store) -> None:
     one = act("sleep", seconds=0)
     path = store.layout.cell(one.cell.id).record(1)
     path.parent.mkdir(parents=True)
-    path.write_text(dump_record(record(one.cell, code={"core": "old"})))
+    path.write_text(dump_record(record(one.cell, code={"train": "old"})))
     assert inline([one], store).before == 1
     engine = InlineEngine(target=TARGET)
-    summary = run([one], store, engine, expectations=Expectations(code={"core": "new"}))
+    summary = run(
+        [one],
+        store,
+        engine,
+        expectations=Expectations(code={"train": "new"}, units={one.cell.id: ("train",)}),
+    )
     assert summary.attempts == 1
     # The scripted target does not say by what code it was made: it is not taken for fresh.
     assert summary.exit_code == 1
-    assert "stale at once (code: core)" in summary.failures[0].failure.message
+    assert "stale at once (code: train)" in summary.failures[0].failure.message
 
 
 def test_a_parent_whose_artifact_is_gone_runs_again_only_if_needed(store: Store) -> None:
     plan = family()
     inline(plan[:2], store)
-    checkpoint = store.layout.cell(plan[0].cell.id).artifact(PARENT_FILES["weights"])
+    checkpoint = store.layout.cell(plan[0].cell.id).artifact_path(1, "checkpoint", ".txt")
     checkpoint.unlink()
     assert inline(plan[:2], store).attempts == 0
-    sibling = planned(cell(9, parents={"weights": plan[0].cell.id}), 1)
+    sibling = planned(cell(9, parents={"start": Parent(plan[0].cell.id)}), 1)
     summary = inline([*plan[:2], sibling], store)
     assert (summary.attempts, summary.exit_code) == (2, 0)
     assert len(attempts(store, plan[0])) == 2
@@ -183,9 +298,9 @@ def test_a_parent_whose_artifact_is_gone_runs_again_only_if_needed(store: Store)
 def test_a_parent_whose_artifact_is_another_ones_runs_again(store: Store) -> None:
     plan = family()
     inline(plan[:1] + plan[1:2], store)
-    checkpoint = store.layout.cell(plan[0].cell.id).artifact(PARENT_FILES["weights"])
+    checkpoint = store.layout.cell(plan[0].cell.id).artifact_path(1, "checkpoint", ".txt")
     checkpoint.write_text("from another attempt")
-    sibling = planned(cell(9, parents={"weights": plan[0].cell.id}), 1)
+    sibling = planned(cell(9, parents={"start": Parent(plan[0].cell.id)}), 1)
     assert inline([plan[0], sibling], store).exit_code == 0
     assert len(attempts(store, plan[0])) == 2
 
@@ -271,7 +386,7 @@ def test_a_broken_record_is_reported_and_its_cell_executed(store: Store) -> None
     plan = [act("sleep", seconds=0)]
     path = store.layout.cell(plan[0].cell.id).record(1)
     path.parent.mkdir(parents=True)
-    path.write_text('{"format": 1, "ce')
+    path.write_text('{"format": 2, "ce')
     summary = inline(plan, store)
     assert (summary.done, summary.exit_code) == (1, 0)
     assert len(summary.broken) == 1

@@ -9,14 +9,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.decode import decode_pixels
-from bench.data.procedural import fractals, glyphs
+from bench.data.prepared import Split
+from bench.data.procedural import fractals, glyphs, rings
 from bench.data.procedural.canvas import SIDE
-from bench.data.sources.source import Blob, Source, SourceSplit
+from bench.data.sources.source import ArraySource, Blob, Source, SourceSplit
 from bench.spec.recipe import Image
 
 
 class Plan(NamedTuple):
-    """Numbers of classes and of images a class in each split."""
+    """Numbers of classes and of rows a class in each split."""
 
     classes: int
     train: int
@@ -27,6 +28,7 @@ PLANS = {
     "fractals": Plan(fractals.CLASSES, 200, 20),
     "glyphs": Plan(20, 60, 30),
     "glyphs-source": Plan(100, 200, 20),
+    "rings": Plan(rings.CLASSES, 100, 50),
 }
 
 
@@ -50,12 +52,22 @@ def _split(name: str, split: str) -> SourceSplit:
     return SourceSplit(np.repeat(np.arange(plan.classes, dtype=np.int64), count), blobs)
 
 
+def _points(split: str) -> Split:
+    plan = PLANS["rings"]
+    count: int = getattr(plan, split)
+    inputs = [rings.points(label, split, count) for label in range(plan.classes)]
+    labels = np.repeat(np.arange(plan.classes, dtype=np.int64), count)
+    return Split(np.concatenate(inputs), labels)
+
+
 def _decode(data: bytes, image: Image) -> NDArray[np.uint8]:
     return decode_pixels(np.frombuffer(data, dtype=np.uint8).reshape(SIDE, SIDE, 3), image)
 
 
-def procedural_source(name: str) -> Source:
+def procedural_source(name: str) -> Source | ArraySource:
     """Return the rows of a procedural set, sorted by class."""
+    if name == "rings":
+        return ArraySource("vectors", rings.CLASSES, _points("train"), _points("test"))
     names = (
         [f"system-{label}" for label in range(PLANS[name].classes)]
         if name == "fractals"

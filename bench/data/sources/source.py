@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from bench.data.prepared import Split
+from bench.spec.catalogue import Modality
 from bench.spec.recipe import Image
 
 
@@ -37,7 +39,7 @@ class SourceSplit:
 
 @dataclass(frozen=True)
 class Source:
-    """A dataset's rows as loaded.
+    """A set of images as loaded.
 
     Attributes
     ----------
@@ -52,3 +54,45 @@ class Source:
     test: SourceSplit
     decode: Callable[[bytes, Image], NDArray[np.uint8]]
     facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def classes(self) -> int:
+        """Number of classes."""
+        return len(self.class_names)
+
+    @property
+    def targets(self) -> dict[str, NDArray[np.int64]]:
+        """The labels of both splits by name."""
+        return {"train": self.train.labels, "test": self.test.labels}
+
+
+@dataclass(frozen=True)
+class ArraySource:
+    """A set that needs no decoding: inputs and targets as they will be memory-mapped.
+
+    Attributes
+    ----------
+    classes
+        None where the targets are numbers.
+    """
+
+    modality: Modality
+    classes: int | None
+    train: Split
+    test: Split
+    facts: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes' numbers as text; empty without classes."""
+        return tuple(map(str, range(self.classes or 0)))
+
+    @property
+    def splits(self) -> dict[str, Split]:
+        """Both splits by name."""
+        return {"train": self.train, "test": self.test}
+
+    @property
+    def targets(self) -> dict[str, NDArray[Any]]:
+        """The targets of both splits by name."""
+        return {split: part.targets for split, part in self.splits.items()}

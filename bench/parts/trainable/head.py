@@ -12,4 +12,4 @@ class Head(Trainable):
 
     def __call__(self, network: Network) -> None:
         """Freeze the backbone."""
-        network.backbone.requires_grad_(False).eval()
+        network.body().requires_grad_(False).eval()

@@ -1,4 +1,4 @@
-"""From records' curves to bands: at each step the mean over seeds and its interval."""
+"""From records' curves to bands: at each point the mean over seeds and its interval."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from bench.stats.intervals import Estimate, mean_interval
 
 @dataclass(frozen=True)
 class Band:
-    """A curve at one place: the seeds' mean at each step, or one seed's own values.
+    """A curve at one place: the seeds' mean at each point, or one seed's own values.
 
     Attributes
     ----------
@@ -29,10 +29,12 @@ class Band:
         The seed whose values these are; None for the mean over seeds.
     n, expected
         How many seeds have the curve, and how many are planned.
-    steps
-        Every step that any seed has, ascending; a step's own n is its estimate's.
+    axis
+        What the curve runs over: ``step``, or any other.
+    at
+        Every point of it that any seed has, ascending; a point's own n is its estimate's.
     estimates
-        Mean and 95% interval (Student's t) of the expected value at each step by itself.
+        Mean and 95% interval (Student's t) of the expected value at each point by itself.
     """
 
     where: Mapping[str, Scalar]
@@ -40,7 +42,8 @@ class Band:
     seed: Scalar | None
     n: int
     expected: int
-    steps: tuple[int, ...]
+    axis: str
+    at: tuple[float, ...]
     estimates: tuple[Estimate, ...]
 
     @property
@@ -50,9 +53,9 @@ class Band:
 
     @cached_property
     def common(self) -> tuple[int, ...]:
-        """Positions of the steps that every seed with the curve has.
+        """Positions of the points that every seed with the curve has.
 
-        A mean over other seeds at each step would jump where seeds come and go.
+        A mean over other seeds at each point would jump where seeds come and go.
         """
         return tuple(i for i, estimate in enumerate(self.estimates) if estimate.n == self.n)
 
@@ -78,49 +81,58 @@ def _bands(
     where = cells[0].place
     found = [(c.seed, curve_of(records[c.cell.id], name)) for c in cells[:single]
              if c.cell.id in records]  # fmt: skip
-    curves = [(seed, curve) for seed, curve in found if curve is not None and curve.step]
+    curves = [(seed, curve) for seed, curve in found if curve is not None and curve.at]
     if single is not None:
         for seed, curve in curves:
-            steps, estimates = mean_curve([curve])
-            yield Band(where, name, seed, 1, 1, steps, estimates)
+            yield Band(where, name, seed, 1, 1, curve.axis, *mean_curve([curve]))
     elif curves:
-        steps, estimates = mean_curve([curve for _, curve in curves])
-        yield Band(where, name, None, len(curves), len(cells), steps, estimates)
+        own = [curve for _, curve in curves]
+        yield Band(where, name, None, len(own), len(cells), own[0].axis, *mean_curve(own))
 
 
-def mean_curve(curves: Sequence[Curve]) -> tuple[tuple[int, ...], tuple[Estimate, ...]]:
-    """Return every step of any curve, and at each the estimate over the curves that have it."""
-    at: dict[int, list[float]] = {}
+def mean_curve(curves: Sequence[Curve]) -> tuple[tuple[float, ...], tuple[Estimate, ...]]:
+    """Return every point of any curve, and at each the estimate over the curves that have it."""
+    at: dict[float, list[float]] = {}
     for curve in curves:
-        for step, value in dict(zip(curve.step, curve.value, strict=True)).items():
-            at.setdefault(step, []).append(value)
-    steps = tuple(sorted(at))
-    return steps, tuple(mean_interval(at[step]) for step in steps)
+        for point, value in dict(zip(curve.at, curve.value, strict=True)).items():
+            at.setdefault(point, []).append(value)
+    points = tuple(sorted(at))
+    return points, tuple(mean_interval(at[point]) for point in points)
 
 
 def curves_csv(bands: Iterable[Band], axes: Sequence[str]) -> str:
-    """Return bands as CSV, one row a step, each band once; what nothing bounds is empty.
+    """Return bands as CSV, one row a point, each band once; what nothing bounds is empty.
 
     Columns: the axes, ``seed`` (empty for means; only where single seeds are drawn), ``curve``,
-    ``step``, ``n``, ``mean``, ``low``, ``high``, ``sd``, in the records' units.
+    ``step`` (or what else they run over; of several such axes its name, and ``at``), ``n``, ``mean``, ``low``, ``high``, ``sd``, in the records' units.
     """
     named = [axis for axis in axes if axis != SEED]
     once = {(*(b.where[a] for a in named), b.seed, b.curve): b for b in bands}
     single = any(band.seed is not None for band in once.values())
+    over = list(dict.fromkeys(band.axis for band in once.values()))
     rows = [
         [
             *place[:-2],
             *([place[-2]] if single else []),
             band.curve,
-            step,
+            *([band.axis] if len(over) > 1 else []),
+            point,
             estimate.n,
             estimate.mean,
             *((estimate.low, estimate.high) if estimate.half_width is not None else (None, None)),
             estimate.sd,
         ]
         for place, band in once.items()
-        for step, estimate in zip(band.steps, band.estimates, strict=True)
+        for point, estimate in zip(band.at, band.estimates, strict=True)
     ]
     columns = [*named, *([SEED] if single else [])]
-    columns += ["curve", "step", "n", "mean", "low", "high", "sd"]
+    columns += [
+        "curve",
+        *(["axis", "at"] if len(over) > 1 else over),
+        "n",
+        "mean",
+        "low",
+        "high",
+        "sd",
+    ]
     return csv_text(columns, rows)

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.report.figures.bands import Band
 from bench.report.figures.pictures import Picture
-from bench.report.figures.scales import scale_steps, scale_values
+from bench.report.figures.scales import scale_points, scale_values
 from bench.report.figures.style import COLOURS, SETTINGS, line_styles, plain, svg_text
 from bench.report.figures.thinning import extremes
 from bench.report.numbers import compact
@@ -27,6 +27,7 @@ from bench.spec.suite import Suite
 
 # With more values of a numeric axis than this, their order shows better than each by itself.
 CATEGORIES = 5
+STEP = "step"
 POINTS = 400
 _DASHES = ("-", ":", "-.")
 
@@ -35,6 +36,11 @@ def curve_svg(picture: Picture, plan: Plan) -> str:
     """Return a picture as SVG, the same bytes for the same numbers."""
     with rc_context(SETTINGS):
         return svg_text(_draw(picture, plan))
+
+
+def points_scale(figure: Figure, axis: str) -> str:
+    """Return the scale of what curves run over: another axis than steps is linear if not asked."""
+    return figure.steps if axis == STEP or "steps" in figure.model_fields_set else "linear"
 
 
 def line_label(figure: Figure, suite: Suite, value: Scalar) -> str:
@@ -61,6 +67,7 @@ def _draw(picture: Picture, plan: Plan) -> Canvas:
     FigureCanvasSVG(canvas)
     grid = canvas.subplots(down, across, squeeze=False, sharex="col")
     styles = _styles(lines, picture, suite)
+    over = next((band.axis for band in picture.bands), STEP)
     legend: dict[str, Any] = {}
     for row, panel in enumerate(figure.panels):
         unit = plan.curves[panel.curve].unit if panel.curve in plan.curves else ""
@@ -72,9 +79,9 @@ def _draw(picture: Picture, plan: Plan) -> Canvas:
             if row == 0:
                 axes.set_title(plain(_title(picture, suite, value)))
             if row == down - 1:
-                axes.set_xlabel("step")
-                # All panels of a column have one axis of steps.
-                scale_steps(axes, figure.steps)
+                # All panels of a column have one axis.
+                axes.set_xlabel(plain(over.replace("_", " ")))
+                scale_points(axes, points_scale(figure, over), whole=over == STEP)
             if column == 0:
                 shown = f" ({unit})" if unit else ""
                 axes.set_ylabel(plain(f"{panel.label or panel.curve}{shown}"))
@@ -117,7 +124,12 @@ def _panel(
     handles: dict[Scalar, Any] = {}
     drawn: list[NDArray[np.float64]] = []
     for band in bands:
-        points = _points(band, panel.scale, unit_scale(unit), logarithmic=figure.steps == "log")
+        points = _points(
+            band,
+            panel.scale,
+            unit_scale(unit),
+            logarithmic=points_scale(figure, band.axis) == "log",
+        )
         if not points.size:
             continue
         steps, mean, low, high = points
@@ -141,7 +153,7 @@ def _points(band: Band, values: str, factor: float, *, logarithmic: bool) -> NDA
         half = estimate.half_width or 0.0
         mean = factor * estimate.mean
         if np.isfinite(mean) and not (values == "log" and mean <= 0):
-            rows.append((band.steps[i], mean, mean - factor * half, mean + factor * half))
+            rows.append((band.at[i], mean, mean - factor * half, mean + factor * half))
     points = np.array(rows, dtype=np.float64).reshape(-1, 4).T
     if points.shape[1] <= POINTS:
         return points

@@ -15,8 +15,14 @@ from bench.report.numbers import compact
 Points = NDArray[np.float64]
 
 
-def scale_steps(axes: Any, scale: str) -> None:
-    """Scale the steps' axis to what is drawn; a logarithmic one is linear from 0 to 1."""
+def scale_points(axes: Any, scale: str, *, whole: bool = True) -> None:
+    """Scale the axis of what curves run over; a logarithmic one is linear from 0 to 1.
+
+    Parameters
+    ----------
+    whole
+        Whether it counts: steps and tasks have no fractions.
+    """
     if scale == "log":
         low, high = axes.dataLim.intervalx
         for shared in axes.get_shared_x_axes().get_siblings(axes):
@@ -26,8 +32,9 @@ def scale_steps(axes: Any, scale: str) -> None:
         axes.xaxis.set_major_locator(FixedLocator(step_ticks(low, high)))
         axes.xaxis.set_minor_locator(NullLocator())
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=True))
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:,.0f}"))
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=whole))
+    show = (lambda value: f"{value:,.0f}") if whole else _tick
+    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: show(value)))
 
 
 def step_ticks(low: float, high: float) -> list[float]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from bench.report import markdown
 from bench.report.figures.bands import Band, curve_bands, curves_csv
-from bench.report.figures.curve_figure import POINTS, curve_svg, line_label
+from bench.report.figures.curve_figure import POINTS, curve_svg, line_label, points_scale
 from bench.report.figures.pictures import Picture, pictures
 from bench.report.numbers import plural, portion
 from bench.report.results import Results
@@ -75,7 +75,7 @@ def caption(drawing: Drawing, plan: Plan) -> str:
         why = "No record has these curves yet" if drawn else "No cell of this profile belongs to it"
         return f"{arranged}{why}."
     texts = [_what_lines_are(figure, bands)]
-    if figure.steps == "log":
+    if points_scale(figure, bands[0].axis) == "log":
         texts.append("Steps on a logarithmic scale, linear from 0 to 1.")
     texts += _left_out(figure, bands)
     texts.append(_partial(drawing, plan.suite))
@@ -97,7 +97,7 @@ def _what_lines_are(figure: Figure, bands: Sequence[Band]) -> str:
 
 
 def _left_out(figure: Figure, bands: Sequence[Band]) -> list[str]:
-    uneven = sum(len(band.common) < len(band.steps) for band in bands)
+    uneven = sum(len(band.common) < len(band.at) for band in bands)
     logarithmic = {panel.curve for panel in figure.panels if panel.scale == "log"}
     unseen = sum(
         band.curve in logarithmic and any(band.estimates[i].mean <= 0 for i in band.common)

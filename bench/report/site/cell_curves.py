@@ -19,8 +19,8 @@ from matplotlib.figure import Figure as Canvas
 from bench.records.record import Curve, Record
 from bench.report import numbers
 from bench.report.figures import scales, style, thinning
-from bench.report.figures.curve_figure import POINTS
-from bench.report.figures.scales import scale_steps, scale_values
+from bench.report.figures.curve_figure import POINTS, STEP
+from bench.report.figures.scales import scale_points, scale_values
 from bench.report.figures.style import COLOURS, SETTINGS, plain, svg_text
 from bench.report.figures.thinning import extremes
 from bench.report.values import unit_scale
@@ -58,12 +58,15 @@ class Group:
     percent: bool
     checkpoints: bool
     curves: Mapping[str, Curve]
+    axis: str = STEP
 
     @property
     def key(self) -> str:
         """Digest of all that the picture depends on: its numbers, and the code that draws it."""
-        curves = {n: [list(c.step), [repr(v) for v in c.value]] for n, c in self.curves.items()}
-        text = canonical_json([self.title, self.percent, self.checkpoints, curves, _drawing_code()])
+        curves = {n: [list(c.at), [repr(v) for v in c.value]] for n, c in self.curves.items()}
+        text = canonical_json(
+            [self.title, self.percent, self.checkpoints, self.axis, curves, _drawing_code()]
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
@@ -76,13 +79,23 @@ def groups(record: Record, units: Mapping[str, str]) -> list[Group]:
         Curve to its unit, as far as known.
     """
     curves = {n: c for n, c in record.outcome.curves.items() if any(map(math.isfinite, c.value))}
-    anytime = {curve.step for name, curve in curves.items() if name.startswith("anytime/")}
-    members: dict[tuple[str, str, bool], dict[str, Curve]] = {}
+    anytime = {curve.at for name, curve in curves.items() if "anytime" in name.split("/")}
+    members: dict[tuple[tuple[str, str, bool], str], dict[str, Curve]] = {}
     for name, curve in sorted(curves.items()):
-        members.setdefault(_kind(name, units.get(name) == PERCENT), {})[name] = curve
+        key = (_kind(name, units.get(name) == PERCENT), curve.axis)
+        members.setdefault(key, {})[name] = curve
     return [
-        Group(name, title, percent, any(c.step in anytime for c in own.values()), own)
-        for (name, title, percent), own in sorted(members.items(), key=lambda m: _rank(m[0][0]))
+        Group(
+            name if axis == STEP else f"{name}-{_plain_name(axis)}",
+            title,
+            percent,
+            any(c.at in anytime for c in own.values()),
+            own,
+            axis,
+        )
+        for ((name, title, percent), axis), own in sorted(
+            members.items(), key=lambda m: _rank(m[0][0][0])
+        )
     ]
 
 
@@ -108,9 +121,9 @@ def group_svg(group: Group) -> str:
             axes.plot(*points, label=label, color=colour, linestyle=dash, **shown)
             drawn.append(np.stack([points[1]] * 3))
         scale_values(axes, scale, PERCENT if group.percent else "", drawn)
-        scale_steps(axes, "log" if group.checkpoints else "linear")
+        scale_points(axes, "log" if group.checkpoints else "linear", whole=group.axis == STEP)
         axes.set_title(plain(group.title))
-        axes.set_xlabel("step")
+        axes.set_xlabel(plain(group.axis.replace("_", " ")))
         if len(group.curves) > 1 or group.name in _FIRST:
             axes.legend(fontsize=8)
         return svg_text(canvas)
@@ -136,8 +149,11 @@ def _kind(name: str, percent: bool) -> tuple[str, str, bool]:
         return "learning-rate", "learning rate", False
     if first == "penalty":
         return "penalty", "penalties", False
-    plain_name = "-".join("".join(c if c.isalnum() else "-" for c in name).split("-"))
-    return plain_name[:60], name.replace("_", " "), False
+    return _plain_name(name), name.replace("_", " "), percent
+
+
+def _plain_name(name: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in name)[:60]
 
 
 def _short(name: str, group: Group) -> str:
@@ -152,7 +168,7 @@ def _scale(group: Group) -> str:
 
 
 def _points(curve: Curve, group: Group, *, positive: bool) -> np.ndarray:
-    step = np.asarray(curve.step, dtype=np.float64)
+    step = np.asarray(curve.at, dtype=np.float64)
     value = np.asarray(curve.value, dtype=np.float64) * unit_scale(PERCENT if group.percent else "")
     kept = np.isfinite(value) & ((value > 0) | (not positive))
     step, value = step[kept], value[kept]

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from pathlib import Path, PurePosixPath
 
 from bench.errors import UserError
+from bench.files import write_whole
 
 MARKER = ".retable-site"
 _FIRST = "retable site, format 1: the files below are made by `bench site`\n"
@@ -102,16 +101,8 @@ def _inside(name: str) -> bool:
 
 
 def _replace(path: Path, data: bytes) -> None:
-    # No fsync: a site can be built again, and ten thousand of them take minutes.
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "wb") as file:
-            file.write(data)
-        os.chmod(name, 0o644)
-        os.replace(name, path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    # Not durable: a site can be built again, and syncing ten thousand files takes minutes.
+    write_whole(path, data, durable=False)
 
 
 def _cannot(error: OSError, root: Path) -> UserError:

@@ -7,7 +7,7 @@ import traceback
 from collections.abc import Callable
 
 from bench.errors import UserError
-from bench.records.record import Failure, FailureKind, Outcome
+from bench.records.record import FAILURE_KINDS, Failure, FailureKind, Outcome
 from bench.scheduling.job import Job
 
 
@@ -30,7 +30,7 @@ def call(target: str, job: Job) -> Outcome:
     except SystemExit as error:
         return failed("exit", f"the code called exit({error.code!r})", traceback.format_exc())
     except UserError as error:
-        return failed("user-error", str(error))
+        return failed(kind_of(error), str(error))
     except Exception as error:
         return failed(kind_of(error), _message(error), traceback.format_exc())
     return outcome
@@ -44,12 +44,15 @@ def failed(kind: FailureKind, message: str, detail: str = "") -> Outcome:
 def kind_of(error: BaseException) -> FailureKind:
     """Return what kind of failure an exception is.
 
-    By names and texts, since scheduling does not import torch: its out-of-memory error has that
-    name on CUDA and is a plain ``RuntimeError`` on the CPU.
+    A class of ours says it by its attribute ``kind``. Torch's out-of-memory error is known by
+    name and text, since scheduling does not import torch: it has that name on CUDA and is a
+    plain ``RuntimeError`` on the CPU.
     """
+    said = getattr(type(error), "kind", None)
+    for kind in FAILURE_KINDS:
+        if said == kind:
+            return kind
     names = {cls.__name__ for cls in type(error).__mro__}
-    if any(name.startswith("NotANumber") for name in names):
-        return "not-a-number"
     if names & {"OutOfMemoryError", "MemoryError"}:
         return "out-of-memory"
     text = str(error).lower()

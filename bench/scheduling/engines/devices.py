@@ -8,41 +8,19 @@ import re
 import shutil
 import subprocess
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 from bench.errors import UserError
-
-Choice = Literal["auto", "cpu", "cuda"]
-
-
-@dataclass(frozen=True)
-class Device:
-    """Something that jobs run on.
-
-    Attributes
-    ----------
-    visible
-        Value of ``CUDA_VISIBLE_DEVICES`` that shows a process this device and no other.
-    slots
-        Number of jobs at once.
-    """
-
-    name: str
-    visible: str
-    slots: int
-
-    @property
-    def kind(self) -> str:
-        """``cpu`` or ``cuda``."""
-        return "cuda" if self.visible else "cpu"
+from bench.scheduling.device import Device
+from bench.scheduling.engines.engine import Choice
 
 
 def devices(
     choice: Choice = "auto", *, workers: int | None = None, slots_per_gpu: int = 1
 ) -> tuple[Device, ...]:
     """Return the devices to run on: the GPUs if there are any, else the CPU.
+
+    A job has one thread on the CPU, and its share of the cores beside a GPU.
 
     Parameters
     ----------
@@ -58,7 +36,8 @@ def devices(
     """
     gpus = () if choice == "cpu" else visible_gpus(os.environ)
     if gpus:
-        return tuple(Device(f"cuda:{i}", gpu, slots_per_gpu) for i, gpu in enumerate(gpus))
+        threads = max(1, cores() // (len(gpus) * slots_per_gpu))
+        return tuple(Device(f"cuda:{i}", gpu, slots_per_gpu, threads) for i, gpu in enumerate(gpus))
     if choice == "cuda":
         raise UserError(
             "no GPU is to be seen",

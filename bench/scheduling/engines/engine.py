@@ -1,15 +1,39 @@
-"""What every engine offers: start a job, tell what has ended, stop."""
+"""What every engine offers: start a job where it is told, tell what has ended, stop."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
-from bench.records.record import Outcome
+from bench.records.record import Failure, Outcome
+from bench.scheduling.device import Device
 from bench.scheduling.job import Job
 
 TARGET = "bench.training.execute:execute"
+Choice = Literal["auto", "cpu", "cuda"]
+
+
+@dataclass(frozen=True)
+class EngineOptions:
+    """What the user asks of an engine.
+
+    Attributes
+    ----------
+    device
+        ``auto``, or one kind only.
+    workers
+        Jobs at once on the CPU; None leaves it to the engine.
+    slots_per_gpu
+        Jobs at once on each GPU.
+    time_limit
+        Seconds a job may take; none where it is None.
+    """
+
+    device: Choice = "auto"
+    workers: int | None = None
+    slots_per_gpu: int = 1
+    time_limit: float | None = None
 
 
 @dataclass(frozen=True)
@@ -20,39 +44,30 @@ class Ended:
     ----------
     seconds
         Wall time inside the target; for a process that died, since its start.
-    device
-        Where it ran, one of the engine's ``devices``.
     """
 
     job: Job
     outcome: Outcome
     seconds: float
-    device: str
 
 
 class Engine(Protocol):
-    """Executes jobs in slots. A job's ``device`` and ``threads`` are set by the engine."""
+    """Executes jobs where the runner puts them.
+
+    The runner keeps count of the slots: it starts no more jobs on a device than it has, and one
+    with ``job.alone`` only on an idle device, which then gets no other.
+    """
 
     @property
-    def slots(self) -> int:
-        """Number of jobs that run at once."""
-
-    @property
-    def devices(self) -> Sequence[str]:
-        """Names of what the slots belong to; ``cpu`` is one."""
+    def devices(self) -> Sequence[Device]:
+        """What jobs can run on."""
 
     @property
     def blocking(self) -> bool:
         """Whether ``start`` returns only when the job has ended."""
 
-    def room(self, avoid: str | None = None) -> bool:
-        """Return whether a job could start now, on another device than ``avoid``."""
-
-    def idle(self, device: str) -> bool:
-        """Return whether nothing runs on a device."""
-
-    def start(self, job: Job, *, avoid: str | None = None, alone_on: str | None = None) -> None:
-        """Start a job; with ``alone_on``, on that idle device, which then takes no other."""
+    def start(self, job: Job, device: Device) -> None:
+        """Start a job on one of the devices; what keeps it from starting is its failure."""
 
     def poll(self, timeout: float) -> list[Ended]:
         """Return what has ended, waiting up to ``timeout`` seconds for the first."""
@@ -62,3 +77,8 @@ class Engine(Protocol):
 
     def close(self) -> None:
         """Leave nothing behind."""
+
+
+def cancelled() -> Outcome:
+    """Return the outcome of a job that the user stopped."""
+    return Outcome("cancelled", failure=Failure("interrupt", "stopped before it ended"))

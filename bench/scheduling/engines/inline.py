@@ -6,46 +6,32 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from bench.records.record import Failure, Outcome
+from bench.errors import UserError
+from bench.scheduling.device import Device
 from bench.scheduling.engines.call import call
-from bench.scheduling.engines.devices import Device
-from bench.scheduling.engines.engine import TARGET, Ended
+from bench.scheduling.engines.devices import devices
+from bench.scheduling.engines.engine import TARGET, Ended, EngineOptions, cancelled
 from bench.scheduling.job import Job
 
 
 class InlineEngine:
     """Executes each job in :meth:`start`. A crash ends the run; time limits are not kept."""
 
-    slots = 1
     blocking = True
 
     def __init__(self, device: Device | None = None, *, target: str = TARGET) -> None:
-        self._device = device or Device("cpu", "", 1)
+        self.devices = (replace(device or Device("cpu", "", 1), slots=1),)
         self._target = target
         self._ended: list[Ended] = []
 
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """Return the one device."""
-        return (self._device.name,)
-
-    def room(self, avoid: str | None = None) -> bool:
-        """Return whether the last job has been told of."""
-        return not self._ended and avoid != self._device.name
-
-    def idle(self, device: str) -> bool:
-        """Return whether the last job has been told of."""
-        return not self._ended
-
-    def start(self, job: Job, *, avoid: str | None = None, alone_on: str | None = None) -> None:
+    def start(self, job: Job, device: Device) -> None:
         """Execute a job; an interrupt makes it cancelled."""
-        job = replace(job, device=self._device.kind, threads=1)
         start = time.monotonic()
         try:
             outcome = call(self._target, job)
         except KeyboardInterrupt:
             outcome = cancelled()
-        self._ended.append(Ended(job, outcome, time.monotonic() - start, self._device.name))
+        self._ended.append(Ended(job, outcome, time.monotonic() - start))
 
     def poll(self, timeout: float) -> list[Ended]:
         """Return the last job."""
@@ -62,6 +48,14 @@ class InlineEngine:
         """Nothing is left behind."""
 
 
-def cancelled() -> Outcome:
-    """Return the outcome of a job that the user stopped."""
-    return Outcome("cancelled", failure=Failure("interrupt", "stopped before it ended"))
+def inline_engine(options: EngineOptions) -> InlineEngine:
+    """Return the engine on the first device there is.
+
+    Raises
+    ------
+    UserError
+        If a time limit is asked for, or a GPU where there is none.
+    """
+    if options.time_limit is not None:
+        raise UserError("the inline engine has no time limit", remedy="use --engine local")
+    return InlineEngine(devices(options.device, workers=1)[0])

@@ -14,13 +14,12 @@ from pathlib import Path
 
 from bench.records.layout import CellFolder
 from bench.records.record import Failure, Outcome
+from bench.scheduling.device import Device
 from bench.scheduling.engines.call import failed
 from bench.scheduling.engines.child import Report
-from bench.scheduling.engines.devices import Device, cores
-from bench.scheduling.engines.engine import TARGET, Ended
+from bench.scheduling.engines.devices import devices
+from bench.scheduling.engines.engine import TARGET, Ended, EngineOptions, cancelled
 from bench.scheduling.engines.forking import Nursery
-from bench.scheduling.engines.inline import cancelled
-from bench.scheduling.engines.slots import Slots
 from bench.scheduling.job import Job
 
 _TAIL = 4000
@@ -31,7 +30,6 @@ class _Worker:
     """A process and what is known of it."""
 
     job: Job
-    device: Device
     log: Path
     process: ForkServerProcess
     pipe: Connection | None
@@ -73,7 +71,7 @@ class _Worker:
             outcome = _died(self.process.exitcode, self.log)
         elif outcome.status == "timed-out" and outcome.failure is not None:
             outcome = replace(outcome, failure=replace(outcome.failure, detail=_tail(self.log)))
-        return Ended(self.job, outcome, seconds, self.device.name)
+        return Ended(self.job, outcome, seconds)
 
 
 class LocalEngine:
@@ -85,7 +83,7 @@ class LocalEngine:
     Parameters
     ----------
     devices
-        From :func:`bench.scheduling.engines.devices.devices`.
+        Such as :func:`bench.scheduling.engines.devices.devices` finds.
     target
         ``package.module:function``, from a job to an outcome.
     preloaded
@@ -112,49 +110,26 @@ class LocalEngine:
     ) -> None:
         modules = [target.partition(":")[0]] if preloaded is None else preloaded
         self._nursery = Nursery(target, modules)
-        self._slots = Slots(devices)
+        self.devices = tuple(devices)
         self._workers: list[_Worker] = []
         self._stillborn: list[Ended] = []
         self._time_limit = float("inf") if time_limit is None else time_limit
         self._grace = grace
         self._linger = linger
-        on_gpu = any(device.visible for device in devices)
-        self._threads = max(1, cores() // self._slots.total) if on_gpu else 1
 
-    @property
-    def slots(self) -> int:
-        """Return the number of jobs that run at once."""
-        return self._slots.total
-
-    @property
-    def devices(self) -> tuple[str, ...]:
-        """Return the devices' names."""
-        return tuple(self._slots.devices)
-
-    def room(self, avoid: str | None = None) -> bool:
-        """Return whether a slot is free."""
-        return self._slots.room(avoid)
-
-    def idle(self, device: str) -> bool:
-        """Return whether nothing runs on a device."""
-        return self._slots.idle(device)
-
-    def start(self, job: Job, *, avoid: str | None = None, alone_on: str | None = None) -> None:
+    def start(self, job: Job, device: Device) -> None:
         """Start a job's process; that none can be started is the job's failure."""
-        device = self._slots.take(avoid, alone_on)
-        job = replace(job, device=device.kind, threads=self._threads)
         log = CellFolder(str(job.folder)).log(job.attempt)
         started = time.monotonic()
         environment = {"CUDA_VISIBLE_DEVICES": device.visible}
         try:
             process, pipe = self._nursery.start(job, log, environment)
         except (OSError, EOFError) as error:
-            self._slots.give_back(device)
             outcome = failed("exit", f"its process could not be started: {error!r}")
-            self._stillborn.append(Ended(job, outcome, 0.0, device.name))
+            self._stillborn.append(Ended(job, outcome, 0.0))
             return
         deadline = started + self._time_limit
-        self._workers.append(_Worker(job, device, log, process, pipe, started, deadline))
+        self._workers.append(_Worker(job, log, process, pipe, started, deadline))
 
     def poll(self, timeout: float) -> list[Ended]:
         """Return what has ended, waiting up to ``timeout`` seconds for the first."""
@@ -199,7 +174,6 @@ class LocalEngine:
                 # Whatever it has started and left behind goes with it.
                 worker.send(signal.SIGKILL)
                 self._workers.remove(worker)
-                self._slots.give_back(worker.device)
                 ended.append(worker.ended())
                 worker.process.close()
         return ended
@@ -223,6 +197,18 @@ class LocalEngine:
         worker.stopped = outcome
         worker.send(signal.SIGTERM)
         worker.deadline = time.monotonic() + self._grace
+
+
+def local_engine(options: EngineOptions) -> LocalEngine:
+    """Return the engine on the GPUs of this machine, or its CPU.
+
+    Raises
+    ------
+    UserError
+        If a GPU is asked for and there is none.
+    """
+    found = devices(options.device, workers=options.workers, slots_per_gpu=options.slots_per_gpu)
+    return LocalEngine(found, time_limit=options.time_limit)
 
 
 def _died(code: int | None, log: Path) -> Outcome:

@@ -44,9 +44,9 @@ def opened(root: Path, name: str = "birds"):
 def test_classes_and_files_come_in_sorted_order(birds):
     ready = opened(birds)
     assert ready.class_names == ("crow", "wren")
-    assert ready.train.labels.tolist() == [0, 0, 1, 1]
-    assert ready.train.images[:, 0, 0, 0].tolist() == [20, 21, 10, 11]
-    assert ready.test.images[:, 0, 0, 0].tolist() == [110, 111, 100, 101]
+    assert ready.train.targets.tolist() == [0, 0, 1, 1]
+    assert ready.train.inputs[:, 0, 0, 0].tolist() == [20, 21, 10, 11]
+    assert ready.test.inputs[:, 0, 0, 0].tolist() == [110, 111, 100, 101]
 
 
 def test_litter_is_passed_over(birds):
@@ -62,7 +62,7 @@ def test_a_changed_folder_is_read_again(birds):
     save(birds / "train" / "wren", "a.png", 99)
     assert cached_digest("birds", resources) is None
     after = opened(birds)
-    assert after.train.images[2, 0, 0, 0] == 99
+    assert after.train.inputs[2, 0, 0, 0] == 99
     assert after.digest != before.digest
     assert cached_digest("birds", resources) == after.digest
 

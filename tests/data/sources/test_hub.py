@@ -91,10 +91,10 @@ def test_rows_labels_and_pixels_come_out_as_stored(toy, described):
     described(hub=str(toy), rows={"train": 4, "test": 3})
     ready = prepare("toy", SMALL)
     assert ready.class_names == tuple(NAMES)
-    assert ready.train.labels.tolist() == [0, 1, 2, 1]
-    assert ready.test.labels.tolist() == [2, 0, 1]
-    assert ready.train.images[:, 0, 0, 0].tolist() == [10, 11, 12, 13]
-    assert ready.test.images[2, 7, 7].tolist() == [52, 0, 203]
+    assert ready.train.targets.tolist() == [0, 1, 2, 1]
+    assert ready.test.targets.tolist() == [2, 0, 1]
+    assert ready.train.inputs[:, 0, 0, 0].tolist() == [10, 11, 12, 13]
+    assert ready.test.inputs[2, 7, 7].tolist() == [52, 0, 203]
 
 
 def test_the_digest_is_that_of_the_stored_bytes(toy, described):
@@ -126,7 +126,7 @@ def test_splits_are_concatenated_in_the_order_given(tmp_path, described):
         test=table([0], 50),
     )
     described(hub=str(folder), splits={"train": ["validation", "train"], "test": ["test"]})
-    assert prepare("toy", SMALL).train.images[:, 0, 0, 0].tolist() == [90, 10, 11, 12]
+    assert prepare("toy", SMALL).train.inputs[:, 0, 0, 0].tolist() == [90, 10, 11, 12]
 
 
 def test_only_rows_of_the_wanted_domain_are_kept(tmp_path, described):
@@ -137,8 +137,8 @@ def test_only_rows_of_the_wanted_domain_are_kept(tmp_path, described):
     )
     described(hub=str(folder), keep={"column": "domain", "value": 4})
     ready = prepare("toy", SMALL)
-    assert ready.train.images[:, 0, 0, 0].tolist() == [10, 12, 13]
-    assert ready.test.labels.tolist() == [1, 2]
+    assert ready.train.inputs[:, 0, 0, 0].tolist() == [10, 12, 13]
+    assert ready.test.targets.tolist() == [1, 2]
 
 
 def test_a_dropped_label_leaves_the_others_renumbered(tmp_path, described):
@@ -148,7 +148,7 @@ def test_a_dropped_label_leaves_the_others_renumbered(tmp_path, described):
     described(hub=str(folder), drop_labels=[1], classes=2)
     ready = prepare("toy", SMALL)
     assert ready.class_names == ("ant", "cat")
-    assert ready.train.labels.tolist() == [0, 1, 1]
+    assert ready.train.targets.tolist() == [0, 1, 1]
 
 
 def test_without_an_official_split_a_fifth_of_each_class_is_the_test(tmp_path, described):
@@ -156,9 +156,9 @@ def test_without_an_official_split_a_fifth_of_each_class_is_the_test(tmp_path, d
     folder = repository(tmp_path / "whole", train=table(labels, 10))
     described(hub=str(folder), splits={"train": ["train"], "test": []}, test_fraction=0.2)
     ready = prepare("toy", SMALL)
-    assert np.bincount(ready.test.labels).tolist() == [2, 2, 1]
-    assert np.bincount(ready.train.labels).tolist() == [8, 4, 4]
-    both = np.concatenate([ready.train.images[:, 0, 0, 0], ready.test.images[:, 0, 0, 0]])
+    assert np.bincount(ready.test.targets).tolist() == [2, 2, 1]
+    assert np.bincount(ready.train.targets).tolist() == [8, 4, 4]
+    both = np.concatenate([ready.train.inputs[:, 0, 0, 0], ready.test.inputs[:, 0, 0, 0]])
     assert sorted(both.tolist()) == list(range(10, 31))
 
 
@@ -239,7 +239,7 @@ def test_the_offline_cache_serves_the_pinned_revision(toy, described, tmp_path):
     described(hub="nobody/toy", revision=PIN)
     ready = prepare("toy", SMALL)
     assert ready.facts["revision"] == PIN
-    assert ready.train.labels.tolist() == [0, 1, 2, 1]
+    assert ready.train.targets.tolist() == [0, 1, 2, 1]
 
 
 def test_an_offline_cache_at_another_revision_is_refused(toy, described, tmp_path):
@@ -261,7 +261,7 @@ def test_what_hf_download_left_is_found_without_a_network(toy, described, tmp_pa
     described(hub="nobody/toy", revision=PIN)
     ready = prepare("toy", SMALL)
     assert ready.facts["revision"] == PIN
-    assert ready.test.labels.tolist() == [2, 0, 1]
+    assert ready.test.targets.tolist() == [2, 0, 1]
 
 
 def test_a_download_of_another_revision_does_not_count(toy, described, tmp_path):
@@ -278,7 +278,7 @@ def test_string_labels_are_numbered_in_sorted_order(tmp_path, described):
     described(hub=str(folder))
     ready = prepare("toy", SMALL)
     assert ready.class_names == ("crow", "gull", "wren")
-    assert ready.train.labels.tolist() == [2, 0, 1]
+    assert ready.train.targets.tolist() == [2, 0, 1]
 
 
 def test_unexpected_failures_become_one_clear_message(toy, described, monkeypatch):

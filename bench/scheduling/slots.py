@@ -1,10 +1,10 @@
-"""Which slots are taken; no process is known here."""
+"""Which slots of which devices are taken; no cell and no engine is known here."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 
-from bench.scheduling.engines.devices import Device
+from bench.scheduling.device import Device
 
 
 class Slots:
@@ -28,15 +28,33 @@ class Slots:
         """Return whether all of a device's slots are free."""
         return self._used[device] == 0
 
-    def take(self, avoid: str | None = None, alone_on: str | None = None) -> Device:
-        """Take a slot of the emptiest device, or the idle device ``alone_on`` as a whole."""
-        name = alone_on if alone_on is not None else self._emptiest(avoid)
-        if name is None or (alone_on is not None and not self.idle(alone_on)):
+    def take(self, avoid: str | None = None) -> Device:
+        """Take a slot of the emptiest device but ``avoid``.
+
+        Raises
+        ------
+        RuntimeError
+            If none is free.
+        """
+        name = self._emptiest(avoid)
+        if name is None:
             raise RuntimeError("no slot is free")
-        if alone_on is not None:
-            self._alone.add(name)
         self._used[name] += 1
         return self.devices[name]
+
+    def take_alone(self, device: str) -> Device:
+        """Take an idle device as a whole.
+
+        Raises
+        ------
+        RuntimeError
+            If it is not idle.
+        """
+        if not self.idle(device):
+            raise RuntimeError(f"{device} is not idle")
+        self._alone.add(device)
+        self._used[device] += 1
+        return self.devices[device]
 
     def give_back(self, device: Device) -> None:
         """Free a slot."""

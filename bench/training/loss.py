@@ -1,0 +1,180 @@
+"""The loss of a step: each task's own, and the penalties of the method."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from bench.errors import UserError, WeightsError
+from bench.models.network import Network
+from bench.parts.kinds import Objective, Penalty, Step, Tensors
+from bench.spec.metrics import prefix_of
+from bench.training.numerics import autocast
+
+ATTENTION = "channel-attention"
+Batch = tuple[Tensor, Tensor]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What is asked of one task: its objective, and how much its loss weighs."""
+
+    objective: Objective
+    weight: float = 1.0
+
+
+class Loss:
+    """Computes the terms of the loss, each under its name.
+
+    Made before the first step: the network as it is now is the penalties' start. Only a
+    penalty that needs ``source_maps`` costs a second network: a frozen copy of the start in
+    evaluation mode, without gradients. Forward passes run under the recipe's precision;
+    objectives and penalties see float32 (float64 of a float64 network) and run outside autocast.
+
+    With several tasks the loss is the mean over them of ``loss + penalties``, by their weights.
+
+    Parameters
+    ----------
+    network
+        On its device, ready to train.
+    tasks
+        By name.
+    penalties
+        By name, in the order in which they are added.
+    measured
+        Name of each measurement that a penalty needs to its arrays.
+
+    Raises
+    ------
+    WeightsError
+        If a penalty needs channel weights and those given are of other layers.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        tasks: Mapping[str, Asked],
+        penalties: Mapping[str, Penalty],
+        *,
+        measured: Mapping[str, Tensors] | None = None,
+        precision: str = "float32",
+    ) -> None:
+        self.names = (
+            *(f"{prefix_of(name)}{asked.objective.term}" for name, asked in tasks.items()),
+            *penalties,
+        )
+        self._network = network
+        self._tasks = dict(tasks)
+        self._penalties = dict(penalties)
+        self._precision = precision
+        self._device = next(network.parameters()).device
+        self._body = body_parameters(network)
+        self._heads = {name: dict(network.heads[name].named_parameters()) for name in tasks}
+        self._start = (
+            {name: p.detach().clone() for name, p in self._body.items()} if penalties else {}
+        )
+        needs = {need for penalty in penalties.values() for need in penalty.needs}
+        self._taps = network.tap_names if "source_maps" in needs else ()
+        self._source = _frozen_copy(network) if self._taps else None
+        self._measured = {
+            name: {key: value.to(self._device) for key, value in arrays.items()}
+            for name, arrays in (measured or {}).items()
+        }
+        if self._taps and ATTENTION in self._measured:
+            _check_layers(network, self._measured[ATTENTION])
+
+    def terms(self, batches: Mapping[str, Batch]) -> Tensor:
+        """Return the terms ``(t,)`` whose sum is the loss, in the order of ``names``.
+
+        ``batches`` holds each task's inputs and targets, on the network's device.
+
+        Raises
+        ------
+        UserError
+            If a penalty does not return a scalar.
+        """
+        if len(self._tasks) == 1:
+            ((name, asked),) = self._tasks.items()
+            own, penalties = self._terms_of(name, asked, batches[name])
+            return torch.stack([own, *penalties])
+        total = sum(asked.weight for asked in self._tasks.values())
+        losses, sums = [], [torch.zeros((), device=self._device) for _ in self._penalties]
+        for name, asked in self._tasks.items():
+            share = asked.weight / total
+            own, penalties = self._terms_of(name, asked, batches[name])
+            losses.append(share * own)
+            sums = [before + share * now for before, now in zip(sums, penalties, strict=True)]
+        return torch.stack([*losses, *sums])
+
+    def _terms_of(self, task: str, asked: Asked, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+        inputs, targets = batch
+        with autocast(self._precision, self._device):
+            output = self._network(inputs, taps=self._taps, task=task)
+        outputs = _wide(output.logits)
+        loss = asked.objective.loss(outputs, targets)
+        if not self._penalties:
+            return loss, []
+        step = Step(
+            features=_wide(output.features),
+            logits=outputs,
+            labels=targets,
+            backbone=self._body,
+            head=self._heads[task],
+            start=self._start,
+            maps={name: _wide(value) for name, value in output.maps.items()},
+            source_maps=self._source_maps(inputs, task),
+            measured=self._measured,
+        )
+        return loss, [_scalar(name, part(step)) for name, part in self._penalties.items()]
+
+    def _source_maps(self, inputs: Tensor, task: str) -> Tensors:
+        if self._source is None:
+            return {}
+        with torch.no_grad(), autocast(self._precision, self._device):
+            maps = self._source(inputs, taps=self._taps, task=task).maps
+        return {name: _wide(value) for name, value in maps.items()}
+
+
+def body_parameters(network: Network) -> dict[str, nn.Parameter]:
+    """Return all parameters but the heads', by their names within the backbone.
+
+    Those that are private to a task keep the prefix by which the network knows them.
+    """
+    heads = {id(p) for head in network.heads.values() for p in head.parameters()}
+    return {
+        name.removeprefix("backbone."): parameter
+        for name, parameter in network.named_parameters()
+        if id(parameter) not in heads
+    }
+
+
+def _wide(value: Tensor) -> Tensor:
+    # Half precisions become float32; a network in float64 is being checked against an equation.
+    return value if value.dtype == torch.float64 else value.float()
+
+
+def _scalar(name: str, term: object) -> Tensor:
+    if not isinstance(term, Tensor) or term.ndim != 0:
+        found = f"shape {tuple(term.shape)}" if isinstance(term, Tensor) else type(term).__name__
+        raise UserError(
+            f"the penalty {name!r} must return a scalar tensor, not {found}",
+            remedy="sum it over images and channels; bench test-method FILE checks a penalty",
+        )
+    return term
+
+
+def _frozen_copy(network: Network) -> Network:
+    return copy.deepcopy(network).requires_grad_(False).eval()
+
+
+def _check_layers(network: Network, weights: Tensors) -> None:
+    if set(weights) != set(network.tap_names):
+        raise WeightsError(
+            f"the channel weights are of the layers {', '.join(sorted(weights)) or '(none)'}, and "
+            f"{network.name} is tapped at {', '.join(network.tap_names)}",
+            remedy="run the channel-attention cell again: bench run",
+        )

@@ -1,0 +1,199 @@
+"""A cell that measures: from a job to an outcome."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from bench.data.streams import Stream
+from bench.models.checkpoint import write_tensors
+from bench.models.network import Network
+from bench.models.weights import LoadedBackbone, load_backbone
+from bench.parts.compose import load_network, load_part
+from bench.parts.kinds import Measured
+from bench.records.artifacts import place
+from bench.records.record import Curve, Outcome
+from bench.scheduling.job import Job
+from bench.spec.recipe import Evaluation
+from bench.spec.seeds import stream_seed
+from bench.spec.work import Measure, network_name
+from bench.training.evaluate import evaluate, named
+from bench.training.parents import parent_file, parent_tensors
+from bench.training.provenance import provenance
+from bench.training.task_data import Split, TaskData, input_shape, load_task
+
+ARRAYS = "arrays"
+# A network that is measured without data is built for images of this shape.
+_PLAIN_INPUT = (3, 224, 224)
+_BATCH = 200
+
+
+def measure_cell(job: Job) -> Outcome:
+    """Run the cell's measurement and return what it found.
+
+    Its arrays are always kept: figures draw them, and other cells start from them.
+
+    Raises
+    ------
+    UserError
+        If data, weights or the part cannot be had, or it gives something else than it declares.
+    NotANumber
+        If a metric is not finite.
+    """
+    cell, work = job.cell, job.cell.work
+    assert isinstance(work, Measure)
+    device = torch.device(job.device)
+    clock = [time.perf_counter()]
+    data = None
+    if work.task is not None:
+        data = load_task(work.task, cell.seed, job.resources)
+    clock.append(time.perf_counter())
+    part = load_part("measurement", work.measurement, job.resources.plugins)
+    subject = Subject(job, work, data, device)
+    found = part(subject)
+    _check(work, part, found)
+    clock.append(time.perf_counter())
+    metrics: dict[str, float] = {}
+    for name, value in found.metrics.items():
+        prefix, _, metric = name.rpartition("/")
+        metrics |= named(prefix, {metric: value}, 0) if prefix else _finite(name, value)
+    curves = {
+        name: Curve(tuple(map(float, line.at)), tuple(map(float, line.value)), part.curves[name])
+        for name, line in found.curves.items()
+    }
+    artifacts = {}
+    if found.arrays:
+        tensors = {n: t.detach().cpu().contiguous() for n, t in found.arrays.items()}
+        artifacts[ARRAYS] = place(
+            job.folder, job.attempt, ARRAYS, ".safetensors", lambda path: write_tensors(path, tensors)
+        )
+    facts: dict[str, object] = {}
+    if data is not None:
+        facts = {**data.provenance(), "datasets": {data.prepared.name: data.prepared.digest}}
+    return Outcome(
+        status="done",
+        metrics=metrics,
+        curves=curves,
+        timings={
+            "data_s": clock[1] - clock[0],
+            "measure_s": clock[2] - clock[1],
+            "total_s": time.perf_counter() - clock[0],
+        },
+        provenance=provenance(job, facts, device, subject.loaded),
+        artifacts=artifacts,
+    )
+
+
+def _finite(name: str, value: float) -> dict[str, float]:
+    ((_, checked),) = named("", {name: value}, 0).items()
+    return {name: checked}
+
+
+def _check(work: Measure, part: object, found: Measured) -> None:
+    declared = {"metrics": set(part.metrics), "curves": set(part.curves)}  # type: ignore[attr-defined]
+    given = {"metrics": set(found.metrics), "curves": set(found.curves)}
+    for what, names in declared.items():
+        if names != given[what]:
+            raise ValueError(
+                f"{work.kind} declares the {what} {sorted(names)} and gives {sorted(given[what])}"
+            )
+
+
+class Subject:
+    """What a measurement works on: networks by role, and data.
+
+    Attributes
+    ----------
+    loaded
+        The networks asked for so far, with where their weights came from.
+    """
+
+    def __init__(
+        self, job: Job, work: Measure, data: TaskData | None, device: torch.device
+    ) -> None:
+        self.seed = job.cell.seed
+        self.device = device
+        self.loaded: dict[str, LoadedBackbone] = {}
+        self._job = job
+        self._work = work
+        self._data = data
+
+    @property
+    def data(self) -> TaskData:
+        """The data; ValueError of a measurement that declares none."""
+        if self._data is None:
+            raise ValueError(f"{self._work.kind} declares data: none, and asks for data")
+        return self._data
+
+    @property
+    def dataset(self) -> str:
+        """Name of the dataset."""
+        return self.data.prepared.name
+
+    @property
+    def classes(self) -> int | None:
+        """Number of classes; None of other targets."""
+        return self.data.prepared.classes
+
+    def network(self, role: str) -> Network:
+        """Return a role's network in evaluation mode on the device; its heads as it was left.
+
+        One that has not been trained has a head of zeros for the data's objective. Each call
+        gives a new copy.
+        """
+        start = self._work.starts[role]
+        plugins = self._job.resources.plugins
+        loaded = load_backbone(
+            load_network(start.network, plugins),
+            start.weights,
+            seed=self.seed,
+            resources=self._job.resources,
+            parent=parent_file(self._job, role),
+            input_shape=input_shape([self._data]) if self._data is not None else _PLAIN_INPUT,
+        )
+        self.loaded[role] = loaded
+        width = self._data.width if self._data is not None else 1
+        network = Network(loaded.module, {"": width}, name=network_name(start.network))
+        if loaded.heads:
+            network.load_heads(loaded.heads)
+        return network.to(self.device).eval()
+
+    def new_head(self, network: Network) -> nn.Linear:
+        """Give a network a head of zeros for the data's objective, and return it."""
+        network.replace_heads({"": self.data.width})
+        return network.heads[""]
+
+    def parent(self, role: str) -> dict[str, Tensor]:
+        """Return the tensors that a role's cell has kept: its predictions, say."""
+        return parent_tensors(self._job, role)
+
+    def batches(
+        self, split: Split, batch_size: int, *, shuffle: int | None = None, limit: int | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Yield inputs without augmentation, and targets, of ``train`` or ``test``."""
+        data = self.data
+        rows = data.train if split == "train" else np.arange(len(data.prepared.test))
+        if shuffle is not None:
+            rows = np.random.Generator(np.random.Philox(shuffle)).permutation(rows)
+        evaluation = Evaluation(batch_size=batch_size)
+        return data.evaluation_batches(split, evaluation, self.device, rows=rows[:limit])
+
+    def scores(self, network: Network, split: Split) -> dict[str, float]:
+        """Return the objective's metrics of a network on a split."""
+        return evaluate(network, self.batches(split, _BATCH), self.data.objective)
+
+    def scores_of(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
+        """Return the objective's metrics of outputs ``(n, width)``."""
+        objective = self.data.objective
+        return objective.scores(outputs.cpu().numpy(), targets.cpu().numpy())
+
+    def stream(self, *name: object) -> Stream:
+        """Return a random stream of the cell's own, by name."""
+        return Stream(stream_seed(self.seed, "measurement", self._work.kind, *name))
+
+
+
