@@ -90,9 +90,11 @@ def _weights(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
     seen: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for record in records:
         weights = record.outcome.provenance.weights
-        if weights:
-            place = (_network(record), weights.get("source", ""))
-            seen[place][_short(weights.get("sha256", ""))] += 1
+        for name, source in weights.items():
+            role, _, fact = name.rpartition("/")
+            if fact == "source":
+                digest = weights.get(name.removesuffix("source") + "sha256", "")
+                seen[_network(record, role), source][_short(digest)] += 1
     rows: Counter[tuple[str, str, str]] = Counter()
     for (backbone, source), digests in seen.items():
         state = next(iter(digests)) if len(digests) == 1 else f"{len(digests)} different states"
@@ -108,12 +110,11 @@ def _tasks(record: Record) -> dict[str, Mapping[str, Any]]:
     return {"": settings["task"]} if settings.get("task") else {}
 
 
-def _network(record: Record) -> str:
+def _network(record: Record, role: str) -> str:
+    """Return the network that a record trained, or measured in a role."""
     settings = record.cell["settings"]
-    starts = settings.get("starts", {}).values()
-    networks = [settings["network"]] if "network" in settings else [s["network"] for s in starts]
-    names = (n if isinstance(n, str) else "+".join(n) for n in networks)
-    return "+".join(dict.fromkeys(names))
+    network = settings["starts"][role]["network"] if role else settings["network"]
+    return network if isinstance(network, str) else "+".join(network)
 
 
 @lru_cache(maxsize=4096)

@@ -104,7 +104,8 @@ def curves_csv(bands: Iterable[Band], axes: Sequence[str]) -> str:
     """Return bands as CSV, one row a point, each band once; what nothing bounds is empty.
 
     Columns: the axes, ``seed`` (empty for means; only where single seeds are drawn), ``curve``,
-    ``step`` (or what else they run over; of several such axes its name, and ``at``), ``n``, ``mean``, ``low``, ``high``, ``sd``, in the records' units.
+    ``step`` (or what else curves run over; where that is several things ``axis`` and ``at``),
+    ``n``, ``mean``, ``low``, ``high``, ``sd``, in the records' units.
     """
     named = [axis for axis in axes if axis != SEED]
     once = {(*(b.where[a] for a in named), b.seed, b.curve): b for b in bands}
