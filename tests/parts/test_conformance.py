@@ -6,7 +6,6 @@ from pathlib import Path
 
 import pytest
 import torch
-
 from bench.methods.conformance import check_penalty
 from bench.methods.synthetic import (
     SHAPES,
@@ -16,6 +15,7 @@ from bench.methods.synthetic import (
     tensors_of,
     with_leaves,
 )
+
 from bench.spec.parts import NEEDS, built_in_parts
 
 CHECKS = [

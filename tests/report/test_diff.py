@@ -211,7 +211,7 @@ def test_settings_that_differ_are_counted() -> None:
     )
     b.record(BASE, method="l2")
     pairs = list(zip(a.records.values(), b.records.values(), strict=True))
-    assert dict(differing_settings(pairs)) == {("recipe.steps", "10", "20"): SEEDS}
+    assert dict(differing_settings(pairs)) == {("steps", "10", "20"): SEEDS}
     assert not differing_settings(list(zip(a.records.values(), a.records.values(), strict=True)))
 
 

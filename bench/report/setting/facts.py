@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.report.results import place_key
 from bench.spec.cell import Cell, PlannedCell
 from bench.spec.expand import Plan
 from bench.spec.recipe import Scalar
-from bench.spec.work import Train, Work, plain
+from bench.spec.work import Work, plain
 
 Value = Scalar | tuple["Value", ...]
 Facts = dict[str, Value]
@@ -72,7 +73,7 @@ def settings_behind(plan: Plan) -> dict[str, list[Setting]]:
     for settings in found.values():
         for setting in settings.values():
             setting.facts[SEED] = _seed_of(setting.seeds)
-    return {name: list(settings.values()) for name, settings in found.items()}
+    return {name: list(settings.values()) for name, settings in found.items() if settings}
 
 
 class _Reader:
@@ -87,7 +88,7 @@ class _Reader:
         """Return a cell's setting, without its seed."""
         work = cell.work
         if id(work) not in self._known:
-            self._known[id(work)] = flat(work)
+            self._known[id(work)] = flat(plain(work, whole=True))
         facts = dict(self._known[id(work)])
         for role, parent in cell.parents.items():
             facts[f"{PARENT}.{role}"] = (
@@ -106,13 +107,13 @@ class _Reader:
                 todo.append(above)
 
 
-def flat(work: Work) -> Facts:
-    """Return a work's settings as flat names and values."""
-    data = plain(work, whole=True)
-    if isinstance(work, Train):
-        tasks = data.pop("tasks")
+def flat(settings: Mapping[str, Any]) -> Facts:
+    """Return settings, as records keep them, as flat names and values."""
+    data = dict(settings)
+    tasks = data.pop("tasks", {})
+    if tasks:
         data |= {"task": tasks[""]} if set(tasks) == {""} else {"tasks": tasks}
-        data |= data.pop("recipe")
+    data |= data.pop("recipe", {})
     return dict(_leaves("", data))
 
 

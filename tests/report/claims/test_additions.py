@@ -18,7 +18,7 @@ from bench.report.claims.further import Further, further_csv
 from bench.report.claims.verdict import Verdict, evaluate
 from bench.report.page import build_page
 from bench.report.results import Results
-from bench.spec.cell import PlannedCell
+from bench.spec.cell import Parent, PlannedCell
 from bench.spec.claims import Claim
 from bench.stats.sequential.looks import Looks
 from bench.stats.sequential.settling import settle
@@ -126,9 +126,10 @@ def test_only_the_cells_of_the_open_comparison_are_added() -> None:
 def test_cells_come_with_what_they_start_from() -> None:
     made = longer([0.15])
     parent = made.plan.cells[0]
-    child = replace(made.plan.cells[20].cell, parents={"weights": parent.cell.id})
+    child = replace(made.plan.cells[20].cell, parents={"start": Parent(parent.cell.id)})
     cells = tuple(
-        PlannedCell(child, p.labels, 1) if i == 20 else p for i, p in enumerate(made.plan.cells)
+        PlannedCell(child, p.place, p.seed, 1) if i == 20 else p
+        for i, p in enumerate(made.plan.cells)
     )
     further = Further(Results(replace(made.plan, cells=cells), {}, {}), RULE)
     assert with_parents([cells[20]], further) == [parent, cells[20]]

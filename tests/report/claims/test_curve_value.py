@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 
 from bench.records.record import Curve
-from bench.report.claims.verdict import measure_of
+from bench.report.claims.verdict import compared_metric
 from bench.report.values import curve_value, record_value
 from bench.spec.claims import At, Claim
-from bench.spec.suite import Measure, Table
+from bench.spec.suite import Table
 
 from ..studies import study
 
@@ -62,19 +62,24 @@ def test_an_error_is_one_less_its_accuracy_of_metrics_and_curves() -> None:
     assert record_value(record, "test/top5", None) is None
 
 
-def test_units_are_the_tables_where_a_claim_does_not_say() -> None:
-    table = Table(metric="test/loss", unit="nats", decimals=3)
-    assert measure_of(claim(), table).metric == "test/loss"
-    assert measure_of(claim(), table).unit == "nats"
-    assert measure_of(claim(unit="bits"), table).unit == "bits"
-    assert measure_of(claim(metric="source/top1"), table) == Measure(metric="source/top1")
-    assert measure_of(claim(metric="features/distance"), table).unit == ""
+def test_a_claim_is_about_the_tables_metric_where_it_does_not_say() -> None:
+    plan = study(table=Table(metric="test/loss", decimals=3)).plan
+    found = compared_metric(claim(), plan)
+    assert (found.metric, found.unit, found.best, found.decimals) == ("test/loss", "", "lowest", 3)
+
+
+def test_what_is_compared_has_its_own_unit() -> None:
+    plan = study().plan
+    assert compared_metric(claim(metric="source/top1"), plan).unit == "%"
+    assert compared_metric(claim(metric="features/distance"), plan).unit == ""
+    curve = claim(metric="anytime/test/top1", at={"step": 3})
+    assert compared_metric(curve, plan).unit == "%"
 
 
 def test_every_place_has_an_entry_with_its_done_seeds_in_the_unit() -> None:
     made = study({"sampling_rate": [0.15]})
     made.record([0.5, None, 0.25], method="l2")
-    entries = made.results.entries(Measure())
+    entries = made.results.entries(made.plan.suite.metrics[0])
     assert [entry.where["method"] for entry in entries] == ["l2", "l2+bss"]
     assert entries[0].values == {0: 50.0, 2: 25.0}
     assert (entries[0].expected, entries[1].values) == (3, {})

@@ -61,10 +61,10 @@ def test_a_step_that_one_seed_lacks_says_so_and_is_not_drawn() -> None:
         steps=lambda labels: [0, 4, 8] if labels["seed"] == 2 else [0, 5, 8],
     )
     (band,) = bands(made)
-    assert band.steps == (0, 4, 5, 8)
+    assert band.at == (0, 4, 5, 8)
     assert [estimate.n for estimate in band.estimates] == [3, 1, 2, 3]
     assert [estimate.mean for estimate in band.estimates] == [1.0, 2.0, 0.5, 1.0]
-    assert [band.steps[i] for i in band.common] == [0, 8]
+    assert [band.at[i] for i in band.common] == [0, 8]
 
 
 def test_missing_seeds_make_a_band_partial() -> None:

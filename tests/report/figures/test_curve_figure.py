@@ -18,7 +18,7 @@ from ..curved import STD, STEPS, curved, figure, follow
 from ..studies import Study
 
 SVG = "{http://www.w3.org/2000/svg}"
-TARGET = {"curve": "anytime/test/top1", "label": "target", "unit": "%"}
+TARGET = {"curve": "anytime/test/top1", "label": "target"}
 NORM = {"curve": "head/norm", "label": "‖W‖", "scale": "log"}
 GREYS = ("#d0d7de", "#8c959f", "#57606a")
 DEVIATIONS = [10.0**-k for k in range(9)]

@@ -10,7 +10,7 @@ from ..curved import STEPS, curved, figure, follow
 from ..studies import Study, section
 
 GOLDEN = Path(__file__).parents[1] / "golden"
-TARGET = {"curve": "anytime/test/top1", "label": "target", "unit": "%"}
+TARGET = {"curve": "anytime/test/top1", "label": "target"}
 NORM = {"curve": "head/norm", "label": "‖W‖", "scale": "log"}
 
 

@@ -124,7 +124,9 @@ class Printed:
 
     def _axis(self, words: str) -> str:
         axes = {
-            re.sub(r"^(recipe|penalties|task|measure)\.", "", a).replace("_", " ").replace(".", " "): a
+            re.sub(r"^(recipe|penalties|task|measure)\.", "", a)
+            .replace("_", " ")
+            .replace(".", " "): a
             for a in (*self.plan.suite.axes, "role")
         }
         return axes[words.strip()]

@@ -21,9 +21,9 @@ TABLE = Table.model_validate(
         "rows": ["dataset", "method"],
         "columns": "metric",
         "metrics": [
-            {"metric": ERROR, "label": "top-1 error", "unit": "%", "best": "lowest"},
-            {"metric": DISTANCE, "label": "distance", "unit": "", "best": "lowest", "decimals": 1},
-            {"metric": "test/top5", "best": "highest"},
+            {"metric": ERROR, "label": "top-1 error"},
+            {"metric": DISTANCE, "label": "distance", "decimals": 1},
+            {"metric": "test/top5"},
         ],
         "contrast": Contrast(axis="method", pairs=(("fast", "baseline"),)),
     }
@@ -119,8 +119,9 @@ def test_missing_seeds_are_listed_once_a_cell(made: Study) -> None:
 
 
 def test_a_metric_that_some_cells_do_not_measure_is_blank_there(made: Study) -> None:
-    metrics = (*TABLE.metrics[:1], TABLE.metrics[0].model_copy(update={"metric": "warmup/steps"}))
-    made = made.with_suite(table=TABLE.model_copy(update={"metrics": metrics}))
+    shown = made.plan.suite.metrics[0]
+    metrics = (shown, shown.model_copy(update={"metric": "warmup/steps"}))
+    made = made.with_suite(metrics=metrics)
     for planned in made.cells(method="fast"):
         made.put(planned.cell, {"test/top1": 0.8, "warmup/steps": 0.5})
     text = section(made.page().markdown, "Results")
@@ -147,7 +148,7 @@ def test_a_metric_is_recorded_derived_or_absent() -> None:
 
 
 def test_one_error_alone_makes_a_table_too() -> None:
-    table = Table(metric=ERROR, best="lowest")
+    table = Table(metric=ERROR)
     made = study({"sampling_rate": [1.0]}, table=table)
     made.record([0.8] * 3, method="l2")
     made.record([0.9] * 3, method="l2+bss")
