@@ -27,7 +27,7 @@ from bench.spec.metrics import Metrics
 from bench.spec.paper import Paper, load_paper
 from bench.spec.parts import SOURCE_MAPS
 from bench.spec.problems import Source, validate
-from bench.spec.recipe import Recipe, Scalar
+from bench.spec.recipe import Recipe, Scalar, Use
 from bench.spec.resolve import (
     Composition,
     Dotted,

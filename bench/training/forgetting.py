@@ -56,9 +56,7 @@ class Source:
             name: load_task(task, parent.cell.seed, job.resources, recipe=self._theirs)
             for name, task in parent.cell.tasks.items()
         }
-        self._heads = {
-            name: head_of(heads[name]).requires_grad_(False).to(device) for name in self._data
-        }
+        self._heads = {name: head_of(heads[name]).requires_grad_(False).to(device) for name in self._data}
 
     def score(self, network: Network, step: int) -> dict[str, float]:
         """Return the metrics on each source's test split, as ``source/NAME``.

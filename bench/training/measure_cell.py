@@ -69,11 +69,7 @@ def measure_cell(job: Job) -> Outcome:
     if found.arrays:
         tensors = {n: t.detach().cpu().contiguous() for n, t in found.arrays.items()}
         artifacts[ARRAYS] = place(
-            job.folder,
-            job.attempt,
-            ARRAYS,
-            ".safetensors",
-            lambda path: write_tensors(path, tensors),
+            job.folder, job.attempt, ARRAYS, ".safetensors", lambda path: write_tensors(path, tensors)
         )
     facts: dict[str, object] = {}
     if data is not None:
@@ -198,3 +194,6 @@ class Subject:
     def stream(self, *name: object) -> Stream:
         """Return a random stream of the cell's own, by name."""
         return Stream(stream_seed(self.seed, "measurement", self._work.kind, *name))
+
+
+

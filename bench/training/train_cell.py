@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
+
 import torch
 from torch import Tensor
 
@@ -272,3 +273,6 @@ class _Keeper:
     def _save(self, name: str, write: object) -> None:
         job = self._job
         self.artifacts[name] = place(job.folder, job.attempt, name, ".safetensors", write)  # type: ignore[arg-type]
+
+
+

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from bench.methods.part import Step
-from bench.methods.penalties.bss import BSS
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
 from bench.errors import UserError
+from bench.methods.part import Step
+from bench.methods.penalties.bss import BSS
 
 
 def step(features: Tensor) -> Step:

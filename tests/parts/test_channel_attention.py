@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 import timm
 import torch
-from bench.training.attention import attention_weights, filter_effects, train_head
 from scipy import special, stats
 from torch import nn
 from torch.nn.functional import cross_entropy
@@ -12,6 +11,7 @@ from torch.nn.functional import cross_entropy
 from bench.models.network import Network
 from bench.spec.recipe import ChannelAttention
 from bench.training import attention
+from bench.training.attention import attention_weights, filter_effects, train_head
 
 
 def _network(name: str) -> Network:

@@ -8,14 +8,14 @@ import sys
 from pathlib import Path
 
 import pytest
+
+from bench.errors import SpecError
 from bench.methods.compose import load_penalties, penalty_class
 from bench.methods.part import Penalty, Step, penalty
 from bench.methods.penalties.bss import BSS
 from bench.methods.penalties.delta import Delta
 from bench.methods.penalties.l2 import L2
 from bench.methods.penalties.l2_sp import L2SP
-
-from bench.errors import SpecError
 from bench.spec.cell import Method
 
 PLUGIN = """

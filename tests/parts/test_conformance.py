@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 import torch
+
 from bench.methods.conformance import check_penalty
 from bench.methods.synthetic import (
     SHAPES,
@@ -15,7 +16,6 @@ from bench.methods.synthetic import (
     tensors_of,
     with_leaves,
 )
-
 from bench.spec.parts import NEEDS, built_in_parts
 
 CHECKS = [

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 import torch
+
 from bench.methods.part import Step
 from bench.methods.penalties.delta import Delta
 from bench.methods.synthetic import SHAPES, in_float64, synthetic_step

@@ -5,10 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch import nn
+
 from bench.methods.part import Step
 from bench.methods.penalties.l2 import L2
 from bench.methods.synthetic import SHAPES, synthetic_step
-from torch import nn
 
 
 @pytest.fixture

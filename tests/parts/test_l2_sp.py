@@ -7,6 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+
 from bench.methods.part import Step
 from bench.methods.penalties.l2_sp import L2SP
 from bench.methods.synthetic import SHAPES, synthetic_step

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 import torch
+
 from bench.methods.squares import half_squared_distance, half_squared_norm, trained
 
 
