@@ -5,115 +5,150 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file
+from safetensors import SafetensorError
+from safetensors.torch import load, save_file
 from torch import Tensor
 
 from bench.errors import WeightsError
-from bench.files import file_sha256, whole
+from bench.files import bytes_sha256, file_sha256, whole
 from bench.models.network import Network, state_on_cpu
 
 # One key with sorted JSON: the order of several keys in a safetensors header is not defined.
 _METADATA = "retable"
+State = Mapping[str, Tensor]
 
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """A checkpoint as read: tensors on the CPU, by their names within backbone and head."""
+    """A checkpoint as read: tensors on the CPU.
+
+    Attributes
+    ----------
+    name
+        The backbone's.
+    backbone
+        By names within it; without what is private to tasks.
+    heads
+        By task (``""`` where there is one): ``weight`` and ``bias``.
+    private
+        By task, by names within the backbone; empty where nothing is.
+    """
 
     name: str
-    classes: int
-    backbone: Mapping[str, Tensor]
-    head: Mapping[str, Tensor]
+    backbone: State
+    heads: Mapping[str, State]
+    private: Mapping[str, State] = field(default_factory=dict)
+
+    def backbone_of(self, task: str) -> State:
+        """Return the backbone's whole state as a task has it."""
+        return {**self.backbone, **self.private.get(task, {})}
 
 
 def save_checkpoint(network: Network, path: Path) -> str:
-    """Write ``backbone.*`` and ``head.*`` and return the SHA-256 of the file's bytes.
+    """Write a network's whole state and return the SHA-256 of the file's bytes.
 
-    The file appears under its name complete or not at all. The same state gives the same bytes.
+    The names are ``backbone.*`` and ``head.*``, or with several tasks ``head.TASK.*`` and, where
+    modules are private to them, ``private.TASK.*``. The file appears under its name complete or
+    not at all. The same state gives the same bytes.
     """
-    facts = {"backbone": network.name, "classes": network.classes}
+    facts: dict[str, object] = {"backbone": network.name}
+    if network.tasks == ("",):
+        facts["classes"] = network.widths[""]
+    else:
+        facts["tasks"] = list(network.tasks)
     return write_tensors(path, state_on_cpu(network), facts)
 
 
-def load_checkpoint(path: Path) -> Checkpoint:
+def load_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
     """Read a file that ``save_checkpoint`` wrote.
+
+    Parameters
+    ----------
+    sha256
+        What the file's bytes must have been when it was written; not compared where not given.
 
     Raises
     ------
     WeightsError
-        If the file is missing, is no safetensors file, or lacks what a checkpoint must say.
+        If the file is missing, is no safetensors file, lacks what a checkpoint must say, or has
+        another digest.
     """
-    tensors, facts = read_tensors(path)
-    if not {"backbone", "classes"} <= facts.keys():
+    tensors, facts = read_tensors(path, sha256)
+    if "backbone" not in facts or not {"classes", "tasks"} & facts.keys():
         raise WeightsError(
             "is not a checkpoint of this program: it names no backbone",
             file=path,
             remedy="to start from other weights, list the file in the suite and use file:NAME",
         )
+    named = facts.get("tasks")
+    tasks = [str(task) for task in named] if isinstance(named, list) else []
+    private = {task: _below(f"private.{task}.", tensors) for task in tasks}
     return Checkpoint(
         name=str(facts["backbone"]),
-        classes=int(str(facts["classes"])),
         backbone=_below("backbone.", tensors),
-        head=_below("head.", tensors),
+        heads=(
+            {task: _below(f"head.{task}.", tensors) for task in tasks}
+            if tasks
+            else {"": _below("head.", tensors)}
+        ),
+        private=private if any(private.values()) else {},
     )
-
-
-def restore(network: Network, path: Path) -> None:
-    """Load a checkpoint of the same backbone and number of classes into ``network``.
-
-    Raises
-    ------
-    WeightsError
-        If the file cannot be read or does not fit.
-    """
-    checkpoint = load_checkpoint(path)
-    try:
-        network.backbone.load_state_dict(checkpoint.backbone)
-        network.head.load_state_dict(checkpoint.head)
-    except RuntimeError as error:
-        raise WeightsError(f"does not fit {network.name}: {brief(error)}", file=path) from error
 
 
 def write_tensors(
     path: Path, tensors: Mapping[str, Tensor], facts: Mapping[str, object] | None = None
 ) -> str:
-    """Write tensors and JSON-ready facts to a safetensors file; return the file's SHA-256.
-
-    The file appears under its name whole or not at all.
-    """
+    """Write tensors and JSON-ready facts to a safetensors file; return the file's SHA-256."""
     path.parent.mkdir(parents=True, exist_ok=True)
     metadata = {_METADATA: json.dumps(dict(facts or {}), sort_keys=True)}
     with whole(path) as part:
         save_file(dict(tensors), part, metadata=metadata)
-        digest = file_sha256(part)
-    return digest
+        return file_sha256(part)
 
 
-def read_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, object]]:
+def read_tensors(
+    path: Path, sha256: str | None = None
+) -> tuple[dict[str, Tensor], dict[str, object]]:
     """Return a safetensors file's tensors, on the CPU, and the facts written with them.
+
+    The file is read once: what is compared with ``sha256`` are the bytes that are then used.
 
     Raises
     ------
     WeightsError
-        If the file is missing or is not a safetensors file.
+        If the file is missing, is not a safetensors file, or has another digest.
     """
     try:
-        with safe_open(path, framework="pt", device="cpu") as file:
-            facts = json.loads((file.metadata() or {}).get(_METADATA, "{}"))
-            return {name: file.get_tensor(name) for name in file.keys()}, facts  # noqa: SIM118
+        content = path.read_bytes()
+        found = bytes_sha256(content) if sha256 is not None else None
+        if found != sha256:
+            raise WeightsError(
+                f"is not the file that was written: its SHA-256 is {str(found)[:12]}…, "
+                f"not {str(sha256)[:12]}…",
+                file=path,
+                remedy="run the cell that made it again",
+            )
+        return load(content), _facts(content)
     except FileNotFoundError as error:
         raise WeightsError("there is no such file", file=path) from error
-    except (SafetensorError, OSError, json.JSONDecodeError) as error:
+    except (SafetensorError, OSError, ValueError) as error:
         raise WeightsError(
             f"is not a readable safetensors file: {brief(error)}",
             file=path,
             remedy="save the weights with safetensors.torch.save_file; pickles are not read",
         ) from error
+
+
+def _facts(content: bytes) -> dict[str, object]:
+    """Return the facts in the header: 8 bytes of length, then JSON."""
+    length = int.from_bytes(content[:8], "little")
+    metadata = json.loads(content[8 : 8 + length]).get("__metadata__", {})
+    facts: dict[str, object] = json.loads(metadata.get(_METADATA, "{}"))
+    return facts
 
 
 def state_sha256(state: Mapping[str, Tensor]) -> str:

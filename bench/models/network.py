@@ -1,13 +1,17 @@
-"""The network that is fine-tuned: a timm backbone, pooled features, and a linear head."""
+"""The network that is fine-tuned: a backbone, its features, and a linear head for each task."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import torch
 from torch import Tensor, nn
 
+from bench.errors import UserError, did_you_mean
+from bench.models.head import feature_width, head_of, zero_head
 from bench.models.taps import TapPoint, find_taps
 
 
@@ -20,7 +24,7 @@ class NetworkOutput:
     features
         Pooled penultimate features, ``(b, d)``.
     logits
-        ``(b, n)``.
+        The head's outputs, ``(b, n)``.
     maps
         The outputs of the tapped inner modules that were asked for, ``(b, c, h, w)``.
     """
@@ -46,34 +50,198 @@ class _Tap:
         return output.clone() if self.overwritten else None
 
 
+class _ByName(nn.Module):
+    """Modules by any name, dotted ones and those of ``nn.Module``'s own attributes too."""
+
+    def __init__(self, modules: Mapping[str, nn.Module]) -> None:
+        super().__init__()
+        self._modules.update(modules)
+
+    def items(self) -> Iterator[tuple[str, nn.Module]]:
+        """Yield names and modules, in the order in which they were added."""
+        for name, module in self._modules.items():
+            assert module is not None
+            yield name, module
+
+    def _load_from_state_dict(  # type: ignore[override]
+        self,
+        state_dict: Mapping[str, Tensor],
+        prefix: str,
+        local_metadata: object,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        # torch takes what stands before the first dot for a module's name.
+        ours = tuple(f"{prefix}{name}." for name in self._modules)
+        unexpected_keys += [
+            key for key in state_dict if key.startswith(prefix) and not key.startswith(ours)
+        ]
+
+
 class Network(nn.Module):
-    """A backbone without classifier, and a linear head whose parameters start at zero.
+    """A backbone without classifier, and a linear head a task whose parameters start at zero.
 
     Parameters
     ----------
     backbone
-        A timm model with ``num_classes=0``: images ``(b, 3, s, s)`` to features ``(b, d)``.
-    classes
-        Number of classes of the head.
+        Inputs ``(b, …)`` to features ``(b, d)``; see `feature_width`. timm's, with
+        ``num_classes=0``, take images ``(b, 3, s, s)``.
+    widths
+        Number of outputs of each task's head, by the task's name: ``""`` where there is one.
     name
-        The backbone's timm name, such as ``resnet50.tv_in1k``.
+        The backbone's name, such as ``resnet50.tv_in1k``.
     bias
-        Whether the head adds one.
+        Whether the heads add one.
     """
 
-    def __init__(self, backbone: nn.Module, classes: int, *, name: str, bias: bool = True) -> None:
+    def __init__(
+        self, backbone: nn.Module, widths: Mapping[str, int], *, name: str, bias: bool = True
+    ) -> None:
         super().__init__()
         self.name = name
-        self.classes = classes
         self.backbone = backbone
-        width = int(getattr(backbone, "head_hidden_size", None) or backbone.num_features)  # type: ignore[arg-type]
-        # Its initialisation is the caller's: building a network draws from no random stream.
-        head = nn.Linear(width, classes, bias=bias, device="meta").to_empty(device="cpu")
-        for parameter in head.parameters():
-            nn.init.zeros_(parameter)
-        self.head = head
+        self.replace_heads(widths, bias=bias)
         self._points: tuple[TapPoint, ...] | None = None
-        self._taps: dict[str, _Tap] = {}
+        self._taps: dict[tuple[str, str], _Tap] = {}
+
+    # -- heads
+
+    @property
+    def heads(self) -> Mapping[str, nn.Linear]:
+        """Each task's head, in the tasks' order; of a single task without a name it is ``head``."""
+        if isinstance(self.head, nn.Linear):
+            return {"": self.head}
+        assert isinstance(self.head, _ByName)
+        return {task: head for task, head in self.head.items() if isinstance(head, nn.Linear)}
+
+    @property
+    def tasks(self) -> tuple[str, ...]:
+        """Names of the tasks."""
+        return tuple(self.heads)
+
+    @property
+    def widths(self) -> dict[str, int]:
+        """Number of outputs of each task's head."""
+        return {task: head.out_features for task, head in self.heads.items()}
+
+    def replace_heads(self, widths: Mapping[str, int], *, bias: bool = True) -> None:
+        """Give the network heads of zeros; no random stream is drawn from.
+
+        Raises
+        ------
+        ValueError
+            If there is no task, or one of several has no name, or one is called ``training`` or has
+            a dot in its name.
+        """
+        features = feature_width(self.backbone)
+        self._set_heads({task: zero_head(features, n, bias=bias) for task, n in widths.items()})
+
+    def load_heads(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
+        """Give the network heads as they were left: each task's ``weight`` and ``bias``, if any."""
+        self._set_heads({task: head_of(state) for task, state in states.items()})
+
+    def _set_heads(self, heads: Mapping[str, nn.Linear]) -> None:
+        several = len(heads) > 1
+        # A module has an attribute ``training``, and a state's names have dots between them.
+        if not heads or any((several and not t) or "." in t or t == "training" for t in heads):
+            raise ValueError(f"{tuple(heads)} are no names of tasks")
+        if self._copies() and tuple(heads) != self.tasks:
+            raise ValueError("modules are private to the tasks that there were")
+        parameter = next(self.backbone.parameters(), None)
+        device = parameter.device if parameter is not None else torch.device("cpu")
+        alone = heads.get("") if len(heads) == 1 else None
+        self.head: nn.Module = (alone if alone is not None else _ByName(heads)).to(device)
+
+    # -- modules of a task's own
+
+    def private(self, names: Iterable[str]) -> None:
+        """Give each task its own copy of some of the backbone's modules.
+
+        From then on a copy, with its gradients, buffers and modes, is used and changed by its
+        task alone; what lies within a named module goes with it. The copies' parameters are
+        ``private.TASK.NAME.…``. With a single task nothing changes.
+
+        Parameters
+        ----------
+        names
+            Of modules within ``backbone``.
+
+        Raises
+        ------
+        UserError
+            If the backbone has no such module, or a part of one is private already.
+        """
+        known = dict(self.backbone.named_modules())
+        # What lies within another comes after it, and has gone with it.
+        for name in sorted(set(names)):
+            own = self.private_names
+            if any(f"{name}.".startswith(f"{other}.") for other in own):
+                continue
+            if name not in known or not name:
+                raise UserError(
+                    f"{self.name} has no module {name!r}", remedy=did_you_mean(name, known)
+                )
+            if any(other.startswith(f"{name}.") for other in own):
+                raise UserError(f"a part of {name} of {self.name} is private already")
+            if len(self.heads) > 1:
+                self._make_private(name)
+
+    @property
+    def private_names(self) -> tuple[str, ...]:
+        """Names, within the backbone, of the modules that each task has a copy of."""
+        copies = self._copies()
+        return tuple(dict(copies[self.tasks[0]].items())) if copies else ()
+
+    def _copies(self) -> dict[str, _ByName]:
+        # Not an attribute: the name is the method's.
+        container = self._modules.get("private")
+        if not isinstance(container, _ByName):
+            return {}
+        return {task: own for task, own in container.items() if isinstance(own, _ByName)}
+
+    def _make_private(self, name: str) -> None:
+        if not self._copies():
+            self._modules["private"] = _ByName({task: _ByName({}) for task in self.tasks})
+        parent, leaf = self._place(name)
+        module = parent._modules[leaf]
+        for own in self._copies().values():
+            own._modules[name] = copy.deepcopy(module)
+        # Never run: each task's pass puts its own copy here.
+        parent._modules[leaf] = nn.Identity()
+        # The copies' hooks are copies, to which nobody listens.
+        self._taps = {}
+
+    def _place(self, name: str) -> tuple[nn.Module, str]:
+        parent, _, leaf = name.rpartition(".")
+        return self.backbone.get_submodule(parent), leaf
+
+    @contextmanager
+    def as_task(self, task: str) -> Iterator[nn.Module]:
+        """Put a task's own modules in their places, and yield the backbone as the task has it."""
+        copies = self._copies()
+        own = copies[task].items() if copies else ()
+        places = [(*self._place(name), module) for name, module in own]
+        blanks = [parent._modules[leaf] for parent, leaf, _ in places]
+        for parent, leaf, module in places:
+            parent._modules[leaf] = module
+        try:
+            yield self.backbone
+        finally:
+            for (parent, leaf, _), blank in zip(places, blanks, strict=True):
+                parent._modules[leaf] = blank
+
+    def backbone_parameters(self, task: str = "") -> dict[str, nn.Parameter]:
+        """Return the backbone's parameters as a task has them, by their names within it."""
+        with self.as_task(task) as backbone:
+            return dict(backbone.named_parameters())
+
+    def body(self) -> nn.ModuleList:
+        """Return everything but the heads, to be frozen, to change mode, or for its parameters."""
+        return nn.ModuleList([self.backbone, *self._copies().values()])
+
+    # -- passes
 
     @property
     def tap_names(self) -> tuple[str, ...]:
@@ -86,39 +254,44 @@ class Network(nn.Module):
         """
         return tuple(point.name for point in self._tap_points())
 
-    def forward(self, images: Tensor, taps: Sequence[str] = ()) -> NetworkOutput:
-        """Return features, logits and the maps of ``taps``, names from ``tap_names``.
+    def forward(self, inputs: Tensor, taps: Sequence[str] = (), task: str = "") -> NetworkOutput:
+        """Return features, a task's outputs and the maps of ``taps``, names from ``tap_names``.
 
         Raises
         ------
         KeyError
-            If a name is not one of ``tap_names``.
+            If a name is not one of ``tap_names``, or there is no such task.
         """
-        if not taps:
-            features = self.backbone(images)
-            return NetworkOutput(features, self.head(features))
-        listeners = self._listeners(taps)
-        for tap in listeners.values():
-            tap.listening = True
-        try:
-            features = self.backbone(images)
-            maps = {name: tap.value for name, tap in listeners.items() if tap.value is not None}
-        finally:
+        head = self.heads[task]
+        with self.as_task(task):
+            if not taps:
+                features = self.backbone(inputs)
+                return NetworkOutput(features, head(features))
+            listeners = self._listeners(taps, task)
             for tap in listeners.values():
-                tap.listening, tap.value = False, None
-        return NetworkOutput(features, self.head(features), maps)
+                tap.listening = True
+            try:
+                features = self.backbone(inputs)
+                maps = {name: tap.value for name, tap in listeners.items() if tap.value is not None}
+            finally:
+                for tap in listeners.values():
+                    tap.listening, tap.value = False, None
+        return NetworkOutput(features, head(features), maps)
 
     def _tap_points(self) -> tuple[TapPoint, ...]:
         if self._points is None:
-            self._points = find_taps(self.backbone, self.name)
+            with self.as_task(self.tasks[0]) as backbone:
+                self._points = find_taps(backbone, self.name)
         return self._points
 
-    def _listeners(self, names: Sequence[str]) -> dict[str, _Tap]:
-        if not self._taps:
-            for point in self._tap_points():
-                tap = self._taps[point.name] = _Tap(point.overwritten)
+    def _listeners(self, names: Sequence[str], task: str) -> dict[str, _Tap]:
+        """Return the hooks of a task's modules, which are where they belong."""
+        points = self._tap_points()
+        if not any(owner == task for owner, _ in self._taps):
+            for point in points:
+                tap = self._taps[task, point.name] = _Tap(point.overwritten)
                 self.backbone.get_submodule(point.name).register_forward_hook(tap)
-        return {name: self._taps[name] for name in names}
+        return {name: self._taps[task, name] for name in names}
 
 
 def state_on_cpu(module: nn.Module) -> dict[str, Tensor]:

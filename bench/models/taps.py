@@ -60,7 +60,7 @@ def find_taps(backbone: nn.Module, name: str) -> tuple[TapPoint, ...]:
         If the stages' outputs are not feature maps ``(b, c, h, w)``, as in a transformer.
     """
     stages = [(str(s["module"]), int(s["num_chs"])) for s in _stages(backbone)]
-    seen = _probe(backbone)
+    seen = _probe(backbone) if stages else []
     ends = {entry.name: index for index, entry in enumerate(seen)}
     if not stages or not all(
         module in ends and _is_map(seen[ends[module]].output, width) for module, width in stages

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import timm
 import torch
@@ -16,16 +16,21 @@ from torch import nn
 
 from bench.errors import WeightsError, did_you_mean
 from bench.files import file_sha256
-from bench.models.checkpoint import (
-    brief,
-    load_checkpoint,
-    read_tensors,
-    state_sha256,
+from bench.models.architecture import (
+    Blueprint,
+    NetworkBuilder,
+    blueprint,
+    create_backbone,
+    create_timm,
+    known_architecture,
 )
-from bench.models.pooling import enlarge_deterministically
+from bench.models.checkpoint import State, brief, load_checkpoint, read_tensors, state_sha256
+from bench.models.network import state_on_cpu
 from bench.models.shipped import shipped_weights
 from bench.spec.cell import Resources
 from bench.spec.seeds import stream_seed
+
+__all__ = ["LoadedBackbone", "NetworkBuilder", "create_backbone", "load_backbone"]
 
 
 @dataclass(frozen=True)
@@ -35,7 +40,7 @@ class LoadedBackbone:
     Attributes
     ----------
     module
-        timm model with ``num_classes=0``, in training mode, on the CPU.
+        Inputs to features (timm model with ``num_classes=0``), in training mode, on the CPU.
     sha256
         Digest of the state as loaded (`state_sha256`: names, dtypes, shapes, bytes); equal
         weights have equal digests wherever they came from.
@@ -44,112 +49,114 @@ class LoadedBackbone:
     file
         Digest of the bytes of the file that was named (``file:NAME``, ``shipped:NAME``), which can
         be compared without loading it; else None.
+    heads
+        The linear heads that the weights came with, by task (``""`` where there was one), each
+        ``weight`` and perhaps ``bias``; empty where there was none.
     """
 
     module: nn.Module
     sha256: str
     source: str
     file: str | None = None
+    heads: Mapping[str, State] = field(default_factory=dict)
+
+
+class _Loaded(NamedTuple):
+    module: nn.Module
+    source: str
+    file: str | None = None
+    heads: Mapping[str, State] = {}
 
 
 def load_backbone(
-    backbone: str, weights: str, *, seed: int, resources: Resources, parent: Path | None = None
+    network: str | NetworkBuilder,
+    weights: str,
+    *,
+    seed: int,
+    resources: Resources,
+    input_shape: tuple[int, ...] | None = None,
+    parent: tuple[Path, str] | None = None,
+    task: str | None = None,
 ) -> LoadedBackbone:
     """Build a backbone and give it its weights; the global random state is left as it was.
 
     Parameters
     ----------
-    backbone
-        timm name with its tag, such as ``resnet50.tv_in1k``.
+    network
+        timm name with its tag, such as ``resnet50.tv_in1k``; or how to build another.
     weights
         ``random``, ``timm`` (or ``timm@REVISION``), ``file:NAME``, ``shipped:NAME``, ``stage``.
     seed
         The cell's seed; random weights come from its ``backbone`` stream.
     resources
         Its ``files`` hold what ``file:NAME`` names.
+    input_shape
+        Of one input, without the batch's axis; networks that are not timm's are built for it.
     parent
-        The checkpoint of the stage, for ``stage``.
+        The checkpoint of the stage, for ``stage``: its path and the SHA-256 of its bytes.
+    task
+        Whose modules to take, where a checkpoint has some of each task's own.
 
     Raises
     ------
     WeightsError
         If the backbone is unknown, or the weights cannot be had or do not fit it.
     """
-    kind, _, name = weights.partition(":")
-    file = None
+    known = blueprint(network, input_shape)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, "backbone", backbone))
-        if weights == "random":
-            module, source = create_backbone(backbone), "random"
-        elif weights == "timm" or weights.startswith("timm@"):
-            module, source = _from_timm(backbone, weights.partition("@")[2] or None)
-        elif kind == "file":
-            module, source = _from_file(backbone, name, resources), weights
-            file = file_sha256(Path(resources.files[name][0]))
-        elif kind == "shipped":
-            module, source = _from_shipped(backbone, name), weights
-            file = shipped_weights(name).sha256
-        elif weights == "stage":
-            if parent is None:
-                raise WeightsError("weights 'stage' need the checkpoint of another cell")
-            module, source = _from_checkpoint(backbone, parent), "stage"
-        else:
-            raise WeightsError(
-                f"unknown weights {weights!r}",
-                remedy=did_you_mean(weights, ["random", "timm", "file:NAME", "shipped:NAME"]),
-            )
-    return LoadedBackbone(module.train(), state_sha256(module.state_dict()), source, file)
+        torch.manual_seed(stream_seed(seed, "backbone", known.name))
+        loaded = _load_kind(known, weights, resources, parent, task)
+    sha256 = state_sha256(loaded.module.state_dict())
+    return LoadedBackbone(loaded.module.train(), sha256, loaded.source, loaded.file, loaded.heads)
 
 
-def create_backbone(backbone: str) -> nn.Module:
-    """Return a timm model without classifier, its weights drawn from torch's global stream.
+def _load_kind(
+    network: Blueprint,
+    weights: str,
+    resources: Resources,
+    parent: tuple[Path, str] | None,
+    task: str | None,
+) -> _Loaded:
+    kind, _, name = weights.partition(":")
+    if weights == "random":
+        return _Loaded(network.create(), "random")
+    if weights == "stage":
+        if parent is None:
+            raise WeightsError("weights 'stage' need the checkpoint of another cell")
+        return _from_checkpoint(network, *parent, task)._replace(source="stage")
+    if kind == "file":
+        return _from_file(network, name, resources)
+    if kind == "shipped":
+        return _from_shipped(network, name)
+    if weights == "timm" or weights.startswith("timm@"):
+        return _from_timm(network, weights.partition("@")[2] or None)
+    raise WeightsError(
+        f"unknown weights {weights!r}",
+        remedy=did_you_mean(weights, ["random", "timm", "file:NAME", "shipped:NAME"]),
+    )
 
-    Raises
-    ------
-    WeightsError
-        If timm has no such model.
-    """
-    return _create(_known_architecture(backbone), num_classes=0)
 
-
-def _create(name: str, **settings: Any) -> nn.Module:
-    with warnings.catch_warnings():
-        # Renamed models warn; which weights were loaded is in the record.
-        warnings.simplefilter("ignore")
-        module: nn.Module = timm.create_model(name, **settings)
-    enlarge_deterministically(module)
-    return module
-
-
-def _architecture(backbone: str) -> str:
-    return backbone.partition(".")[0]
-
-
-def _known_architecture(backbone: str) -> str:
-    architecture = _architecture(backbone)
-    if not timm.is_model(architecture):
+def _from_timm(network: Blueprint, revision: str | None) -> _Loaded:
+    if not network.timm:
         raise WeightsError(
-            f"timm has no model {architecture!r}",
-            field="backbone",
-            remedy=did_you_mean(architecture, timm.list_models()),
+            f"timm has no weights for {network.name}, which is not of timm",
+            field="weights",
+            remedy="use weights: random, file:NAME or stage:NAME",
         )
-    return architecture
-
-
-def _from_timm(backbone: str, revision: str | None) -> tuple[nn.Module, str]:
-    config = _pretrained_config(backbone)
+    config = _pretrained_config(network.name)
     repository, _, pinned = str(config.hf_hub_id or "").partition("@")
     if not repository:
-        raise WeightsError(f"timm has no weights for {backbone!r} on the Hub", field="weights")
+        raise WeightsError(f"timm has no weights for {network.name!r} on the Hub", field="weights")
     file = _download(repository, config.hf_hub_filename, revision or pinned or None)
     parts = file.parts
     commit = parts[parts.index("snapshots") + 1] if "snapshots" in parts else revision
-    module = _load(backbone, file, config.num_classes, {})
-    return module, f"timm:{repository}" + (f"@{commit}" if commit else "")
+    module, heads = _load(network.name, file, config.num_classes, {})
+    source = f"timm:{repository}" + (f"@{commit}" if commit else "")
+    return _Loaded(module, source, heads=heads)
 
 
 def _pretrained_config(backbone: str) -> Any:
-    architecture = _known_architecture(backbone)
+    architecture = known_architecture(backbone)
     known = sorted(timm.list_pretrained(f"{architecture}.*"))
     if backbone not in known:
         # An untagged name follows timm's default, which has changed between its versions.
@@ -185,23 +192,31 @@ def _download(repository: str, filename: str | None, revision: str | None) -> Pa
         ) from error
 
 
-def _from_file(backbone: str, name: str, resources: Resources) -> nn.Module:
+def _from_file(network: Blueprint, name: str, resources: Resources) -> _Loaded:
     if name not in resources.files:
         raise WeightsError(
             f"the suite names no weights file {name!r}", remedy=did_you_mean(name, resources.files)
         )
-    path, classes = resources.files[name]
+    path, classes = Path(resources.files[name][0]), resources.files[name][1]
+    if not network.timm:
+        tensors, _ = read_tensors(path)
+        module = _filled(network, tensors, path)
+        return _Loaded(module, f"file:{name}", file_sha256(path))
     # The tag only names where other weights came from; its checkpoint's oddities do not apply.
-    return _load(_known_architecture(backbone), Path(path), classes, {"label_offset": 0})
+    module, heads = _load(known_architecture(network.name), path, classes, {"label_offset": 0})
+    return _Loaded(module, f"file:{name}", file_sha256(path), heads)
 
 
-def _load(backbone: str, file: Path, classes: int, overlay: dict[str, Any]) -> nn.Module:
+def _load(
+    backbone: str, file: Path, classes: int, overlay: dict[str, Any]
+) -> tuple[nn.Module, dict[str, State]]:
+    """Return the backbone, and its head by the name of the only task if it is a linear one."""
     read_tensors(file)
     overlay |= {"file": str(file), "num_classes": classes, "custom_load": False}
     # A model with the file's own number of classes makes timm load strictly, head included;
     # with another number it drops what does not fit without a word.
     try:
-        module = _create(
+        module = create_timm(
             backbone, pretrained=True, num_classes=classes, pretrained_cfg_overlay=overlay
         )
     except (RuntimeError, KeyError, IndexError) as error:
@@ -210,11 +225,13 @@ def _load(backbone: str, file: Path, classes: int, overlay: dict[str, Any]) -> n
             file=file,
             remedy="state the number of classes that the file's head has, and the backbone",
         ) from error
+    head = module.get_classifier()  # type: ignore[operator]
+    heads: dict[str, State] = {"": state_on_cpu(head)} if isinstance(head, nn.Linear) else {}
     module.reset_classifier(0)  # type: ignore[operator]
-    return module
+    return module, heads
 
 
-def _from_shipped(backbone: str, name: str) -> nn.Module:
+def _from_shipped(network: Blueprint, name: str) -> _Loaded:
     shipped = shipped_weights(name)
     if not shipped.path.is_file() or file_sha256(shipped.path) != shipped.sha256:
         raise WeightsError(
@@ -222,21 +239,35 @@ def _from_shipped(backbone: str, name: str) -> nn.Module:
             file=shipped.path,
             remedy="install Retable again",
         )
-    return _from_checkpoint(backbone, shipped.path)
+    loaded = _from_checkpoint(network, shipped.path, shipped.sha256)
+    return loaded._replace(source=f"shipped:{name}", file=shipped.sha256)
 
 
-def _from_checkpoint(backbone: str, path: Path) -> nn.Module:
-    checkpoint = load_checkpoint(path)
-    if _architecture(checkpoint.name) != _architecture(backbone):
+def _from_checkpoint(
+    network: Blueprint, path: Path, sha256: str, task: str | None = None
+) -> _Loaded:
+    checkpoint = load_checkpoint(path, sha256)
+    if not network.fits(checkpoint.name):
         raise WeightsError(
-            f"these weights are of {checkpoint.name}, not of {backbone}",
+            f"these weights are of {checkpoint.name}, not of {network.name}",
             file=path,
             field="backbone",
             remedy=f"use backbone: {checkpoint.name}",
         )
-    module = create_backbone(backbone)
+    if checkpoint.private and task not in checkpoint.private:
+        raise WeightsError(
+            "some modules of this network are private to its tasks, and no task is chosen",
+            file=path,
+            remedy=f"start as one of: {', '.join(checkpoint.private)}",
+        )
+    module = _filled(network, checkpoint.backbone_of(task or ""), path)
+    return _Loaded(module, "", heads=checkpoint.heads)
+
+
+def _filled(network: Blueprint, state: State, path: Path) -> nn.Module:
+    module = network.create()
     try:
-        module.load_state_dict(checkpoint.backbone)
+        module.load_state_dict(state)
     except RuntimeError as error:
-        raise WeightsError(f"does not fit {backbone}: {brief(error)}", file=path) from error
+        raise WeightsError(f"does not fit {network.name}: {brief(error)}", file=path) from error
     return module

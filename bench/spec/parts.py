@@ -30,7 +30,7 @@ Kind = Literal[
 KINDS: tuple[Kind, ...] = get_args(Kind)
 # The folder of a kind's built-in parts, and the last word of its entry points' group.
 FOLDERS: Mapping[Kind, str] = {
-    "penalty": "penalties", "trainable": "trainable", "patch": "patches", "update": "updates",
+    "penalty": "penalties", "trainable": "trainables", "patch": "patches", "update": "updates",
     "objective": "objectives", "transform": "transforms", "head": "heads", "network": "networks",
     "measurement": "measurements",
 }  # fmt: skip
@@ -44,7 +44,13 @@ DECLARED: Mapping[Kind, Mapping[str, Any]] = {
     "transform": {"random": False},
     "head": {},
     "network": {},
-    "measurement": {"roles": (), "data": "task", "metrics": {}, "curves": {}},
+    "measurement": {
+        "roles": (),
+        "data": "task",
+        "reads": "checkpoint",
+        "metrics": {},
+        "curves": {},
+    },
 }
 # What a penalty may need beside names of measurements.
 SOURCE_MAPS = "source_maps"

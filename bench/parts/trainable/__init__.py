@@ -1,1 +1,0 @@
-"""What trains: one part a file, each named as in YAML; nothing here is imported before it is used."""

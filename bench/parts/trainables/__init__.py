@@ -1,0 +1,1 @@
+"""What trains: one part a file; none is imported before it is used."""
