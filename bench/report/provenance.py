@@ -89,12 +89,9 @@ def _weights(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
     # Random weights and those of stages have a digest for each seed.
     seen: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for record in records:
-        weights = record.outcome.provenance.weights
-        for name, source in weights.items():
-            role, _, fact = name.rpartition("/")
-            if fact == "source":
-                digest = weights.get(name.removesuffix("source") + "sha256", "")
-                seen[_network(record, role), source][_short(digest)] += 1
+        for role, made in record.outcome.provenance.weights.items():
+            place = (_network(record, role), made.get("source", ""))
+            seen[place][_short(made.get("sha256", ""))] += 1
     rows: Counter[tuple[str, str, str]] = Counter()
     for (backbone, source), digests in seen.items():
         state = next(iter(digests)) if len(digests) == 1 else f"{len(digests)} different states"
@@ -113,7 +110,7 @@ def _tasks(record: Record) -> dict[str, Mapping[str, Any]]:
 def _network(record: Record, role: str) -> str:
     """Return the network that a record trained, or measured in a role."""
     settings = record.cell["settings"]
-    network = settings["starts"][role]["network"] if role else settings["network"]
+    network = settings.get("starts", {}).get(role, settings)["network"]
     return network if isinstance(network, str) else "+".join(network)
 
 

@@ -50,7 +50,7 @@ MORE_CURVES = {
 MADE = Provenance(
     code={"core": "a" * 64, "l2": "b" * 64},
     data={"dataset": "c" * 64, "train_images": 30},
-    weights={"source": "shipped", "sha256": "d" * 64},
+    weights={"start": {"source": "shipped", "sha256": "d" * 64}},
     versions={"torch": "2.6.0"},
     machine={"device": "cpu", "os": "Linux"},
 )

@@ -216,7 +216,7 @@ def test_settings_that_differ_are_counted() -> None:
 
 
 def test_the_committed_leaderboard_is_readable() -> None:
-    file = Path(__file__).parents[2] / "leaderboards" / "bss.offline.csv"
+    file = Path(__file__).parents[2] / "leaderboards" / "bss" / "table2.offline.csv"
     board = Side(file.name, read_cell_table(file.read_text(), file.name))
     found = diff(board, replace(board, name="again"), TOP1)
     assert not found.different

@@ -92,7 +92,10 @@ recipe:
   optimizer: {sgd: {lr: 0.1, momentum: 0.9}}
 methods:
   plain: {penalties: {l2: {}}}
-  both: {penalties: {l2: {}, bss: {}}, warmup: {patience: 3}, recipe: {optimizer: {adam: {lr: 1e-8}}}}
+  both:
+    penalties: {l2: {}, bss: {}}
+    warmup: {patience: 3}
+    recipe: {optimizer: {adam: {lr: 1e-8}}}
   frozen: {trainable: head, recipe: {head_bias: false}}
 when:
   - {dataset: glyphs, sampling_rate: 0.15, recipe: {steps: 40}}
@@ -101,7 +104,9 @@ when:
   - {backbone: wide, method: both, recipe: {optimizer: {adam: {lr: 2e-8}}}}
   - {dataset: glyphs, backbone: wide, recipe: {schedule: {cosine: {warmup: 2}}}}
 stages:
-  first: {weights: random, dataset: digits, method: both, seed: 0, recipe: {steps: 5, optimizer: {sgd: {lr: 0.3}}}}
+  first:
+    {weights: random, dataset: digits, method: both, seed: 0,
+     recipe: {steps: 5, optimizer: {sgd: {lr: 0.3}}}}
   second: {weights: "stage:first", method: plain, recipe: {schedule: {step: {every: 3}}}}
 profiles:
   offline: {}
