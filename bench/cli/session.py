@@ -41,9 +41,10 @@ class Session:
 
     def results(self) -> Results:
         """Return the plan with its records, as the report takes them."""
+        from bench.report.arrays import StoredArrays
         from bench.report.results import Results
 
-        return Results(self.plan, self.done(), self.states)
+        return Results(self.plan, self.done(), self.states, StoredArrays(self.store))
 
     def counts(self) -> Counter[str]:
         """Return how many cells are in each state."""

@@ -14,7 +14,7 @@ from bench.report.again import again
 from bench.report.cell_table import cell_table
 from bench.report.claims.section import claims_section
 from bench.report.claims.verdict import Verdict, verdicts
-from bench.report.figures.section import curve_numbers, curve_section, curve_svgs, draw_figures
+from bench.report.figures.section import curve_numbers, draw_figures, figure_section, figure_svgs
 from bench.report.figures.table_figure import figure_svg
 from bench.report.results import Results, arrange, row_axes
 from bench.report.sections import Board
@@ -91,7 +91,7 @@ def build_page(
         sections.heading(board),
         sections.summary(board),
         claims_section(found, plan),
-        curve_section(drawings, plan, curves_name(stem)),
+        figure_section(drawings, curves_name(stem)),
         sections.picture(board, figures),
         sections.results(board, f"{stem}.csv"),
         sections.contrast(board),
@@ -102,7 +102,7 @@ def build_page(
         again(board),
     )
     markdown = "\n\n".join(part for part in parts if part) + "\n"
-    figures |= curve_svgs(drawings, plan)
+    figures |= figure_svgs(drawings)
     return Page(
         stem, markdown, cell_table(results).csv(), figures, curve_numbers(drawings, plan.suite)
     )

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
-from typing import Generic, Protocol, TypeVar
+from typing import Any, Generic, Protocol, TypeVar
+
+from numpy.typing import NDArray
 
 from bench.errors import SpecError, did_you_mean
 from bench.records.record import Record
@@ -19,6 +21,7 @@ from bench.spec.recipe import Scalar
 from bench.spec.suite import METRIC, ShownMetric
 from bench.stats.intervals import Estimate, mean_interval
 
+Arrays = NDArray[Any]
 PlaceKey = frozenset[tuple[str, Scalar]]
 
 
@@ -88,6 +91,11 @@ class Entry:
         return mean_interval(list(self.values.values()))
 
 
+def no_arrays(record: Record) -> Mapping[str, Arrays]:
+    """Return no arrays: where there is no store to read them from."""
+    return {}
+
+
 @dataclass(frozen=True)
 class Results:
     """A plan with what the store has of it: all that tables, figures and claims are made of.
@@ -98,11 +106,14 @@ class Results:
         Cell id to its fresh done record; what is not here is not averaged.
     states
         Cell id to its state in the store; a cell that is absent is missing.
+    arrays
+        Reads the arrays that a record's cell left.
     """
 
     plan: Plan
     records: Mapping[str, Record]
     states: Mapping[str, State]
+    arrays: Callable[[Record], Mapping[str, Arrays]] = field(default=no_arrays, compare=False)
 
     def state(self, cell_id: str) -> str:
         """Return a cell's state for the report: ``done`` exactly if it has a record to show."""

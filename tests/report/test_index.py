@@ -29,7 +29,8 @@ CLAIM = Claim(
 
 def facts(**changes: object) -> PageFacts:
     given: dict[str, object] = {
-        "page": "table.offline.md", "paper": "tiny", "paper_title": "A <tiny> paper", "title": "A table", "profile": "offline",
+        "page": "table.offline.md", "paper": "tiny", "paper_title": "A <tiny> paper",
+        "title": "A table", "profile": "offline",
         "done": 10, "planned": 12, "last": "2026-01-01", "hardware": ("CPU X",),
         "claims": {"supported": 2, "refuted": 0, "undecided": 1, "not run": 4},
     }  # fmt: skip

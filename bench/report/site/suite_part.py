@@ -14,7 +14,7 @@ from bench.report.cell_table import cell_table
 from bench.report.claims import section as claim_section
 from bench.report.claims import text as verdict_text
 from bench.report.claims.verdict import Verdict, verdicts
-from bench.report.figures.section import caption, curve_numbers, curve_svgs, draw_figures
+from bench.report.figures.section import curve_numbers, draw_figures, figure_svgs
 from bench.report.index import PageFacts, page_facts
 from bench.report.numbers import plural, portion
 from bench.report.page import make_board, table_figure
@@ -118,9 +118,9 @@ def _pictures(board: Board, track: Track, names: Names) -> tuple[list[Picture], 
     plan, stem = board.plan, names.stem(track)
     drawings = draw_figures(board.results, stem)
     own = table_figure(board, stem)
-    svgs = {**own, **curve_svgs(drawings, plan)}
+    svgs = {**own, **figure_svgs(drawings)}
     pictures = [
-        Picture(d.figure.title, [names.figure(f) for f in d.pictures], paragraphs(caption(d, plan)))
+        Picture(d.figure.title, [names.figure(f) for f in d.svgs], paragraphs(d.caption))
         for d in drawings
     ]
     if own:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from bench.records.record import Record
 from bench.records.store import CellState
 from bench.report.claims.further import Further
-from bench.report.results import PlaceKey, Results, varying_axes
+from bench.report.results import Arrays, PlaceKey, Results, no_arrays, varying_axes
 from bench.spec.cell import SEED
 from bench.spec.expand import Plan
 from bench.spec.paper import Reported
@@ -30,6 +30,7 @@ class Track:
     plan: Plan
     states: Mapping[str, CellState]
     reported: Reported | None = None
+    arrays: Callable[[Record], Mapping[str, Arrays]] = no_arrays
     further: Further | None = None
 
     @cached_property
@@ -44,7 +45,7 @@ class Track:
     @cached_property
     def results(self) -> Results:
         """The plan with its records, as the report takes them."""
-        return Results(self.plan, self.records, self.states)
+        return Results(self.plan, self.records, self.states, self.arrays)
 
     @property
     def begun(self) -> bool:
