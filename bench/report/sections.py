@@ -14,7 +14,7 @@ from bench.report.results import Block, Entry, Results, arrange
 from bench.report.setting.tables import setting_tables
 from bench.report.tables import layout, reported
 from bench.report.tables.agreement import agreement_table, agreements
-from bench.report.tables.contrasts import contrast_table, differences
+from bench.report.tables.contrasts import contrast_grids, differences
 from bench.spec.expand import Plan
 from bench.spec.paper import Note, Reported, ReportedTable
 from bench.spec.reported import tables_for
@@ -144,7 +144,7 @@ def picture_caption(board: Board) -> str:
 def results(board: Board, csv: str) -> str:
     """Return our table, what its numbers are, and which entries lack seeds."""
     suite = board.plan.suite
-    table = layout.results_table(board.blocks, board.axes, suite)
+    table = layout.render(layout.results_grids(board.blocks, board.axes), suite)
     count, why = layout.incomplete_table(board.blocks, board.axes, suite)
     parts = ["## Results", results_caption(board), table]
     if why:
@@ -206,7 +206,7 @@ def contrast(board: Board) -> str:
     found = differences(board.entries, suite.table.contrast, suite)
     if not found:
         return ""
-    table = contrast_table(arrange(found, *board.axes), board.axes, suite)
+    table = layout.render(contrast_grids(arrange(found, *board.axes), board.axes), suite)
     warning = origin.unpaired(board.results.own_records(shown=True))
     parts = ("## Paired differences", contrast_caption(board, suite.table.contrast), warning, table)
     return "\n\n".join(p for p in parts if p)

@@ -27,6 +27,7 @@ from bench.report.site.inline import inline, paragraphs
 from bench.report.site.names import Names
 from bench.report.site.track import Track
 from bench.report.tables import reported
+from bench.report.tables.grid import estimate_spans
 from bench.spec.paper import Note
 
 
@@ -210,7 +211,7 @@ def _comparisons(shown: Sequence[Verdict]) -> Part | None:
             continue
         decimals = verdict.shown.decimals
         for each, test in zip(verdict.compared, verdict.decision.tests, strict=True):
-            mean = tables.estimate_html(test.estimate, decimals, signed=True)
+            mean = tables.spans_html(estimate_spans(test.estimate, decimals, signed=True))
             ps = (test.p_support, test.sign_flip, test.adjusted_refute)
             fields = [Field(Markup("<code>{}</code>").format(verdict.claim.id)), Field(each.name)]
             fields += [number_field(test.estimate.mean, mean)]

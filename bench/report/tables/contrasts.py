@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
-from bench.report.numbers import mean_text, portion
 from bench.report.results import Block, Entry
-from bench.report.tables.layout import label, render
+from bench.report.tables.grid import Field, Grid, estimate_spans, grids, portion_span
+from bench.report.tables.layout import label
 from bench.spec.cell import Scalar
 from bench.spec.suite import Contrast, Suite
 from bench.stats.intervals import Estimate, paired_difference
@@ -54,20 +54,21 @@ def differences(entries: Sequence[Entry], contrast: Contrast, suite: Suite) -> l
     return found
 
 
-def contrast_table(
-    blocks: Sequence[Block[Difference]], axes: tuple[Sequence[str], str], suite: Suite
-) -> str:
-    """Return differences as ``+mean ± half-width``; bold where the interval excludes zero."""
+def contrast_grids(
+    blocks: Sequence[Block[Difference]], axes: tuple[Sequence[str], str]
+) -> list[Grid[Difference]]:
+    """Return differences as ``+mean ± half-width``; strong where the interval excludes zero."""
 
-    def text(_: Block[Difference], difference: Difference) -> str:
-        estimate = difference.estimate
-        bold = estimate.excludes_zero and estimate.n == difference.expected
-        shown = mean_text(estimate, difference.treated.shown.decimals, bold=bold, signed=True)
-        if estimate.n < difference.expected:
-            shown += f" ({portion(estimate.n, difference.expected)})"
-        return shown
+    def field(difference: Difference) -> Field[Difference]:
+        estimate, expected = difference.estimate, difference.expected
+        strong = estimate.excludes_zero and estimate.n == expected
+        decimals = difference.treated.shown.decimals
+        spans = estimate_spans(estimate, decimals, strong=strong, signed=True)
+        if estimate.n < expected:
+            spans += (portion_span(estimate.n, expected),)
+        return Field(difference, estimate.mean, spans)
 
-    return render(blocks, axes, suite, text)
+    return grids(blocks, axes, field)
 
 
 def _place(where: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
-from itertools import islice
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Protocol, TypeVar
 
 from bench.report import markdown
-from bench.report.numbers import mean_text, number, portion
+from bench.report.numbers import number, portion
 from bench.report.results import Block, E, Entry, Placed
+from bench.report.tables.grid import Field, Grid, Style, estimate_spans, grids, portion_span
 from bench.spec.cell import Scalar
 from bench.spec.suite import DOTTED, METRIC, ShownMetric, Suite
 
@@ -59,50 +59,37 @@ def axis_name(axis: str) -> str:
     return name.replace("_", " ").replace(".", " ")
 
 
-def render(
-    blocks: Sequence[Block[E]],
-    axes: tuple[Sequence[str], str],
-    suite: Suite,
-    text: Callable[[Block[E], E], str],
-) -> str:
-    """Return Markdown tables of blocks; blocks with the same columns share one.
+_MARKDOWN: Mapping[Style, str] = {
+    "plain": "{}", "strong": "**{}**", "half": " {}", "note": " {}", "delta": ", {}",
+    "mark": " <sup>{}</sup>",
+}  # fmt: skip
 
-    Parameters
-    ----------
-    axes
-        The axes of the rows, and that of the columns.
-    text
-        What an entry of a block says, as Markdown.
-    """
-    rows, column_axis = axes
-    shared: dict[tuple[Scalar, ...], list[Block[E]]] = {}
-    for block in blocks:
-        shared.setdefault(block.columns, []).append(block)
+
+def render(found: Sequence[Grid[E]], suite: Suite) -> str:
+    """Return grids as Markdown tables."""
     tables = []
-    for columns, members in shared.items():
-        left = iter(columns)
-        while chunk := list(islice(left, MAX_COLUMNS)):
-            header = [*map(axis_name, rows), *(label(suite, column_axis, c) for c in chunk)]
-            lines = [line for block in members for line in _lines(block, chunk, rows, suite, text)]
+    for grid in found:
+        for first in range(0, len(grid.columns), MAX_COLUMNS):
+            part = slice(first, first + MAX_COLUMNS)
+            header = [*map(axis_name, grid.rows)]
+            header += [label(suite, grid.column, c) for c in grid.columns[part]]
+            lines = [
+                [
+                    *(markdown.escape(label(suite, a, v))
+                      for a, v in zip(grid.rows, line.values, strict=True)),
+                    *map(_markdown, line.fields[part]),
+                ]
+                for line in grid.lines
+            ]  # fmt: skip
             escaped = [markdown.escape(h) for h in header]
-            tables.append(markdown.table(escaped, _ditto(lines, len(rows)), left=len(rows)))
+            width = len(grid.rows)
+            tables.append(markdown.table(escaped, _ditto(lines, width), left=width))
     return "\n\n".join(tables)
 
 
-def _lines(
-    block: Block[E],
-    columns: Sequence[Scalar],
-    rows: Sequence[str],
-    suite: Suite,
-    text: Callable[[Block[E], E], str],
-) -> list[list[str]]:
-    lines = []
-    for row in block.rows:
-        names = [label(suite, a, v) for a, v in zip(rows, (*block.key, row), strict=True)]
-        entries = [block.entries.get((row, column)) for column in columns]
-        texts = ["" if entry is None else text(block, entry) for entry in entries]
-        lines.append([*map(markdown.escape, names), *texts])
-    return lines
+def _markdown(field: Field[E] | None) -> str:
+    spans = () if field is None else field.spans
+    return "".join(_MARKDOWN[span.style].format(span.text) for span in spans)
 
 
 def _ditto(lines: Sequence[list[str]], width: int) -> list[list[str]]:
@@ -118,25 +105,21 @@ def _ditto(lines: Sequence[list[str]], width: int) -> list[list[str]]:
     return shown
 
 
-def results_table(
-    blocks: Sequence[Block[Entry]], axes: tuple[Sequence[str], str], suite: Suite
-) -> str:
-    """Return our numbers: mean ± half-width, the best complete mean of each column bold."""
+def results_grids(
+    blocks: Sequence[Block[Entry]], axes: tuple[Sequence[str], str]
+) -> list[Grid[Entry]]:
+    """Return our numbers: mean ± half-width, the best complete mean of each column strong."""
     expected = {entry.expected for block in blocks for entry in block.entries.values()}
-    best = {
-        id(entry)
-        for block in blocks
-        for column in block.columns
-        for entry in best_entries(block.column(column), complete_mean)
-    }
+    best = best_of(blocks, complete_mean)
 
-    def text(_: Block[Entry], entry: Entry) -> str:
-        shown = mean_text(entry.estimate, entry.shown.decimals, bold=id(entry) in best)
+    def field(entry: Entry) -> Field[Entry]:
+        strong = id(entry) in best
+        spans = estimate_spans(entry.estimate, entry.shown.decimals, strong=strong)
         if entry.partial or len(expected) > 1:
-            shown += f" ({portion(entry.n, entry.expected)})"
-        return shown
+            spans += (portion_span(entry.n, entry.expected),)
+        return Field(entry, entry.estimate.mean, spans)
 
-    return render(blocks, axes, suite, text)
+    return grids(blocks, axes, field)
 
 
 class Measured(Placed, Protocol):
@@ -161,6 +144,16 @@ def best_entries(entries: Sequence[M], mean: Callable[[M], float | None]) -> lis
     highest = entries[0].shown.best == "highest"
     best = max(means.values()) if highest else min(means.values())
     return [e for e in entries if means.get(id(e)) == best]
+
+
+def best_of(blocks: Iterable[Block[M]], mean: Callable[[M], float | None]) -> set[int]:
+    """Return the identities of each column's best entries."""
+    return {
+        id(entry)
+        for block in blocks
+        for column in block.columns
+        for entry in best_entries(block.column(column), mean)
+    }
 
 
 def complete_mean(entry: Entry) -> float | None:

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from bench.report import markdown
 from bench.report.numbers import number, plural, portion
 from bench.report.results import Block, Entry
-from bench.report.tables.layout import best_entries, measure_name, render
+from bench.report.tables.grid import Field, Grid, Span, grids
+from bench.report.tables.layout import best_of, measure_name, render
 from bench.spec.cell import Scalar
 from bench.spec.paper import ReportedEntry, ReportedTable
 from bench.spec.suite import ShownMetric, Suite
@@ -64,37 +65,40 @@ def match_reported(entries: Sequence[Entry], table: ReportedTable, suite: Suite)
     return found
 
 
+def reported_grids(
+    blocks: Sequence[Block[Matched]], axes: tuple[Sequence[str], str]
+) -> tuple[list[Grid[Matched]], list[str]]:
+    """Return the reported numbers as printed, Δ = ours − reported, and the notes they refer to."""
+    entries = [entry for block in blocks for entry in block.entries.values()]
+    printed = {metric: printed_decimals(own) for metric, own in by_measure(entries).items()}
+    notes = list(dict.fromkeys(e.reported.note for e in entries if e.reported.note))
+    best = best_of(blocks, lambda entry: entry.reported.mean)
+
+    def field(entry: Matched) -> Field[Matched]:
+        given, decimals = entry.reported, printed[entry.shown.metric]
+        strong = id(entry) in best
+        spans = [Span(number(given.mean, decimals), "strong" if strong else "plain")]
+        if given.spread is not None:
+            spans.append(Span(f" ± {number(given.spread, decimals)}"))
+        if given.note:
+            spans.append(Span(str(notes.index(given.note) + 1), "mark"))
+        if entry.delta is not None:
+            shown = f"Δ {number(entry.delta, entry.shown.decimals, signed=True)}"
+            if entry.ours.partial:
+                shown += f" ({portion(entry.ours.n, entry.ours.expected)})"
+            spans.append(Span(shown, "delta"))
+        return Field(entry, given.mean, tuple(spans))
+
+    return grids(blocks, axes, field), notes
+
+
 def comparison_table(
     blocks: Sequence[Block[Matched]], axes: tuple[Sequence[str], str], suite: Suite
 ) -> str:
-    """Return the reported numbers as printed, Δ = ours − reported, and numbered notes."""
-    entries = [entry for block in blocks for entry in block.entries.values()]
-    printed = {measure: printed_decimals(own) for measure, own in by_measure(entries).items()}
-    notes = list(dict.fromkeys(e.reported.note for e in entries if e.reported.note))
-    best = {
-        id(entry)
-        for block in blocks
-        for column in block.columns
-        for entry in best_entries(block.column(column), lambda e: e.reported.mean)
-    }
-
-    def text(_: Block[Matched], entry: Matched) -> str:
-        decimals = printed[entry.shown.metric]
-        mean = number(entry.reported.mean, decimals)
-        shown = f"**{mean}**" if id(entry) in best else mean
-        if entry.reported.spread is not None:
-            shown += f" ± {number(entry.reported.spread, decimals)}"
-        if entry.reported.note:
-            shown += f" <sup>{notes.index(entry.reported.note) + 1}</sup>"
-        if entry.delta is not None:
-            shown += f", Δ {number(entry.delta, entry.shown.decimals, signed=True)}"
-            if entry.ours.partial:
-                shown += f" ({portion(entry.ours.n, entry.ours.expected)})"
-        return shown
-
-    rendered = render(blocks, axes, suite, text)
+    """Return the reported numbers in Markdown, with their numbered notes."""
+    found, notes = reported_grids(blocks, axes)
     listed = [f"<sup>{i}</sup> {markdown.escape(note)}" for i, note in enumerate(notes, 1)]
-    return "\n\n".join([rendered, "<br>\n".join(listed)]) if listed else rendered
+    return "\n\n".join([render(found, suite), *(["<br>\n".join(listed)] if listed else [])])
 
 
 def by_measure(entries: Iterable[Matched]) -> dict[str, list[Matched]]:
