@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-
 import torch
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from bench.records.artifacts import place
 from bench.records.freshness import of_task
 from bench.records.record import Artifact, Curve, Outcome
 from bench.scheduling.job import Job
-from bench.spec.cell import CHECKPOINT, START
+from bench.spec.cell import CHECKPOINT, PREDICTIONS, START
 from bench.spec.metrics import prefix_of
 from bench.spec.recipe import Recipe, Warmup
 from bench.spec.work import Train, network_name
@@ -35,7 +34,6 @@ from bench.training.provenance import provenance
 from bench.training.task_data import Split, TaskData, input_shape, load_task
 from bench.training.warmup import drop_after
 
-PREDICTIONS = "predictions"
 Tasks = Mapping[str, TaskData]
 
 
@@ -213,7 +211,8 @@ def _warmup_metrics(
     if switch is not None:
         name, data = next(iter(tasks.items()))
         validation = curves[f"{prefix_of(name)}validation/{data.objective.score}"]
-        scores = zip(map(int, validation.at), validation.value, strict=True)
+        sign = 1.0 if data.objective.higher_is_better() else -1.0
+        scores = ((int(s), sign * v) for s, v in zip(validation.at, validation.value, strict=True))
         drop = drop_after(scores, switch, warmup.patience)
         metrics |= {"warmup/drop": drop} if drop is not None else {}
     return metrics
@@ -271,6 +270,3 @@ class _Keeper:
     def _save(self, name: str, write: object) -> None:
         job = self._job
         self.artifacts[name] = place(job.folder, job.attempt, name, ".safetensors", write)  # type: ignore[arg-type]
-
-
-

@@ -10,10 +10,6 @@ from typing import Any, Literal, get_args, get_origin
 
 import numpy as np
 import torch
-from torch import Tensor
-from torch.autograd.gradcheck import GradcheckError, gradcheck
-
-from bench.errors import UserError
 from bench.methods.compose import penalty_class
 from bench.methods.part import Penalty, Step
 from bench.methods.synthetic import (
@@ -25,6 +21,10 @@ from bench.methods.synthetic import (
     tensors_of,
     with_leaves,
 )
+from torch import Tensor
+from torch.autograd.gradcheck import GradcheckError, gradcheck
+
+from bench.errors import UserError
 from bench.spec.parts import installed_part, known_parts
 
 

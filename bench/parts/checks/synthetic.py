@@ -6,9 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from torch import Tensor
-
 from bench.methods.part import Step
+from torch import Tensor
 
 _MAPS = {"layer1": (3, 4, 3), "layer2": (4, 2, 2)}
 _BACKBONE = {"conv.weight": (3, 2, 2, 2), "norm.weight": (3,), "norm.bias": (3,)}
