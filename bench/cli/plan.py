@@ -37,7 +37,11 @@ def command(suite: str, profile: str, store: Path, as_json: bool) -> None:
                 "kind": cell.kind,
                 "labels": planned.labels,
                 "level": planned.level,
-                "parents": cell.parents,
+                "name": planned.name,
+                "parents": {
+                    role: {"id": parent.id, "artifact": parent.artifact}
+                    for role, parent in cell.parents.items()
+                },
                 "reasons": state.reasons,
                 "state": state.state,
             }

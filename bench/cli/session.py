@@ -116,11 +116,10 @@ def _group(session: Session, axes: Sequence[str]) -> dict[tuple[str, ...], Count
             continue
         seen.add(planned.cell.id)
         state = session.states[planned.cell.id].state
-        if planned.labels:
+        if planned.shown:
             key = tuple(str(planned.labels[axis]) for axis in axes)
             rows.setdefault(key, Counter())[state] += 1
         else:
-            kind = "source training" if planned.cell.kind == "train" else planned.cell.kind
-            key = (f"({kind})", *[""] * (len(axes) - 1))
+            key = (f"({planned.name})", *[""] * (len(axes) - 1))
             measured.setdefault(key, Counter())[state] += 1
     return {**measured, **rows}

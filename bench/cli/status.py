@@ -35,6 +35,9 @@ def command(suite: str, profile: str, store: Path, everything: bool) -> None:
     click.echo(state_table(session))
     for path, reason in session.store.broken.items():
         click.echo(f"\nnot a readable record: {path}: {reason}")
+    if session.store.foreign:
+        one = next(iter(session.store.foreign.values()))
+        click.echo(f"\n{len(session.store.foreign):,} records are not used; of one: {one}")
     for state in ("running", "failed", "stale"):
         _list(session, state, None if everything else _SHOWN)
     if everything:
@@ -60,7 +63,7 @@ def _list(session: Session, wanted: str, limit: int | None) -> None:
             why = f"{record.outcome.failure.kind}: {record.outcome.failure.message}"
         if wanted == "running" and state.owner is not None:
             why = f"by process {state.owner.pid} on {state.owner.host}"
-        name = ", ".join(f"{a} {v}" for a, v in planned.labels.items()) or planned.cell.kind
+        name = ", ".join(f"{a} {v}" for a, v in planned.labels.items()) or planned.name
         click.echo(f"  {planned.cell.id}  {name}" + (f"  ({why})" if why else ""))
     if limit is not None and len(found) > limit:
         click.echo(f"  … and {len(found) - limit} more (--all lists them)")

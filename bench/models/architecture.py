@@ -32,7 +32,7 @@ class NetworkBuilder:
 
 
 @dataclass(frozen=True)
-class Architecture:
+class Blueprint:
     """A network to be built.
 
     ``architecture`` is what its checkpoints must be of: a timm name's tag tells only where weights
@@ -49,18 +49,16 @@ class Architecture:
         return (_architecture(name) if self.timm else name) == self.architecture
 
 
-def architecture(
-    network: str | NetworkBuilder, input_shape: tuple[int, ...] | None
-) -> Architecture:
+def blueprint(network: str | NetworkBuilder, input_shape: tuple[int, ...] | None) -> Blueprint:
     """Return how to build a network: timm's of that name, or the builder's for an input's shape."""
     return _named(network) if isinstance(network, str) else _built(network, input_shape)
 
 
-def _named(name: str) -> Architecture:
-    return Architecture(name, _architecture(name), lambda: create_backbone(name), timm=True)
+def _named(name: str) -> Blueprint:
+    return Blueprint(name, _architecture(name), lambda: create_backbone(name), timm=True)
 
 
-def _built(builder: NetworkBuilder, input_shape: tuple[int, ...] | None) -> Architecture:
+def _built(builder: NetworkBuilder, input_shape: tuple[int, ...] | None) -> Blueprint:
     if input_shape is None:
         raise ValueError(f"{builder.name} can only be built for the shape of an input")
 
@@ -74,7 +72,7 @@ def _built(builder: NetworkBuilder, input_shape: tuple[int, ...] | None) -> Arch
             )
         return module
 
-    return Architecture(builder.name, builder.name, create, timm=False)
+    return Blueprint(builder.name, builder.name, create, timm=False)
 
 
 def create_backbone(backbone: str) -> nn.Module:

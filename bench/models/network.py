@@ -63,6 +63,22 @@ class _ByName(nn.Module):
             assert module is not None
             yield name, module
 
+    def _load_from_state_dict(  # type: ignore[override]
+        self,
+        state_dict: Mapping[str, Tensor],
+        prefix: str,
+        local_metadata: object,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        # torch takes what stands before the first dot for a module's name.
+        ours = tuple(f"{prefix}{name}." for name in self._modules)
+        unexpected_keys += [
+            key for key in state_dict if key.startswith(prefix) and not key.startswith(ours)
+        ]
+
 
 class Network(nn.Module):
     """A backbone without classifier, and a linear head a task whose parameters start at zero.
@@ -116,7 +132,8 @@ class Network(nn.Module):
         Raises
         ------
         ValueError
-            If there is no task, or one of several has no name or a dot in it.
+            If there is no task, or one of several has no name, or one is called ``training`` or has
+            a dot in its name.
         """
         features = feature_width(self.backbone)
         self._set_heads({task: zero_head(features, n, bias=bias) for task, n in widths.items()})
@@ -126,7 +143,9 @@ class Network(nn.Module):
         self._set_heads({task: head_of(state) for task, state in states.items()})
 
     def _set_heads(self, heads: Mapping[str, nn.Linear]) -> None:
-        if not heads or (len(heads) > 1 and "" in heads) or any("." in task for task in heads):
+        several = len(heads) > 1
+        # A module has an attribute ``training``, and a state's names have dots between them.
+        if not heads or any((several and not t) or "." in t or t == "training" for t in heads):
             raise ValueError(f"{tuple(heads)} are no names of tasks")
         if self._copies() and tuple(heads) != self.tasks:
             raise ValueError("modules are private to the tasks that there were")
@@ -154,22 +173,20 @@ class Network(nn.Module):
         UserError
             If the backbone has no such module, or a part of one is private already.
         """
-        wanted = sorted(set(names))
         known = dict(self.backbone.named_modules())
-        mine = set(self.private_names)
-        for name in wanted:
-            if name not in mine and (name not in known or not name):
+        # What lies within another comes after it, and has gone with it.
+        for name in sorted(set(names)):
+            own = self.private_names
+            if any(f"{name}.".startswith(f"{other}.") for other in own):
+                continue
+            if name not in known or not name:
                 raise UserError(
                     f"{self.name} has no module {name!r}", remedy=did_you_mean(name, known)
                 )
-            if any(own.startswith(f"{name}.") for own in mine):
+            if any(other.startswith(f"{name}.") for other in own):
                 raise UserError(f"a part of {name} of {self.name} is private already")
-        if len(self.heads) == 1:
-            return
-        for name in wanted:
-            if not any(f"{name}.".startswith(f"{own}.") for own in mine):
+            if len(self.heads) > 1:
                 self._make_private(name)
-                mine.add(name)
 
     @property
     def private_names(self) -> tuple[str, ...]:
@@ -193,6 +210,8 @@ class Network(nn.Module):
             own._modules[name] = copy.deepcopy(module)
         # Never run: each task's pass puts its own copy here.
         parent._modules[leaf] = nn.Identity()
+        # The copies' hooks are copies, to which nobody listens.
+        self._taps = {}
 
     def _place(self, name: str) -> tuple[nn.Module, str]:
         parent, _, leaf = name.rpartition(".")

@@ -17,9 +17,9 @@ from torch import nn
 from bench.errors import WeightsError, did_you_mean
 from bench.files import file_sha256
 from bench.models.architecture import (
-    Architecture,
+    Blueprint,
     NetworkBuilder,
-    architecture,
+    blueprint,
     create_backbone,
     create_timm,
     known_architecture,
@@ -102,7 +102,7 @@ def load_backbone(
     WeightsError
         If the backbone is unknown, or the weights cannot be had or do not fit it.
     """
-    known = architecture(network, input_shape)
+    known = blueprint(network, input_shape)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(stream_seed(seed, "backbone", known.name))
         loaded = _load_kind(known, weights, resources, parent, task)
@@ -111,7 +111,7 @@ def load_backbone(
 
 
 def _load_kind(
-    network: Architecture,
+    network: Blueprint,
     weights: str,
     resources: Resources,
     parent: tuple[Path, str] | None,
@@ -136,7 +136,7 @@ def _load_kind(
     )
 
 
-def _from_timm(network: Architecture, revision: str | None) -> _Loaded:
+def _from_timm(network: Blueprint, revision: str | None) -> _Loaded:
     if not network.timm:
         raise WeightsError(
             f"timm has no weights for {network.name}, which is not of timm",
@@ -192,7 +192,7 @@ def _download(repository: str, filename: str | None, revision: str | None) -> Pa
         ) from error
 
 
-def _from_file(network: Architecture, name: str, resources: Resources) -> _Loaded:
+def _from_file(network: Blueprint, name: str, resources: Resources) -> _Loaded:
     if name not in resources.files:
         raise WeightsError(
             f"the suite names no weights file {name!r}", remedy=did_you_mean(name, resources.files)
@@ -231,7 +231,7 @@ def _load(
     return module, heads
 
 
-def _from_shipped(network: Architecture, name: str) -> _Loaded:
+def _from_shipped(network: Blueprint, name: str) -> _Loaded:
     shipped = shipped_weights(name)
     if not shipped.path.is_file() or file_sha256(shipped.path) != shipped.sha256:
         raise WeightsError(
@@ -244,7 +244,7 @@ def _from_shipped(network: Architecture, name: str) -> _Loaded:
 
 
 def _from_checkpoint(
-    network: Architecture, path: Path, sha256: str, task: str | None = None
+    network: Blueprint, path: Path, sha256: str, task: str | None = None
 ) -> _Loaded:
     checkpoint = load_checkpoint(path, sha256)
     if not network.fits(checkpoint.name):
@@ -264,7 +264,7 @@ def _from_checkpoint(
     return _Loaded(module, "", heads=checkpoint.heads)
 
 
-def _filled(network: Architecture, state: State, path: Path) -> nn.Module:
+def _filled(network: Blueprint, state: State, path: Path) -> nn.Module:
     module = network.create()
     try:
         module.load_state_dict(state)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import sys
 import tokenize
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -69,6 +70,18 @@ def code_digests(units: Iterable[Unit]) -> dict[str, str]:
     return {unit.name: _digest(unit) for unit in units}
 
 
+def remember_imported() -> None:
+    """Read the files of all modules imported so far.
+
+    Digests taken later in this process, and in those forked from it, are then of the code that
+    runs there, even if a file is edited meanwhile.
+    """
+    for module in list(sys.modules.values()):
+        file = Path(getattr(module, "__file__", None) or "/")
+        if file.is_relative_to(_PACKAGE) and file.suffix == ".py":
+            _read(file)
+
+
 @lru_cache(maxsize=1024)
 def _digest(unit: Unit) -> str:
     files: dict[str, Path] = {}
@@ -109,8 +122,12 @@ def _part(kind: Kind, name: str, plugins: tuple[str, ...]) -> Unit:
 
 
 def _source(dataset: str, resources: Resources) -> str:
+    if dataset in resources.arrays:
+        return "arrays"
     if dataset in resources.folders:
         return "folder"
+    if dataset in resources.arrays:
+        return "arrays"
     kind = catalogue.entry(dataset).kind
     return f"{kind}:{dataset}" if kind == "procedural" else kind
 
@@ -118,5 +135,8 @@ def _source(dataset: str, resources: Resources) -> str:
 @lru_cache(maxsize=256)
 def _data(source: str) -> Unit:
     kind, _, name = source.partition(":")
-    files = (_PACKAGE / "data" / "sources" / f"{kind}.py", _PACKAGE / "data" / kind / f"{name}.py")
+    # A procedural set's name begins with its generator's.
+    generator = name.partition("-")[0]
+    data = _PACKAGE / "data"
+    files = (data / "sources" / f"{kind}.py", data / kind / f"{generator}.py")
     return Unit(f"data:{source}", tuple(file for file in files if file.is_file()))

@@ -40,14 +40,17 @@ def expectations(
         If a weights file cannot be read.
     """
     cells = list(cells)
-    units = {cell.id: units_of(cell, resources) for cell in cells}
+    # Cells that differ in their seed share their work.
+    works = {cell.work: cell for cell in cells}
+    units = {work: units_of(cell, resources) for work, cell in works.items()}
+    names = {work: tuple(unit.name for unit in used) for work, used in units.items()}
     files = _DigestCache(cache)
     named = {weights for cell in cells for weights in cell.weights}
     weights = {name: _weights_digest(name, resources, files) for name in named}
     files.save()
     return Expectations(
         code=code_digests(dict.fromkeys(unit for used in units.values() for unit in used)),
-        units={cell_id: tuple(unit.name for unit in used) for cell_id, used in units.items()},
+        units={cell.id: names[cell.work] for cell in cells},
         data={name: dataset_digest(name) for name in {n for c in cells for n in c.datasets}},
         weights=weights,
     )

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Any
 
 from bench.records.record import Record
-from bench.spec.cell import Cell
+from bench.spec.cell import START, Cell, Train
+from bench.spec.work import Work, plain
 
 
 @dataclass(frozen=True)
@@ -62,11 +64,10 @@ def stale_reasons(
         if made.code.get(name) != digest
     ]
     then = record.cell.get("settings", {})
-    reasons += [f"settings: {path}" for path in differing(then, cell.settings)]
-    if _data_changed(made.data, cell, expected) or _source_changed(made.data, expected):
+    reasons += [f"settings: {path}" for path in differing(then, _settings(cell.work))]
+    if _data_changed(made.data, cell, expected):
         reasons.append("data")
-    weights = {expected.weights.get(name) for name in cell.weights} - {None}
-    if not weights <= set(made.weights.values()):
+    if _weights_changed(made.weights, cell, expected):
         reasons.append("weights")
     for role in sorted(cell.parents):
         used = made.parents.get(role, {})
@@ -77,11 +78,11 @@ def stale_reasons(
 
 
 def _data_changed(made: Mapping[str, Any], cell: Cell, expected: Expectations) -> bool:
-    for name, task in cell.tasks.items():
-        now = expected.data.get(task.dataset)
-        if now is not None and made.get(of_task(name, "dataset")) != now:
-            return True
-    return False
+    used = [(task.dataset, made.get(of_task(name, "dataset"))) for name, task in cell.tasks.items()]
+    # Of a source whose forgetting was measured the test split is read too; its training images
+    # alone are in the parent's checkpoint.
+    used += made.get("sources", {}).items()
+    return any(expected.data.get(name) not in (None, digest) for name, digest in used)
 
 
 def of_task(task: str, fact: str) -> str:
@@ -89,17 +90,36 @@ def of_task(task: str, fact: str) -> str:
     return f"{task}/{fact}" if task else fact
 
 
-def _source_changed(made: Mapping[str, Any], expected: Expectations) -> bool:
-    # The source's test split is read too where forgetting was measured; its training images
-    # alone are in the parent's checkpoint.
-    now = expected.data.get(str(made.get("source")))
-    return "source_dataset" in made and now is not None and made["source_dataset"] != now
+def _weights_changed(
+    made: Mapping[str, Mapping[str, str]], cell: Cell, expected: Expectations
+) -> bool:
+    for role, named in _starts(cell):
+        now = expected.weights.get(named)
+        # A measurement may leave a network alone.
+        looked_at = role in made or isinstance(cell.work, Train)
+        if now is not None and looked_at and made.get(role, {}).get("file") != now:
+            return True
+    return False
+
+
+def _starts(cell: Cell) -> Iterator[tuple[str, str]]:
+    """Yield role and weights of each network that a cell begins with."""
+    if isinstance(cell.work, Train):
+        yield START, cell.work.weights
+    else:
+        yield from ((role, start.weights) for role, start in cell.work.starts.items())
 
 
 def _code(record: Record, cell: Cell, expected: Expectations) -> dict[str, str]:
     # A record may name more code than the cell's own parts; what we know of it must agree.
     named = {n: expected.code[n] for n in record.outcome.provenance.code if n in expected.code}
     return {**named, **expected.code_of(cell)}
+
+
+@lru_cache(maxsize=4096)
+def _settings(work: Work) -> Any:
+    # Cells that differ in their seed share their work, and so this.
+    return plain(work, whole=True)
 
 
 def differing(made: Any, now: Any, path: str = "") -> Iterator[str]:

@@ -73,9 +73,10 @@ class Provenance:
     data
         Digests: ``dataset`` (all splits as loaded), ``subset`` (the rows trained on), ``test``;
         and plain facts (``revision``, ``train_images``, …). Of several tasks ``TASK/dataset``, ….
+        ``sources``: dataset to digest of what the cell was tested on for forgetting.
     weights
-        ``source`` and ``sha256`` of the state started from, and ``file``, the digest of the
-        bytes of a file that was named. Of a measurement ``ROLE/source``, ….
+        Role to ``source`` and ``sha256`` of the state begun with, and ``file``, the digest of the
+        bytes of a file that was named. A training has the role ``start``.
     parents
         Role to ``{"id", "artifact", "attempt", "sha256"}`` of the artifact used.
     versions
@@ -86,7 +87,7 @@ class Provenance:
 
     code: Mapping[str, str] = field(default_factory=dict)
     data: Mapping[str, Any] = field(default_factory=dict)
-    weights: Mapping[str, str] = field(default_factory=dict)
+    weights: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     parents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, str] = field(default_factory=dict)

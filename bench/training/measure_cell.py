@@ -27,7 +27,7 @@ from bench.training.provenance import provenance
 from bench.training.task_data import Split, TaskData, input_shape, load_task
 
 ARRAYS = "arrays"
-# A network that is measured without data is built for images of this shape.
+# A network that is neither trained nor measured on data is built for images of this shape.
 _PLAIN_INPUT = (3, 224, 224)
 _BATCH = 200
 
@@ -69,11 +69,13 @@ def measure_cell(job: Job) -> Outcome:
     if found.arrays:
         tensors = {n: t.detach().cpu().contiguous() for n, t in found.arrays.items()}
         artifacts[ARRAYS] = place(
-            job.folder, job.attempt, ARRAYS, ".safetensors", lambda path: write_tensors(path, tensors)
+            job.folder,
+            job.attempt,
+            ARRAYS,
+            ".safetensors",
+            lambda path: write_tensors(path, tensors),
         )
-    facts: dict[str, object] = {}
-    if data is not None:
-        facts = {**data.provenance(), "datasets": {data.prepared.name: data.prepared.digest}}
+    facts = data.provenance() if data is not None else {}
     return Outcome(
         status="done",
         metrics=metrics,
@@ -153,7 +155,7 @@ class Subject:
             seed=self.seed,
             resources=self._job.resources,
             parent=parent_file(self._job, role),
-            input_shape=input_shape([self._data]) if self._data is not None else _PLAIN_INPUT,
+            input_shape=self._input_shape(role),
         )
         self.loaded[role] = loaded
         width = self._data.width if self._data is not None else 1
@@ -161,6 +163,20 @@ class Subject:
         if loaded.heads:
             network.load_heads(loaded.heads)
         return network.to(self.device).eval()
+
+    def _input_shape(self, role: str) -> tuple[int, ...]:
+        if self._data is not None:
+            return input_shape([self._data])
+        parent = self._job.parents.get(role)
+        if parent is None or parent.cell.recipe is None:
+            return _PLAIN_INPUT
+        recipe, resources = parent.cell.recipe, self._job.resources
+        return input_shape(
+            [
+                load_task(task, parent.cell.seed, resources, recipe=recipe)
+                for task in parent.cell.tasks.values()
+            ]
+        )
 
     def new_head(self, network: Network) -> nn.Linear:
         """Give a network a head of zeros for the data's objective, and return it."""
@@ -194,6 +210,3 @@ class Subject:
     def stream(self, *name: object) -> Stream:
         """Return a random stream of the cell's own, by name."""
         return Stream(stream_seed(self.seed, "measurement", self._work.kind, *name))
-
-
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-
 import torch
 from torch import Tensor
 
@@ -15,9 +14,10 @@ from bench.models.network import Network
 from bench.models.weights import LoadedBackbone, load_backbone
 from bench.parts.compose import Composition, compose, load_network
 from bench.records.artifacts import place
+from bench.records.freshness import of_task
 from bench.records.record import Artifact, Curve, Outcome
 from bench.scheduling.job import Job
-from bench.spec.cell import CHECKPOINT, START
+from bench.spec.cell import CHECKPOINT, PREDICTIONS, START
 from bench.spec.metrics import prefix_of
 from bench.spec.recipe import Recipe, Warmup
 from bench.spec.work import Train, network_name
@@ -34,7 +34,6 @@ from bench.training.provenance import provenance
 from bench.training.task_data import Split, TaskData, input_shape, load_task
 from bench.training.warmup import drop_after
 
-PREDICTIONS = "predictions"
 Tasks = Mapping[str, TaskData]
 
 
@@ -113,8 +112,7 @@ def train_cell(job: Job) -> Outcome:
     keeper.reported(tasks)
     facts = _facts(tasks) | {"selection": recipe.selection, "selected_step": step}
     if source is not None:
-        facts["datasets"] |= source.datasets()
-        facts["source"] = source.names()
+        facts["sources"] = source.datasets()
     return Outcome(
         status="done",
         metrics=metrics,
@@ -213,20 +211,19 @@ def _warmup_metrics(
     if switch is not None:
         name, data = next(iter(tasks.items()))
         validation = curves[f"{prefix_of(name)}validation/{data.objective.score}"]
-        scores = zip(map(int, validation.at), validation.value, strict=True)
+        sign = 1.0 if data.objective.higher_is_better() else -1.0
+        scores = ((int(s), sign * v) for s, v in zip(validation.at, validation.value, strict=True))
         drop = drop_after(scores, switch, warmup.patience)
         metrics |= {"warmup/drop": drop} if drop is not None else {}
     return metrics
 
 
 def _facts(tasks: Tasks) -> dict[str, object]:
-    """Return what is recorded of the data: each dataset's digest, and each task's facts."""
-    datasets = {data.prepared.name: data.prepared.digest for data in tasks.values()}
-    if set(tasks) == {""}:
-        return {**tasks[""].provenance(), "datasets": datasets}
+    """Return what is recorded of the data: digests and facts, by task where there are several."""
     return {
-        "datasets": datasets,
-        "tasks": {name: data.provenance() for name, data in tasks.items()},
+        of_task(name, fact): value
+        for name, data in tasks.items()
+        for fact, value in data.provenance().items()
     }
 
 
@@ -273,6 +270,3 @@ class _Keeper:
     def _save(self, name: str, write: object) -> None:
         job = self._job
         self.artifacts[name] = place(job.folder, job.attempt, name, ".safetensors", write)  # type: ignore[arg-type]
-
-
-

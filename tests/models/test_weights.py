@@ -14,11 +14,13 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from safetensors.torch import save_file
 
 from bench.errors import WeightsError
+from bench.files import file_sha256
 from bench.models import shipped, weights
 from bench.models.checkpoint import save_checkpoint, state_sha256
 from bench.models.network import Network
-from bench.models.weights import load_backbone
+from bench.models.weights import NetworkBuilder, load_backbone
 from bench.spec.cell import Resources
+from bench.spec.seeds import stream_seed
 
 NONE = Resources()
 
@@ -73,6 +75,73 @@ def test_an_unknown_backbone_is_an_error_with_the_nearest_name():
 def test_unknown_weights_are_an_error():
     with pytest.raises(WeightsError, match="did you mean 'random'"):
         load_backbone("test_resnet", "randon", seed=0, resources=NONE)
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "mobilenetv3_small_050.lamb_in1k"])
+def test_random_weights_are_timms_own_from_the_stream_of_seed_and_name(name):
+    torch.manual_seed(stream_seed(7, "backbone", name))
+    plain = timm.create_model(name.partition(".")[0], num_classes=0).state_dict()
+    loaded = load_backbone(name, "random", seed=7, resources=NONE)
+    assert loaded.sha256 == state_sha256(plain)
+    assert list(loaded.module.state_dict()) == list(plain)
+    assert loaded.heads == {}
+
+
+# networks that are not timm's
+
+
+class Layer(torch.nn.Linear):
+    num_features = 4
+
+
+LAYER = NetworkBuilder("layer(width=4)", lambda shape: Layer(shape[0], 4))
+VECTORS = {"seed": 3, "resources": NONE, "input_shape": (2,)}
+
+
+def test_a_network_of_ones_own_is_drawn_from_the_same_stream():
+    loaded = load_backbone(LAYER, "random", **VECTORS)
+    torch.manual_seed(stream_seed(3, "backbone", "layer(width=4)"))
+    assert loaded.sha256 == state_sha256(Layer(2, 4).state_dict())
+    assert (loaded.source, loaded.file, loaded.heads) == ("random", None, {})
+    network = Network(loaded.module, {"": 3}, name=LAYER.name)
+    assert network(torch.ones(5, 2)).logits.shape == (5, 3)
+
+
+def test_it_starts_from_its_own_stages_and_from_no_others(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    network = Network(Layer(2, 4), {"": 3}, name=LAYER.name)
+    save_checkpoint(network, path)
+    loaded = load_backbone(LAYER, "stage", **VECTORS, parent=given(path))
+    assert loaded.sha256 == state_sha256(network.backbone.state_dict())
+    other = NetworkBuilder("layer(width=8)", LAYER.build)
+    with pytest.raises(WeightsError, match=r"of layer\(width=4\), not of layer\(width=8\)"):
+        load_backbone(other, "stage", **VECTORS, parent=given(path))
+    with pytest.raises(WeightsError, match="not of resnet18"):
+        load_backbone("resnet18", "stage", seed=0, resources=NONE, parent=given(path))
+    larger = VECTORS | {"input_shape": (5,)}
+    with pytest.raises(WeightsError, match="does not fit"):
+        load_backbone(LAYER, "stage", **larger, parent=given(path))
+
+
+def test_it_starts_from_a_file_of_its_own_state(tmp_path):
+    state = Layer(2, 4).state_dict()
+    save_file(state, tmp_path / "mine.safetensors")
+    files = VECTORS | {"resources": resources(tmp_path / "mine.safetensors", 0)}
+    loaded = load_backbone(LAYER, "file:mine", **files)
+    assert loaded.sha256 == state_sha256(state)
+    assert loaded.file == file_sha256(tmp_path / "mine.safetensors")
+    save_file({**state, "extra": torch.ones(1)}, tmp_path / "mine.safetensors")
+    with pytest.raises(WeightsError, match=r"Unexpected.*extra"):
+        load_backbone(LAYER, "file:mine", **files)
+
+
+def test_it_has_no_weights_of_timm_and_must_say_its_width():
+    with pytest.raises(WeightsError, match="not of timm"):
+        load_backbone(LAYER, "timm", **VECTORS)
+    silent = NetworkBuilder("silent", lambda shape: torch.nn.Linear(shape[0], 4))
+    with pytest.raises(WeightsError, match="how many features") as caught:
+        load_backbone(silent, "random", **VECTORS)
+    assert "num_features" in caught.value.remedy
 
 
 # timm
@@ -136,12 +205,15 @@ def test_a_file_gives_its_backbone_and_drops_its_head(tmp_path, name):
     kept = {n: t for n, t in state.items() if not n.startswith(("fc.", "classifier."))}
     assert loaded.sha256 == state_sha256(kept)
     assert loaded.source == "file:mine"
+    head = {n.rpartition(".")[2]: t for n, t in state.items() if n not in kept}
+    assert state_sha256(loaded.heads[""]) == state_sha256(head)
 
 
 def test_a_file_without_head_has_zero_classes(tmp_path):
     path, state = stand_in(tmp_path, classes=0)
     loaded = load_backbone("test_resnet", "file:mine", seed=0, resources=resources(path, 0))
     assert_backbone_of(loaded.module, state)
+    assert loaded.heads == {}
 
 
 def test_a_file_with_another_number_of_classes_is_an_error(tmp_path):
@@ -183,24 +255,52 @@ def test_a_file_that_the_suite_does_not_name_is_an_error(tmp_path):
 
 def checkpoint(path: Path, name: str = "test_resnet") -> Network:
     torch.manual_seed(5)
-    network = Network(timm.create_model(name, num_classes=0), 4, name=name)
+    network = Network(timm.create_model(name, num_classes=0), {"": 4}, name=name)
     save_checkpoint(network, path)
     return network
+
+
+def given(path: Path) -> tuple[Path, str]:
+    return path, file_sha256(path)
 
 
 def test_a_stages_backbone_is_where_the_next_cell_starts(tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     network = checkpoint(path)
-    loaded = load_backbone("test_resnet", "stage", seed=0, resources=NONE, parent=path)
+    loaded = load_backbone("test_resnet", "stage", seed=0, resources=NONE, parent=given(path))
     assert loaded.sha256 == state_sha256(network.backbone.state_dict())
     assert loaded.source == "stage"
+    assert state_sha256(loaded.heads[""]) == state_sha256(network.head.state_dict())
+
+
+def test_a_stage_whose_file_changed_since_it_was_chosen_is_an_error(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    checkpoint(path)
+    with pytest.raises(WeightsError, match="not the file that was written"):
+        load_backbone("test_resnet", "stage", seed=0, resources=NONE, parent=(path, "0" * 64))
+
+
+def test_a_stage_of_several_tasks_is_started_from_as_one_of_them(tmp_path):
+    path = tmp_path / "checkpoint.safetensors"
+    torch.manual_seed(5)
+    backbone = timm.create_model("test_resnet", num_classes=0)
+    network = Network(backbone, {"a": 4, "b": 2}, name="test_resnet")
+    network.private(["bn1"])
+    save_checkpoint(network, path)
+    start = {"seed": 0, "resources": NONE, "parent": given(path)}
+    with pytest.raises(WeightsError, match=r"(?s)private to its tasks.*one of: a, b"):
+        load_backbone("test_resnet", "stage", **start)
+    loaded = load_backbone("test_resnet", "stage", **start, task="b")
+    with network.as_task("b") as whole:
+        assert loaded.sha256 == state_sha256(whole.state_dict())
+    assert {task: len(head["bias"]) for task, head in loaded.heads.items()} == {"a": 4, "b": 2}
 
 
 def test_a_stage_of_another_backbone_is_an_error(tmp_path):
     path = tmp_path / "checkpoint.safetensors"
     checkpoint(path)
     with pytest.raises(WeightsError, match="of test_resnet, not of resnet18"):
-        load_backbone("resnet18", "stage", seed=0, resources=NONE, parent=path)
+        load_backbone("resnet18", "stage", seed=0, resources=NONE, parent=given(path))
 
 
 def test_a_stage_without_its_parent_is_an_error():

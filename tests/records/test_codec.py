@@ -43,7 +43,7 @@ outcomes = st.builds(
         Provenance,
         code=digests,
         data=st.dictionaries(texts, st.one_of(texts, st.integers()), max_size=3),
-        weights=digests,
+        weights=st.dictionaries(texts, digests, max_size=2),
         parents=st.dictionaries(texts, digests, max_size=2),
         versions=digests,
         machine=digests,

@@ -24,7 +24,7 @@ EXPECTED = Expectations(
 MADE = {
     "code": {"train": "c", "penalty:bss": "b"},
     "data": {"dataset": "g"},
-    "weights": {"file": "w"},
+    "weights": {"start": {"file": "w"}},
 }
 
 
@@ -42,7 +42,7 @@ MADE = {
         ({"code": {**MADE["code"], "unknown to us": "other"}}, ()),
         ({"data": {"dataset": "other"}}, ("data",)),
         ({"data": {}}, ("data",)),
-        ({"weights": {"file": "other"}}, ("weights",)),
+        ({"weights": {"start": {"file": "other"}}}, ("weights",)),
         ({"data": {}, "weights": {}}, ("data", "weights")),
     ],
 )
@@ -104,13 +104,13 @@ def test_a_changed_default_makes_a_record_stale_and_says_which() -> None:
 def test_the_source_whose_forgetting_was_measured_counts_as_data() -> None:
     dogs = cell(dataset="dogs")
 
-    def reasons(**data: str) -> tuple[str, ...]:
-        made = record(dogs, data={"dataset": "d", **data})
+    def reasons(**sources: str) -> tuple[str, ...]:
+        made = record(dogs, data={"dataset": "d", "sources": sources})
         return stale_reasons(made, dogs, EXPECTED, {})
 
-    assert reasons(source="glyphs", source_dataset="g") == ()
-    assert reasons(source="glyphs", source_dataset="other") == ("data",)
-    assert reasons(source="nowhere", source_dataset="other") == ()
+    assert reasons(glyphs="g") == ()
+    assert reasons(glyphs="other") == ("data",)
+    assert reasons(nowhere="other") == ()
 
 
 def test_each_tasks_data_count() -> None:
@@ -130,11 +130,14 @@ def test_each_measured_networks_weights_count() -> None:
     both = Cell(Measure(Use(name="distance"), starts), 0)
     now = Expectations(weights={"shipped:near": "n", "file:mine": "m"})
 
-    def reasons(**weights: str) -> tuple[str, ...]:
+    def reasons(**files: str) -> tuple[str, ...]:
+        weights = {role: {"source": "?", "file": file} for role, file in files.items()}
         return stale_reasons(record(both, weights=weights), both, now, {})
 
-    assert reasons(**{"start/file": "n", "end/file": "m"}) == ()
-    assert reasons(**{"start/file": "n", "end/file": "other"}) == ("weights",)
+    assert reasons(start="n", end="m") == ()
+    assert reasons(start="n", end="other") == ("weights",)
+    # One that the measurement never asked for.
+    assert reasons(start="n") == ()
 
 
 def test_a_parent_is_the_same_cell_with_the_same_artifact() -> None:

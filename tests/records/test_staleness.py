@@ -202,3 +202,66 @@ def test_a_changed_default_of_a_part_makes_stale_those_that_have_it(copy: Copy) 
     )
     expected = ["code: penalty:delta", "settings: penalties.delta.maps"]
     assert copy.stale() == {name: expected for name in TRAINED if "delta" in name}
+
+
+# Two cells on the local engine of the copy: each edits a file that its server has imported, and one
+# of its own parts, before it says by what code it ran.
+WHILE_RUNNING = """
+import json, sys
+from pathlib import Path
+from bench.records.code import code_digests, units_of
+from bench.records.record import Outcome, Provenance
+from bench.scheduling.engines.local import LocalEngine
+from bench.scheduling.device import Device
+from bench.scheduling.job import Job
+from bench.spec.cell import Resources
+from bench.spec.expand import load_plan
+
+import bench.spec.seeds
+
+HERE = Path(__file__).parent
+
+def edits(job):
+    for file in ("spec/seeds.py", "parts/penalties/l2.py"):
+        with open(HERE / "bench" / file, "a") as text:
+            text.write(f"_EDITED = {job.attempt}\\n")
+    code = code_digests(units_of(job.cell, Resources()))
+    return Outcome("done", provenance=Provenance(code=code))
+
+if __name__ == "__main__":
+    cells = load_plan(Path(sys.argv[1])).unique().values()
+    cell = next(cell for cell in cells if ("penalty", "l2") in cell.parts)
+    device = Device("cpu", "", 1)
+    engine = LocalEngine([device], target="running:edits")
+    told = []
+    for attempt in (1, 2):
+        folder = HERE / "store"
+        folder.mkdir(exist_ok=True)
+        engine.start(Job(cell, attempt, folder), device)
+        while not (ended := engine.poll(1.0)):
+            pass
+        assert ended[0].outcome.status == "done", ended[0].outcome.failure
+        told.append(dict(ended[0].outcome.provenance.code))
+    engine.close()
+    print(json.dumps(told))
+"""
+
+
+def test_a_record_tells_of_the_code_that_ran_whatever_was_edited_meanwhile(copy: Copy) -> None:
+    before = json.loads(copy.records.read_text())
+    script = copy.folder / "running.py"
+    script.write_text(WHILE_RUNNING)
+    ran = subprocess.run(
+        [sys.executable, str(script), str(copy.suite)],
+        cwd=copy.folder, env={**os.environ, "PYTHONPATH": str(copy.folder)},
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+    first, second = json.loads(ran.stdout)
+    made = [json.loads(text)["outcome"]["provenance"]["code"] for text in before.values()]
+    assert first in made
+    # The server keeps the seeds it has imported; a part is imported by each worker anew.
+    assert second["train"] == first["train"]
+    assert second["penalty:l2"] != first["penalty:l2"]
+    # What reads the files now sees all of it.
+    assert {name for name, reasons in copy.look()["reasons"].items() if reasons} == set(ALL)

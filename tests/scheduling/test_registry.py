@@ -49,7 +49,7 @@ class Moon:
         made = Provenance(
             code=code_digests(units_of(cell, job.resources)),
             data={"dataset": entry(cell.dataset).digest},
-            weights={"file": shipped_digest(cell.weights[0].partition(":")[2])},
+            weights={"start": {"file": shipped_digest(cell.weights[0].partition(":")[2])}},
             parents={r: {"id": p.id, "sha256": p.sha256} for r, p in job.parents.items()},
             machine={"place": "moon"},
         )
