@@ -16,7 +16,7 @@ from bench.parts.objectives.classification import Classification
 from bench.spec.seeds import stream_seed
 from bench.training.evaluate import evaluate
 
-_TRAIN, _TEST = 12, 8
+_TRAIN, _TEST = 8, 6
 _BATCH = 5
 
 
