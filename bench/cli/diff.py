@@ -134,7 +134,8 @@ def _store_side(name: str, suite: str, profile: str, store: Path) -> _Given:
             file=session.store.root,
             remedy=f"bench run {suite} --profile {profile} --store {store}",
         )
-    side = Side(name, cell_table(session.results()))
+    units = {metric.name: metric.unit for metric in session.plan.metrics.values()}
+    side = Side(name, cell_table(session.results()), units)
     return _Given(side, session.plan.suite.metrics[0].metric, records)
 
 

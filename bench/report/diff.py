@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
 from bench.errors import UserError, did_you_mean
@@ -24,10 +24,17 @@ Values = Mapping[str, float]
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: a store's cells, or a leaderboard's CSV, and how it was named."""
+    """One of the two: a store's cells, or a leaderboard's CSV, and how it was named.
+
+    Attributes
+    ----------
+    units
+        Metric to its unit, where a plan declares it: a CSV has numbers alone.
+    """
 
     name: str
     cells: CellTable
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,7 @@ def diff(a: Side, b: Side, metric: str) -> Diff:
             f"{a.name} and {b.name} have no entry with numbers in common",
             remedy=f"they are compared by {', '.join(axes) or 'nothing'}, at equal values",
         )
-    unit = metric_unit(metric)
+    unit = {**a.units, **b.units}.get(metric, metric_unit(metric))
     scale = unit_scale(unit)
     changes = [_change(place, left[place], right[place], scale) for place in common]
     adjusted = holm([change.p for change in changes])

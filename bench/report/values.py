@@ -10,19 +10,26 @@ import numpy as np
 
 from bench.records.record import Curve, Record
 from bench.spec.claims import At
-from bench.spec.metrics import complement_of
-
-_FRACTIONS = ("top1", "top5", "mean_class_accuracy", "top1_error", "top5_error")
+from bench.spec.metrics import Metric, complement_of
+from bench.spec.parts import built_in_parts
 
 
 def metric_unit(metric: str) -> str:
-    """Return the unit of a metric or curve that no table shows: percent of a fraction of images."""
-    return "%" if metric.rpartition("/")[2] in _FRACTIONS else ""
+    """Return the unit that a built-in part declares for a metric; for numbers without a plan.
+
+    >>> metric_unit("test/top1_error"), metric_unit("features/distance")
+    ('%', '')
+    """
+    name = (complement_of(metric) or metric).rpartition("/")[2]
+    for part in built_in_parts().values():
+        if part.kind == "objective" and name in part.metrics:
+            return str(part.metrics[name][0])
+    return ""
 
 
 def unit_scale(unit: str) -> float:
     """Return what a record's value is multiplied by to be shown: fractions become percent."""
-    return 100.0 if unit == "%" else 1.0
+    return Metric("", unit).scale
 
 
 def metric_value(metrics: Mapping[str, float], name: str) -> float | None:
