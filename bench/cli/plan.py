@@ -38,7 +38,10 @@ def command(suite: str, profile: str, store: Path, as_json: bool) -> None:
                 "labels": planned.labels,
                 "level": planned.level,
                 "name": planned.name,
-                "parents": {r: [p.id, p.artifact] for r, p in cell.parents.items()},
+                "parents": {
+                    role: {"id": parent.id, "artifact": parent.artifact}
+                    for role, parent in cell.parents.items()
+                },
                 "reasons": state.reasons,
                 "state": state.state,
             }

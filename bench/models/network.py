@@ -63,6 +63,22 @@ class _ByName(nn.Module):
             assert module is not None
             yield name, module
 
+    def _load_from_state_dict(  # type: ignore[override]
+        self,
+        state_dict: Mapping[str, Tensor],
+        prefix: str,
+        local_metadata: object,
+        strict: bool,
+        missing_keys: list[str],
+        unexpected_keys: list[str],
+        error_msgs: list[str],
+    ) -> None:
+        # torch takes what stands before the first dot for a module's name.
+        ours = tuple(f"{prefix}{name}." for name in self._modules)
+        unexpected_keys += [
+            key for key in state_dict if key.startswith(prefix) and not key.startswith(ours)
+        ]
+
 
 class Network(nn.Module):
     """A backbone without classifier, and a linear head a task whose parameters start at zero.

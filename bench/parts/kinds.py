@@ -140,7 +140,9 @@ class Update(Part):
 class Data(Protocol):
     """What an objective may know of a dataset."""
 
-    classes: int | None
+    @property
+    def classes(self) -> int | None:
+        """Number of classes; None where targets are numbers."""
 
     @property
     def target_shape(self) -> tuple[int, ...]:
@@ -246,7 +248,7 @@ class Measuring(Protocol):
     def network(self, role: str) -> Network:
         """Return a role's network in evaluation mode on the device; its heads as it was left.
 
-        One that has not been trained has a head of zeros for the data's classes. Each call gives
+        One that came without a head has one of zeros for the data's objective. Each call gives
         a new copy.
         """
 
@@ -272,18 +274,26 @@ class Measuring(Protocol):
     def scores_of(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Return the objective's metrics of outputs ``(n, width)``."""
 
+    def parent(self, role: str) -> dict[str, Tensor]:
+        """Return the tensors that a role's cell has kept for this one: its predictions, say."""
+
+    def stream(self, *name: object) -> Stream:
+        """Return a random stream of the cell's own, by name."""
+
 
 class Measurement(Part):
     """Looks at networks, and trains nothing that is reported.
 
     Literals: ``roles`` name the networks it looks at (``start`` is what a training cell starts
     from, where a penalty needs the measurement); ``data`` is ``task``, ``source`` (the task that
-    the start was trained on) or ``none``; ``metrics`` as of an objective; ``curves`` maps a curve's
-    name to the axis it runs over.
+    the start was trained on) or ``none``; ``reads`` says which artifact of a role's cell is asked
+    for, ``checkpoint`` or ``predictions``; ``metrics`` as of an objective; ``curves`` maps a
+    curve's name to the axis it runs over.
     """
 
     roles: ClassVar[tuple[str, ...]] = ()
     data: ClassVar[str] = "task"
+    reads: ClassVar[str] = "checkpoint"
     metrics: ClassVar[Mapping[str, tuple[str, str]]] = {}
     curves: ClassVar[Mapping[str, str]] = {}
 

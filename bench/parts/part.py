@@ -32,7 +32,9 @@ def decorator(kind: Kind, base: type[Part]) -> Callable[[str], Callable[[P], P]]
     def named(name: str) -> Callable[[P], P]:
         def register(cls: P) -> P:
             if not issubclass(cls, base):
-                raise TypeError(f"{cls.__name__} is registered as a {kind}, and is no {base.__name__}")
+                raise TypeError(
+                    f"{cls.__name__} is registered as a {kind}, and is no {base.__name__}"
+                )
             other = REGISTRY[kind].get(name)
             if other is not None and _origin(other) != _origin(cls):
                 raise ValueError(f"{kind} {name!r} is already registered by {other.__module__}")

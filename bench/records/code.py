@@ -122,6 +122,8 @@ def _part(kind: Kind, name: str, plugins: tuple[str, ...]) -> Unit:
 
 
 def _source(dataset: str, resources: Resources) -> str:
+    if dataset in resources.arrays:
+        return "arrays"
     if dataset in resources.folders:
         return "folder"
     if dataset in resources.arrays:

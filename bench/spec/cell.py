@@ -17,6 +17,7 @@ SEED = "seed"
 # The role of the cell whose network another one goes on from.
 START = "start"
 CHECKPOINT = "checkpoint"
+PREDICTIONS = "predictions"
 
 
 @dataclass(frozen=True)
@@ -185,6 +186,7 @@ class Resources:
 
 
 __all__ = [
-    "CHECKPOINT", "SEED", "START", "Cell", "Measure", "Parent", "Place", "PlannedCell",
+    "CHECKPOINT", "PREDICTIONS", "SEED", "START", "Cell", "Measure", "Parent", "Place",
+    "PlannedCell",
     "Resources", "Scalar", "Train",
 ]  # fmt: skip

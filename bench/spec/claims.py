@@ -73,7 +73,8 @@ class Claim(Frozen):
     suite
         The suite file of the same folder whose cells it is about.
     metric
-        What is compared, in its own unit; the suite's table's where not given. With ``at`` the metric is a curve.
+        What is compared, in its own unit; the suite's table's where not given. With ``at`` the
+        metric is a curve.
     compare
         No contrast: the value itself, which needs a ``number``. One: treated less base. Two: the
         difference of the first contrast's differences, by the second.

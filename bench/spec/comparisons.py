@@ -6,8 +6,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
 
-from bench.spec.recipe import Scalar
 from bench.spec.claims import Claim
+from bench.spec.recipe import Scalar
 
 Place = Mapping[str, Scalar]
 Pair = tuple[Scalar, Scalar]

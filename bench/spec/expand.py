@@ -11,6 +11,7 @@ from typing import Any
 from bench.errors import did_you_mean
 from bench.spec.cell import (
     CHECKPOINT,
+    PREDICTIONS,
     SEED,
     START,
     Cell,
@@ -27,7 +28,7 @@ from bench.spec.metrics import Metrics
 from bench.spec.paper import Paper, load_paper
 from bench.spec.parts import SOURCE_MAPS
 from bench.spec.problems import Source, validate
-from bench.spec.recipe import Recipe, Scalar, Use
+from bench.spec.recipe import Recipe, Scalar
 from bench.spec.resolve import (
     Composition,
     Dotted,
@@ -463,7 +464,8 @@ class _Expansion:
         for name, role in spec.roles.items():
             starts[name], found = self._role(role, place, ("measure", "roles", name))
             if found is not None:
-                stages[name] = found
+                stage, state, labels = found
+                stages[name] = (stage, PREDICTIONS if part.reads == PREDICTIONS else state, labels)
         task = None
         if part.data != "none":
             task = self._task("", {}, place, whens, dotted)
@@ -525,6 +527,8 @@ class _Expansion:
     def _artifact(self, stage: str, state: str, cell: Cell) -> str:
         if state == "reported":
             return CHECKPOINT
+        if state == PREDICTIONS:
+            return PREDICTIONS
         if state == "start":
             return f"{CHECKPOINT}@start"
         assert cell.recipe is not None

@@ -132,9 +132,7 @@ def _curves_of_training(
 ) -> Iterable[Metric]:
     recipe = work.recipe
     validates = recipe.validation > 0 and (
-        recipe.validate_every is not None
-        or recipe.anytime is not None
-        or work.warmup is not None
+        recipe.validate_every is not None or recipe.anytime is not None or work.warmup is not None
     )
     yield Metric("train/loss", "", "lowest", "step")
     yield Metric("train/learning_rate", "", "lowest", "step")

@@ -44,7 +44,13 @@ DECLARED: Mapping[Kind, Mapping[str, Any]] = {
     "transform": {"random": False},
     "head": {},
     "network": {},
-    "measurement": {"roles": (), "data": "task", "metrics": {}, "curves": {}},
+    "measurement": {
+        "roles": (),
+        "data": "task",
+        "reads": "checkpoint",
+        "metrics": {},
+        "curves": {},
+    },
 }
 # What a penalty may need beside names of measurements.
 SOURCE_MAPS = "source_maps"

@@ -116,14 +116,10 @@ def set_dotted(raw: Mapping[str, Any], path: Sequence[str], value: Scalar) -> di
 
 def dotted_values(dotted: Dotted, prefix: str) -> list[tuple[list[str], Scalar]]:
     """Return the paths and values of the dotted axes below a prefix."""
-    return [
-        (axis.split(".")[1:], value) for axis, value in dotted if axis.startswith(f"{prefix}.")
-    ]
+    return [(axis.split(".")[1:], value) for axis, value in dotted if axis.startswith(f"{prefix}.")]
 
 
-def resolve_method(
-    layers: Layers, name: str, whens: Sequence[When], dotted: Dotted
-) -> Composition:
+def resolve_method(layers: Layers, name: str, whens: Sequence[When], dotted: Dotted) -> Composition:
     """Return a method's parts and its overlay of the recipe.
 
     ``dotted`` axes of the form ``penalties.PART.PARAMETER`` set a parameter where the method has
@@ -197,9 +193,7 @@ def resolve_recipe(
         head = resolve_use(layers, "head", raw["head_init"], sources, ("head_init",))
         raw = {**raw, "head_init": head}
     if raw.get("measurements"):
-        uses = resolve_uses(
-            layers, "measurement", raw["measurements"], sources, ("measurements",)
-        )
+        uses = resolve_uses(layers, "measurement", raw["measurements"], sources, ("measurements",))
         raw = {**raw, "measurements": {use.name: use for use in uses}}
     return validate(Recipe, raw, sources)
 

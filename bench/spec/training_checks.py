@@ -24,6 +24,7 @@ def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
             _check_start(layers, work)
             _check_batches(layers, work)
             _check_tasks(layers, work)
+            _check_precision(layers, work)
 
 
 def _check_warmup(layers: Layers, work: Train) -> None:
@@ -87,4 +88,14 @@ def _check_tasks(layers: Layers, work: Train) -> None:
     if work.weights.startswith("timm") and modalities != {"images"}:
         raise layers.source_of("axes", "weights").error(
             "timm's weights are of images", ("axes", "weights"), "use weights: random"
+        )
+
+
+def _check_precision(layers: Layers, work: Train) -> None:
+    # Its gradients are scaled until the optimizer's step, which another update would not know.
+    if work.recipe.precision == "float16" and work.update.name != "gradient":
+        raise layers.source_of("recipe", "precision").error(
+            f"float16 scales the gradients that the update {work.update.name} works on",
+            ("recipe", "precision"),
+            "use bfloat16 or float32",
         )

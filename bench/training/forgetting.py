@@ -8,7 +8,8 @@ import torch
 from torch import Tensor
 
 from bench.errors import WeightsError
-from bench.models.network import Network, head_of
+from bench.models.head import head_of
+from bench.models.network import Network
 from bench.scheduling.job import Job
 from bench.spec.cell import START
 from bench.spec.metrics import prefix_of
@@ -56,7 +57,9 @@ class Source:
             name: load_task(task, parent.cell.seed, job.resources, recipe=self._theirs)
             for name, task in parent.cell.tasks.items()
         }
-        self._heads = {name: head_of(heads[name]).requires_grad_(False).to(device) for name in self._data}
+        self._heads = {
+            name: head_of(heads[name]).requires_grad_(False).to(device) for name in self._data
+        }
 
     def score(self, network: Network, step: int) -> dict[str, float]:
         """Return the metrics on each source's test split, as ``source/NAME``.

@@ -30,7 +30,7 @@ from bench.training.provenance import provenance
 from bench.training.task_data import Split, TaskData, input_shape, load_task
 
 ARRAYS = "arrays"
-# A network that is measured without data is built for images of this shape.
+# A network that is neither trained nor measured on data is built for images of this shape.
 _PLAIN_INPUT = (3, 224, 224)
 _BATCH = 200
 
@@ -69,7 +69,11 @@ def measure_cell(job: Job) -> Outcome:
     if found.arrays:
         tensors = {n: t.detach().cpu().contiguous() for n, t in found.arrays.items()}
         artifacts[ARRAYS] = place(
-            job.folder, job.attempt, ARRAYS, ".safetensors", lambda path: write_tensors(path, tensors)
+            job.folder,
+            job.attempt,
+            ARRAYS,
+            ".safetensors",
+            lambda path: write_tensors(path, tensors),
         )
     facts = data.provenance() if data is not None else {}
     return Outcome(
@@ -142,8 +146,8 @@ class Subject:
     def network(self, role: str) -> Network:
         """Return a role's network in evaluation mode on the device; its heads as it was left.
 
-        One that has not been trained has a head of zeros for the data's objective. Each call
-        gives a new copy.
+        One that came without a head has one of zeros for the data's objective. Each call gives
+        a new copy.
         """
         start = self._work.starts[role]
         plugins = self._job.resources.plugins
@@ -153,7 +157,7 @@ class Subject:
             seed=self.seed,
             resources=self._job.resources,
             parent=parent_file(self._job, role),
-            input_shape=input_shape([self._data]) if self._data is not None else _PLAIN_INPUT,
+            input_shape=self._input_shape(role),
         )
         self.loaded[role] = loaded
         width = self._data.width if self._data is not None else 1
@@ -161,6 +165,20 @@ class Subject:
         if loaded.heads:
             network.load_heads(loaded.heads)
         return network.to(self.device).eval()
+
+    def _input_shape(self, role: str) -> tuple[int, ...]:
+        if self._data is not None:
+            return input_shape([self._data])
+        parent = self._job.parents.get(role)
+        if parent is None or parent.cell.recipe is None:
+            return _PLAIN_INPUT
+        recipe, resources = parent.cell.recipe, self._job.resources
+        return input_shape(
+            [
+                load_task(task, parent.cell.seed, resources, recipe=recipe)
+                for task in parent.cell.tasks.values()
+            ]
+        )
 
     def new_head(self, network: Network) -> nn.Linear:
         """Give a network a head of zeros for the data's objective, and return it."""
@@ -194,6 +212,3 @@ class Subject:
     def stream(self, *name: object) -> Stream:
         """Return a random stream of the cell's own, by name."""
         return Stream(stream_seed(self.seed, "measurement", self._work.kind, *name))
-
-
-

@@ -5,7 +5,6 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 
-
 import torch
 from torch import Tensor
 
@@ -18,7 +17,7 @@ from bench.records.artifacts import place
 from bench.records.freshness import of_task
 from bench.records.record import Artifact, Curve, Outcome
 from bench.scheduling.job import Job
-from bench.spec.cell import CHECKPOINT, START
+from bench.spec.cell import CHECKPOINT, PREDICTIONS, START
 from bench.spec.metrics import prefix_of
 from bench.spec.recipe import Recipe, Warmup
 from bench.spec.work import Train, network_name
@@ -35,7 +34,6 @@ from bench.training.provenance import provenance
 from bench.training.task_data import Split, TaskData, input_shape, load_task
 from bench.training.warmup import drop_after
 
-PREDICTIONS = "predictions"
 Tasks = Mapping[str, TaskData]
 
 
@@ -275,6 +273,3 @@ class _Keeper:
     def _save(self, name: str, write: object) -> None:
         job = self._job
         self.artifacts[name] = place(job.folder, job.attempt, name, ".safetensors", write)  # type: ignore[arg-type]
-
-
-

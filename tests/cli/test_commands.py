@@ -70,7 +70,7 @@ def test_plan_lists_cells_as_json_parents_first(run):
     assert {row["state"] for row in rows} == {"missing"}
     seen: set[str] = set()
     for row in rows:
-        assert set(row["parents"].values()) <= seen
+        assert {parent["id"] for parent in row["parents"].values()} <= seen
         seen.add(row["id"])
 
 
@@ -93,6 +93,19 @@ def test_the_schema_accepts_every_shipped_suite(run):
         {"titel": "x"},
         {"recipe": {"stepz": 1}},
         {"methods": {"a": {"penalties": {"bss": {"etta": 1}}}}},
+        {"methods": {"a": {"optimizer": {"sgd": {"lr": 1}}}}},
+        {"methods": {"a": {"recipe": {"stepz": 1}}}},
+        {"recipe": {"measurements": {"channel-attention": {"batchs": 1}}}},
+        {"recipe": {"head_init": {"normal": {"std": 1}, "zeros": {}}}},
+        {"task": {"objectiv": "classification"}},
+        {"tasks": {"a": {"long_tail": 3}}},
+        {"tasks": {"a": {"transforms": {"block-shuffle": {"block": 0}}}}},
+        {"networks": {"small": {"mlp": {"widths": [0]}}}},
+        {"measure": {"part": "distance", "roles": {"first": {"stag": "x"}}}},
+        {"datasets": {"mine": {"file": "x", "modality": "sounds"}}},
+        {"when": [{"dataset": "x", "measure": {"parts": "distance"}}]},
+        {"table": {"unit": "%"}},
+        {"figures": [{"title": "x", "panels": [{"curve": "x", "unit": "%"}]}]},
         {"profiles": {"p": {"recipe": {"optimizer": {"sgd": {"lr": "fast"}}}}}},
         {"when": [{"dataset": "x", "recipe": {"stepz": 1}}]},
     ],

@@ -174,7 +174,10 @@ def test_long_tails_have_the_published_sizes(classes, largest, imbalance, total)
 
 
 def test_a_whole_count_is_not_lost_to_rounding():
-    # 49 * (1 / 49) is 0.9999999999999999.
+    # 96 / 32 ** (4 / 5) is 5.999999999999999, and 49 * (1 / 49) is 0.9999999999999999.
+    labels = np.repeat(np.arange(6), 96)
+    kept = long_tail(labels, 32, np.arange(len(labels)), 0, "x")
+    assert np.bincount(labels[kept]).tolist() == [96, 48, 24, 12, 6, 3]
     labels = np.repeat([0, 1], 49)
     assert len(long_tail(labels, 49, np.arange(98), 0, "x")) == 50
     assert len(long_tail(labels, 1000, np.arange(98), 0, "x")) == 50

@@ -38,12 +38,18 @@ CASES = {
         "batch_size",
         r"batch_size: balanced batches of 30 .* 20 classes of glyphs\n.*a multiple of 20",
     ),
-    "an axis that a method overrides": (
+    "an axis within a choice that a method does not make": (
         broken("  seed: 2", "  seed: 2\n  recipe.optimizer.sgd.lr: [0.1, 0.2]").replace(
-            "  plain: {}", "  plain: {optimizer: {sgd: {lr: 0.5}}}"
+            "  plain: {}", "  plain: {recipe: {optimizer: {adam: {lr: 0.5}}}}"
         ),
         "recipe.optimizer.sgd.lr",
-        r"changes nothing for the method 'plain', which brings its own optimizer",
+        r"axes.recipe.optimizer.sgd.lr: sets sgd, and a method has optimizer adam\n"
+        r".*leave the method's optimizer out, or the axis",
+    ),
+    "a recipe's setting beside a method's parts": (
+        broken("  plain: {}", "  plain: {optimizer: {sgd: {lr: 0.5}}}"),
+        "plain: {opt",
+        r"methods.plain.optimizer: unknown key\n.*recipe",
     ),
     "forgetting without a test split": (
         broken(

@@ -109,6 +109,10 @@ SHAPES = {
         with_("expect", "at: {area: [5, 0]}\n    metric: train/loss\n    expect"),
         "begins before it ends",
     ),
+    "a unit": (
+        with_("expect", 'unit: "%"\n    expect'),
+        r"claims.0.unit: unknown key",
+    ),
     "a curve without a name": (with_("expect", "at: {step: 3}\n    expect"), "at needs a metric"),
 }  # fmt: skip
 

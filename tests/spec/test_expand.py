@@ -24,6 +24,10 @@ def cell(plan, **wanted):
     return found[0]
 
 
+def penalties(cell):
+    return {use.name: use.settings for use in cell.work.penalties}
+
+
 def test_cells_are_the_product_of_the_axes(plan):
     expected = {
         (d, r, m, s)
@@ -88,8 +92,11 @@ def test_when_changes_a_methods_parameter(plan):
         SUITE + "when:\n  - {dataset: digits, methods: {l2: {penalties: {l2: {weight: 0.5}}}}}\n"
     )
     kwargs = {"sampling_rate": 0.3, "method": "l2", "seed": 0}
-    assert cell(found, dataset="digits", **kwargs).method.penalties["l2"]["weight"] == 0.5
-    assert cell(found, dataset="glyphs", **kwargs).method.penalties["l2"]["weight"] == 1e-3
+    weights = {
+        dataset: penalties(cell(found, dataset=dataset, **kwargs))["l2"]["weight"]
+        for dataset in ("digits", "glyphs")
+    }
+    assert weights == {"digits": 0.5, "glyphs": 1e-3}
 
 
 def test_a_profile_lays_over_the_suite_and_extends_another(plan):
@@ -132,7 +139,7 @@ def test_a_dotted_axis_sets_a_penalty_where_the_method_has_it(plan):
     text = SUITE.replace("  seed: 2", "  seed: 1\n  penalties.l2.weight: [0.1, 0.01]")
     found = plan(text)
     weights = {
-        (p.labels["method"], p.cell.method.penalties.get("l2", {}).get("weight"))
+        (p.labels["method"], penalties(p.cell).get("l2", {}).get("weight"))
         for p in found.cells
     }
     assert weights == {("plain", None), ("l2", 0.1), ("l2", 0.01)}
@@ -158,14 +165,16 @@ def test_delta_brings_a_shared_attention_cell(plan):
     attention = [p for p in found.cells if p.cell.kind == "channel-attention"]
     # One for each dataset, rate and seed; both methods hold its id.
     assert len(attention) == 2 * 2 * 2
-    assert all(not p.labels and p.level == 0 for p in attention)
+    assert all(not p.labels and not p.shown and p.level == 0 for p in attention)
     for planned in found.cells:
         if planned.labels:
             assert planned.level == 1
             parent = planned.cell.parents["channel-attention"]
-            (match,) = (p.cell for p in attention if p.cell.id == parent)
-            assert (match.dataset, match.sampling_rate, match.seed) == (
-                planned.cell.dataset, planned.cell.sampling_rate, planned.cell.seed,
+            assert parent.artifact == "arrays"
+            (match,) = (p.cell for p in attention if p.cell.id == parent.id)
+            (task,), (own,) = match.tasks.values(), planned.cell.tasks.values()
+            assert (task.dataset, task.sampling_rate, match.seed) == (
+                own.dataset, own.sampling_rate, planned.cell.seed,
             )  # fmt: skip
 
 
@@ -183,8 +192,11 @@ def test_a_stage_in_a_row_becomes_a_graph_with_levels(plan):
     found = plan(STAGED)
     by_id = {p.cell.id: p for p in found.cells}
     child = cell(found, dataset="digits", sampling_rate=0.3, method="l2", seed=1)
-    source = by_id[child.parents["weights"]]
-    first = by_id[source.cell.parents["weights"]]
+    source = by_id[child.parents["start"].id]
+    first = by_id[source.cell.parents["start"].id]
+    assert {p.artifact for p in (*child.parents.values(), *source.cell.parents.values())} == {
+        "checkpoint"
+    }
     assert [by_id[child.id].level, source.level, first.level] == [2, 1, 0]
     # What a stage does not give is the child's; what it gives is its own.
     assert (source.cell.seed, first.cell.seed) == (1, 0)
@@ -197,7 +209,7 @@ def test_a_stage_in_a_row_becomes_a_graph_with_levels(plan):
 def test_parents_come_before_children(plan):
     seen: set[str] = set()
     for planned in plan(STAGED).cells:
-        assert set(planned.cell.parents.values()) <= seen
+        assert {parent.id for parent in planned.cell.parents.values()} <= seen
         seen.add(planned.cell.id)
 
 
@@ -209,9 +221,9 @@ def test_a_changed_parent_changes_the_childs_id(plan):
 
 def test_weights_of_timm_may_be_pinned_to_a_commit(plan):
     pinned = f"timm@{'a1' * 20}"
-    assert (
-        plan(SUITE.replace("weights: random", f"weights: {pinned}")).cells[0].cell.weights == pinned
-    )
+    found = plan(SUITE.replace("weights: random", f"weights: {pinned}")).cells[0].cell
+    assert found.weights == (pinned,)
+    assert found.work.weights == pinned
 
 
 # -- ids ---------------------------------------------------------------------------------------
@@ -249,7 +261,9 @@ def test_whatever_may_change_the_numbers_changes_the_id(plan, old, new):
 
 
 def test_the_attention_settings_leave_other_methods_alone(plan):
-    text = SUITE.replace("steps: 10", "steps: 10\n  channel_attention: {batches: 2}")
+    text = SUITE.replace(
+        "steps: 10", "steps: 10\n  measurements: {channel-attention: {batches: 2}}"
+    )
     assert [p.cell.id for p in plan(text).cells] == [p.cell.id for p in plan().cells]
 
 

@@ -25,7 +25,7 @@ figures:
     symbol: σ
     columns: dataset
     panels:
-      - {curve: anytime/test/top1, label: target, unit: "%"}
+      - {curve: anytime/test/top1, label: target}
       - {curve: head/norm, scale: log}
     where: {method: [l2], sampling_rate: 0.3}
 """
@@ -34,8 +34,8 @@ table:
   rows: [dataset, method]
   columns: metric
   metrics:
-    - {metric: test/top1_error, label: top-1 error, unit: "%", best: lowest}
-    - {metric: features/distance, unit: "", best: lowest, decimals: 1}
+    - {metric: test/top1_error, label: top-1 error}
+    - {metric: features/distance, decimals: 1}
 """
 Load = Callable[..., Any]
 
@@ -63,16 +63,20 @@ def test_a_value_of_another_profile_may_be_selected(plan: Load) -> None:
 
 
 def test_a_table_of_metrics_is_read_as_written(plan: Load) -> None:
-    table = plan(BASE + TABLE).suite.table
-    assert [(m.metric, m.unit, m.decimals) for m in table.measures] == [
-        ("test/top1_error", "%", 2), ("features/distance", "", 1),
-    ]  # fmt: skip
+    # Unit and better side are declared by what measures a metric.
+    assert [
+        (m.metric, m.label, m.unit, m.best, m.decimals) for m in plan(BASE + TABLE).suite.metrics
+    ] == [
+        ("test/top1_error", "top-1 error", "%", "lowest", 2),
+        ("features/distance", None, "", "lowest", 1),
+    ]
 
 
 def test_a_table_of_one_metric_is_its_own_measure(plan: Load) -> None:
-    table = plan(BASE + "table: {metric: test/top5, decimals: 1}\n").suite.table
-    (measure,) = table.measures
-    assert (measure.metric, measure.unit, measure.decimals) == ("test/top5", "%", 1)
+    (shown,) = plan(BASE + "table: {metric: test/top5, decimals: 1}\n").suite.metrics
+    assert (shown.metric, shown.unit, shown.best, shown.decimals) == (
+        "test/top5", "%", "highest", 1,
+    )  # fmt: skip
 
 
 def changed(text: str, old: str, new: str) -> str:
@@ -183,10 +187,25 @@ CASES = {
         "table:",
         r"table: `columns: metric` and a list of `metrics` need each other",
     ),
-    "a unit for all metrics": (
-        changed(TABLE, "columns: metric", 'columns: metric\n  unit: "%"'),
+    "decimals for all metrics": (
+        changed(TABLE, "columns: metric", "columns: metric\n  decimals: 1"),
         "table:",
-        r"table: with `metrics`, each of them has its own unit",
+        r"table: with `metrics`, each of them has its own decimals",
+    ),
+    "a unit, which the metric declares": (
+        changed(TABLE, "columns: metric", 'columns: metric\n  unit: "%"'),
+        "unit:",
+        r"table.unit: unknown key\n",
+    ),
+    "a better side, which the metric declares": (
+        changed(TABLE, "decimals: 1", "best: lowest"),
+        "best:",
+        r"table.metrics.1.best: unknown key\n.*one of: metric, label, decimals",
+    ),
+    "a unit of a curve": (
+        changed(FIGURE, "scale: log", 'unit: "%"'),
+        "unit:",
+        r"figures.0.panels.1.unit: unknown key\n.*one of: curve, label, scale",
     ),
     "a metric twice": (
         changed(TABLE, "features/distance", "test/top1_error"),
@@ -239,6 +258,6 @@ def test_a_warm_up_of_one_method_is_enough(plan: Load) -> None:
 
 def test_the_schema_knows_figures_and_metrics() -> None:
     definitions = suite_schema()["$defs"]
-    assert {"curve", "label", "unit", "scale"} == set(definitions["Panel"]["properties"])
+    assert {"curve", "label", "scale"} == set(definitions["Panel"]["properties"])
     assert "metrics" in definitions["Table"]["properties"]
     assert "figures" in definitions["Profile"]["properties"]

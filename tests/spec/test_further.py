@@ -32,7 +32,7 @@ def test_a_longer_plan_has_the_same_cells_and_further_ones_with_their_parents() 
     labelled = [sum(bool(p.labels) for p in plan.cells) for plan in (own, longer)]
     assert labelled[1] * 5 == labelled[0] * 8
     for cell in longer.unique().values():
-        assert set(cell.parents.values()) <= set(longer.unique())
+        assert {parent.id for parent in cell.parents.values()} <= set(longer.unique())
 
 
 def test_fewer_seeds_than_the_suite_has_change_nothing() -> None:

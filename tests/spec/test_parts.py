@@ -36,10 +36,11 @@ def test_a_signature_is_read_without_running_the_file(tmp_path):
 @pytest.mark.parametrize(
     ("old", "new", "message"),
     [
-        ('@penalty("mine")\n', "", "registers no penalty"),
+        ('@penalty("mine")\n', "", "registers no part"),
         ("PositiveInt", "Tensor", "Tensor is not a type a parameter may have"),
         ("= 0.5", "= half()", r"half\(\) is not a literal"),
-        ('("source_maps",)', '("gradients",)', "needs must be a tuple of"),
+        ('("source_maps",)', '"source_maps"', "needs must be a tuple of"),
+        ('("source_maps",)', "(1, 2)", "needs must be a tuple of"),
         ("class Mine", "clas Mine", "is not Python"),
     ],
 )
@@ -55,15 +56,18 @@ def test_a_plug_in_may_not_take_a_built_in_name(tmp_path):
 
 
 def test_the_papers_penalties_are_built_in():
-    assert set(built_in_parts()) == {"l2", "l2-sp", "delta", "bss"}
+    penalties = {name for kind, name in built_in_parts() if kind == "penalty"}
+    assert penalties == {"l2", "l2-sp", "delta", "bss"}
 
 
 def test_signatures_agree_with_the_classes():
     # Reading the text and importing the class are two ways to the same signature.
-    from bench.methods.compose import load_penalties
-    from bench.spec.cell import Method
+    from bench.parts.compose import load_part
+    from bench.spec.parts import DECLARED
+    from bench.spec.recipe import Use
 
-    for name, part in built_in_parts().items():
-        (instance,) = load_penalties(Method(penalties={name: {}}), ()).values()
-        assert instance.model_dump() == part.parameters().model_dump()
-        assert tuple(instance.needs) == part.needs
+    for (kind, name), part in built_in_parts().items():
+        instance = load_part(kind, Use(name=name))
+        assert instance.model_dump() == part.parameters().model_dump(), (kind, name)
+        for declared in DECLARED[kind]:
+            assert getattr(instance, declared) == getattr(part, declared), (kind, name)

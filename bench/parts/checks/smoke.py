@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import torch
+from bench.methods.part import Penalty
 from torch import Tensor
 
-from bench.methods.part import Penalty
 from bench.models.checkpoint import state_sha256
 from bench.models.network import Network
 from bench.models.weights import load_backbone
@@ -35,10 +35,11 @@ def smoke_run(name: str, penalty: Penalty) -> str:
         If a term of the loss is not finite.
     """
     # Training imports methods; the loop is needed only here.
+    from bench.training.objective import Objective
+
     from bench.training.curves import CurveBook
     from bench.training.head import initialise_head
     from bench.training.loop import train
-    from bench.training.objective import Objective
 
     recipe = Recipe(steps=2, batch_size=_IMAGES, optimizer=Optimizer(sgd=SGD(lr=0.01)))
     loaded = load_backbone(_BACKBONE, "random", seed=0, resources=Resources())

@@ -1,1 +1,1 @@
-"""Measurements on networks: one part a file, each named as in YAML; nothing here is imported before it is used."""
+"""Measurements on networks: one part a file; none is imported before it is used."""

@@ -1,1 +1,1 @@
-"""Networks that are not timm's: one part a file, each named as in YAML; nothing here is imported before it is used."""
+"""Networks that are not timm's: one part a file; none is imported before it is used."""

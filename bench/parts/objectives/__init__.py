@@ -1,1 +1,1 @@
-"""Losses and metrics: one part a file, each named as in YAML; nothing here is imported before it is used."""
+"""Losses and metrics: one part a file; none is imported before it is used."""

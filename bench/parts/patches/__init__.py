@@ -1,1 +1,1 @@
-"""Changes of modules before training: one part a file, each named as in YAML; nothing here is imported before it is used."""
+"""Changes of modules before training: one part a file; none is imported before it is used."""

@@ -1,1 +1,1 @@
-"""What trains: one part a file, each named as in YAML; nothing here is imported before it is used."""
+"""What trains: one part a file; none is imported before it is used."""

@@ -26,7 +26,7 @@ class BlockShuffle(Transform):
         height, width = inputs.shape[-2:]
         if height % self.block or width % self.block:
             raise UserError(
-                f"images of {height} by {width} pixels are not made of whole blocks of {self.block}",
+                f"images of {height} by {width} pixels are no whole blocks of {self.block}",
                 field="block-shuffle.block",
                 remedy="choose a block that divides image.size",
             )
