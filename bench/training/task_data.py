@@ -129,6 +129,10 @@ def load_task(
     """
     image = task.image or (recipe.image if recipe is not None else None)
     prepared = prepare(task.dataset, image, resources)
+    augmentation = task.augmentation or (recipe.augmentation if recipe is not None else None)
+    if prepared.modality != "images":
+        # Beside a task of images, a recipe has settings that are not for this one.
+        image = augmentation = None
     objective: Objective = load_part("objective", task.objective, resources.plugins)
     objective.width(prepared)
     targets = np.asarray(prepared.train.targets)
@@ -147,7 +151,7 @@ def load_task(
             use.name: load_part("transform", use, resources.plugins) for use in task.transforms
         },
         image=image,
-        augmentation=task.augmentation or (recipe.augmentation if recipe is not None else None),
+        augmentation=augmentation,
         train=rows,
         validation=held_out,
         seed=seed,
