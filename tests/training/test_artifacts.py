@@ -16,7 +16,7 @@ from bench.models.checkpoint import load_checkpoint
 from bench.scheduling.engines.call import call
 from bench.scheduling.job import Job, ParentArtifact
 from bench.spec.cell import START
-from bench.spec.recipe import Evaluation, Recipe
+from bench.spec.recipe import SGD, Evaluation, Optimizer, Recipe
 from bench.training import train_cell
 from bench.training.execute import execute
 from bench.training.loss import ATTENTION
@@ -131,7 +131,10 @@ def test_predictions_of_several_tasks_stand_under_their_names(job: Build) -> Non
 
 
 def test_what_is_left_is_of_the_state_that_is_reported(job: Build) -> None:
-    recipe = _recipe(steps=8, validation=0.3, validate_every=1, selection="best-on-validation")
+    recipe = _recipe(
+        steps=8, validation=0.3, validate_every=1, selection="best-on-validation",
+        optimizer=Optimizer(sgd=SGD(lr=3.0, momentum=0.9)),
+    )  # fmt: skip
     step = int(execute(job(recipe)).provenance.data["selected_step"])
     assert step < 8
     made = job(recipe, keep={"checkpoint", "predictions", f"checkpoint@step {step}"})

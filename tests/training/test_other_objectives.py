@@ -154,9 +154,7 @@ def test_a_network_of_a_part_is_picked_up_where_it_was_left(job: Build) -> None:
 def test_forgetting_is_how_much_an_error_has_grown(job: Build) -> None:
     first = job(_recipe(steps=60), network=MLP, tasks=NUMBERS, keep={"checkpoint"})
     learnt = execute(first)
-    rough = _recipe(
-        steps=5, forgetting=True, optimizer=Optimizer(sgd=SGD(lr=0.1, backbone_lr=5.0))
-    )
+    rough = _recipe(steps=5, forgetting=True, optimizer=Optimizer(sgd=SGD(lr=0.1, backbone_lr=5.0)))
     outcome = execute(
         job(rough, network=MLP, tasks=NUMBERS, weights="stage", seed=1,
             parents={START: left(first, learnt)})
@@ -166,7 +164,7 @@ def test_forgetting_is_how_much_an_error_has_grown(job: Build) -> None:
     assert outcome.metrics["source/forgotten"] == after - before
 
 
-PLUGIN = '''
+PLUGIN = """
 from bench.parts import objective
 from bench.parts.objectives.classification import Classification
 
@@ -179,7 +177,7 @@ class Mine(Classification):
 
     def scores(self, outputs, targets):
         return {{"top1": 0.25}}
-'''
+"""
 
 
 def test_an_objective_of_ones_own_gives_what_it_declares(job: Build, tmp_path: Path) -> None:
