@@ -54,10 +54,9 @@ class Monitor:
     network
         As it is before the first step: distances are measured from here.
     book
-        Where the curves go: ``validation/top1`` (or what else the objective's score is), and
-        under ``recipe.anytime`` ``anytime/SPLIT/METRIC`` and ``anytime/step`` at the
-        pseudo-Fibonacci steps, and ``features/distance`` and ``head/norm`` at these and at
-        every validation.
+        Where the curves go: ``validation/top1`` (or what else the objective's score is), and under
+        ``recipe.anytime`` ``anytime/SPLIT/METRIC`` and ``anytime/step`` at the pseudo-Fibonacci
+        steps, and ``features/distance`` and ``head/norm`` at these and at every validation.
     """
 
     def __init__(
