@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
 
 import torch
 from torch import Tensor
@@ -128,7 +129,7 @@ def _parameters(subject: Subject) -> str:
 def _moved(states: list[dict[str, Tensor]]) -> float:
     return max(
         float((later[name] - value).abs().max())
-        for earlier, later in zip(states, states[1:], strict=False)
+        for earlier, later in pairwise(states)
         for name, value in earlier.items()
     )
 
