@@ -7,8 +7,8 @@ import time
 
 import torch
 
-from bench.methods.part import Step
-from bench.methods.penalties.bss import BSS
+from bench.parts import Step
+from bench.parts.penalties.bss import BSS
 
 REPEATS, CALLS = 7, 30
 

@@ -16,14 +16,14 @@ import torch
 
 from bench.data.batches import TrainingBatches
 from bench.data.prepare import prepare
-from bench.methods.compose import load_penalties
 from bench.models.network import Network
-from bench.spec.cell import Method, Resources
-from bench.spec.recipe import SGD, Augmentation, Image, Optimizer, Recipe
+from bench.parts.compose import load_part
+from bench.spec.cell import Resources
+from bench.spec.recipe import SGD, Augmentation, Image, Optimizer, Recipe, Use
 from bench.training.curves import CurveBook
 from bench.training.loop import train
+from bench.training.loss import Asked, Loss
 from bench.training.numerics import deterministic
-from bench.training.objective import Objective
 
 STEPS, BATCH, REPEATS = 40, 32, 5
 IMAGE = Image(resize=64, size=64)
@@ -36,11 +36,11 @@ RECIPE = Recipe(
     optimizer=Optimizer(sgd=SGD(lr=0.01, momentum=0.9)),
 )
 METHODS = {
-    "no penalty": {},
-    "l2": {"l2": {}},
-    "l2-sp": {"l2-sp": {}},
-    "l2+bss": {"l2": {}, "bss": {}},
-    "delta": {"delta": {}},
+    "no penalty": (),
+    "l2": ("l2",),
+    "l2-sp": ("l2-sp",),
+    "l2+bss": ("bss", "l2"),
+    "delta": ("delta",),
 }
 IMAGES = torch.randn(BATCH, 3, 64, 64).contiguous(memory_format=torch.channels_last)
 LABELS = torch.randint(20, (BATCH,))
@@ -67,19 +67,28 @@ def bare() -> float:
     return time.thread_time() - start
 
 
-def ours(penalties: dict, batches: object) -> float:
+def ours(penalties: tuple[str, ...], batches: object) -> float:
     """Return the processor time of Retable's loop."""
-    network = Network(timm.create_model("test_resnet", num_classes=0), 20, name="test_resnet")
+    network = Network(timm.create_model("test_resnet", num_classes=0), {"": 20}, name="test_resnet")
     network = network.to(memory_format=torch.channels_last)
     weights = {}
     if "delta" in penalties:
         with torch.no_grad():
             maps = network(IMAGES[:2], taps=network.tap_names).maps
         weights = {name: torch.full((m.shape[1],), 1 / m.shape[1]) for name, m in maps.items()}
-    parts = load_penalties(Method(penalties=penalties), ())
-    objective = Objective(network, parts, channel_weights=weights)
+    parts = {name: load_part("penalty", Use(name=name)) for name in penalties}
+    asked = {"": Asked(load_part("objective", Use(name="classification")))}
+    loss = Loss(network, asked, parts, measured={"channel-attention": weights} if weights else {})
     start = time.thread_time()
-    train(network, objective, RECIPE, batches, CurveBook())
+    train(
+        network,
+        loss,
+        RECIPE,
+        {"": batches},
+        CurveBook(),
+        trainable=load_part("trainable", Use(name="all")),
+        update=load_part("update", Use(name="gradient")),
+    )
     return time.thread_time() - start
 
 
@@ -88,7 +97,7 @@ def main() -> None:
     data = prepare("glyphs", IMAGE, Resources())
     real = TrainingBatches(
         data.train,
-        np.arange(len(data.train.labels)),
+        np.arange(len(data.train)),
         batch_size=BATCH,
         image=IMAGE,
         augmentation=AUGMENTATION,

@@ -248,7 +248,7 @@ class Measuring(Protocol):
     def network(self, role: str) -> Network:
         """Return a role's network in evaluation mode on the device; its heads as it was left.
 
-        One that has not been trained has a head of zeros for the data's classes. Each call gives
+        One that came without a head has one of zeros for the data's objective. Each call gives
         a new copy.
         """
 

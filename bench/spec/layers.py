@@ -39,6 +39,8 @@ SHIPPED = Path(__file__).parent.parent / "models" / "shipped"
 _PINNED = re.compile(r"timm@[0-9a-f]{40}")
 # ``stage:NAME``, with the state it reports, that before its first step, or after so many.
 _STAGE = re.compile(r"stage:(?P<name>[^@]+)(@(?P<state>start|[0-9]+))?")
+# It stands in the names of metrics and of a network's modules.
+_TASK = re.compile(r"(?!training$)[A-Za-z0-9_-]+")
 MAX_SEEDS = 100_000
 WHEN_KEYS = ("recipe", "task", "tasks", "measure", "methods", "axes", "exclude")
 _AXES = (*CELL_AXES, *LAST_AXES)
@@ -397,8 +399,10 @@ def _check_tasks(layers: Layers) -> None:
         task = validate(TaskSpec, raw, layers.sources_of(*loc))
         if task.dataset is not None:
             _check_dataset(layers, task.dataset, layers.source_of(*loc), (*loc, "dataset"))
-        if "/" in loc[-1]:
-            raise layers.source_of(*loc).error("a task's name has no slash", loc)
+        if len(loc) > 1 and not _TASK.fullmatch(loc[-1]):
+            raise layers.source_of(*loc).error(
+                "is no name of a task", loc, "use letters, digits, - and _"
+            )
 
 
 def _check_stage(layers: Layers, stage: Stage, source: Source) -> None:
