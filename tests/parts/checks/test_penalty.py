@@ -1,14 +1,15 @@
-"""The checks pass for what is right, and each fails for its own fault."""
+"""A penalty's checks pass for what is right, and each fails for its own fault."""
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
-from bench.methods.conformance import check_penalty
-from bench.methods.synthetic import (
+from bench.parts.checks import check_part
+from bench.parts.checks.synthetic import (
     SHAPES,
     in_float64,
     leaves,
@@ -16,8 +17,10 @@ from bench.methods.synthetic import (
     tensors_of,
     with_leaves,
 )
-from bench.spec.parts import NEEDS, built_in_parts
+from bench.spec.parts import built_in_parts
 
+NEEDS = ("source_maps", "channel-attention")
+check_penalty = partial(check_part, "penalty")
 CHECKS = [
     "signature", "scalar", "gradient", "determinism", "pairing", "inputs", "precision", "device",
     "invariants", "smoke run",
@@ -28,7 +31,7 @@ import random
 import numpy as np
 import torch
 from typing import ClassVar
-from bench.methods import Penalty, Step, penalty
+from bench.parts import Penalty, Step, penalty
 
 CALLS = []
 
@@ -45,7 +48,7 @@ def failures(folder: Path, body: str, head: str = HEAD) -> dict[str, str]:
     return {c.name: c.detail for c in check_penalty("mine", [str(path)]) if not c.passed}
 
 
-@pytest.mark.parametrize("name", built_in_parts())
+@pytest.mark.parametrize("name", [name for kind, name in built_in_parts() if kind == "penalty"])
 def test_every_built_in_passes(name):
     checks = check_penalty(name)
     assert [check.name for check in checks] == CHECKS
@@ -154,7 +157,7 @@ def test_a_synthetic_step_holds_what_is_needed_and_no_more():
     for needs in ((), ("source_maps",), NEEDS):
         step = synthetic_step(SHAPES[0], needs)
         assert bool(step.maps) == bool(step.source_maps) == ("source_maps" in needs)
-        assert bool(step.channel_weights) == ("channel_attention" in needs)
+        assert set(step.measured) == set(needs) - {"source_maps"}
         assert set(step.start) == set(step.backbone)
 
 
