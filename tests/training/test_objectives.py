@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn import metrics
 
-from bench.training.metrics import split_metrics
+from bench.parts.objectives.classification import Classification
 
 
 @pytest.mark.parametrize("classes", [3, 5, 20])
@@ -14,7 +14,7 @@ def test_metrics_are_those_of_scikit_learn(classes: int) -> None:
     draw = np.random.default_rng(classes)
     logits = draw.normal(size=(400, classes)).astype(np.float32) * 3
     labels = draw.integers(0, classes - 1, 400)  # one class never occurs
-    ours = split_metrics(logits, labels)
+    ours = Classification().scores(logits, labels)
     shifted = np.exp(logits.astype(np.float64))
     chances = shifted / shifted.sum(1, keepdims=True)
     every = np.arange(classes)
@@ -33,12 +33,12 @@ def test_metrics_are_those_of_scikit_learn(classes: int) -> None:
 
 
 def test_equal_logits_go_to_the_lower_class() -> None:
-    ours = split_metrics(np.zeros((4, 8)), np.array([0, 1, 4, 5]))
+    ours = Classification().scores(np.zeros((4, 8)), np.array([0, 1, 4, 5]))
     assert ours["top1"] == 0.25
     assert ours["top5"] == 0.75
     assert ours["loss"] == pytest.approx(math.log(8))
 
 
 def test_large_logits_do_not_overflow() -> None:
-    ours = split_metrics(np.array([[1e4, 0.0], [0.0, 1e4]], np.float32), np.array([0, 0]))
+    ours = Classification().scores(np.array([[1e4, 0.0], [0.0, 1e4]], np.float32), np.array([0, 0]))
     assert ours["loss"] == pytest.approx(5e3)
