@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Example:
-  bench diff HEAD~5:leaderboards/bss.offline.csv leaderboards/bss.offline.csv
+  bench diff HEAD~5:leaderboards/bss/table2.offline.csv leaderboards/bss/table2.offline.csv
   bench diff results elsewhere/results --suite bss/table2
   bench diff offline paper --suite bss/table2 --fail-on changed
 """

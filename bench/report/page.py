@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+import re
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -136,19 +139,46 @@ def table_figure(board: Board, stem: str) -> dict[str, str]:
     return {f"{stem}.svg": svg} if svg else {}
 
 
-def write_page(page: Page, folder: Path) -> list[Path]:
-    """Write a page's files, each whole or not at all; one that would not change is left alone.
+def write_page(
+    page: Page, folder: Path, beside: Mapping[str, str] | None = None
+) -> list[Path]:
+    """Write a page's files, and remove those of an earlier one that it no longer has.
+
+    Each is written whole or not at all; one that would not change is left alone, as is every
+    file of another page.
+
+    Parameters
+    ----------
+    beside
+        Other files of the page, by name.
 
     Returns
     -------
     list of Path
-        The page, the CSV, the figures.
+        The page, the CSV, the figures, the others.
     """
-    return write_files(page.files(), folder)
+    files = {**page.files(), **(beside or {})}
+    written = write_files(files, folder)
+    for path in page_files(folder, page.stem):
+        if path.name not in files:
+            path.unlink(missing_ok=True)
+    return written
+
+
+def page_files(folder: Path, stem: str) -> list[Path]:
+    """Return the files that ``bench report`` may have written for a page."""
+    own = re.compile(re.escape(stem) + r"(\.(md|csv|json|svg|curves\.csv|further\.csv)|-\d+\.svg)")
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        # `table.offline-1.svg` may be the picture of a profile named offline-1.
+        if own.fullmatch(path.name)
+        and (path.stem == stem or not path.with_name(f"{path.stem}.md").exists())
+    ]
 
 
 def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write texts by file name, as ``write_page`` does."""
+    """Write texts by file name, each whole or not at all."""
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

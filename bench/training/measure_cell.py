@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.streams import Stream
+from bench.errors import UserError
 from bench.models.checkpoint import write_tensors
 from bench.models.network import Network
 from bench.models.weights import LoadedBackbone, load_backbone
@@ -21,7 +23,8 @@ from bench.scheduling.job import Job
 from bench.spec.recipe import Evaluation
 from bench.spec.seeds import stream_seed
 from bench.spec.work import Measure, network_name
-from bench.training.evaluate import evaluate, named
+from bench.training.evaluate import evaluate
+from bench.training.finite import NotANumber
 from bench.training.parents import parent_file, parent_tensors
 from bench.training.provenance import provenance
 from bench.training.task_data import Split, TaskData, input_shape, load_task
@@ -57,10 +60,7 @@ def measure_cell(job: Job) -> Outcome:
     found = part(subject)
     _check(work, part, found)
     clock.append(time.perf_counter())
-    metrics: dict[str, float] = {}
-    for name, value in found.metrics.items():
-        prefix, _, metric = name.rpartition("/")
-        metrics |= named(prefix, {metric: value}, 0) if prefix else _finite(name, value)
+    metrics = {name: _finite(name, value) for name, value in found.metrics.items()}
     curves = {
         name: Curve(tuple(map(float, line.at)), tuple(map(float, line.value)), part.curves[name])
         for name, line in found.curves.items()
@@ -90,9 +90,10 @@ def measure_cell(job: Job) -> Outcome:
     )
 
 
-def _finite(name: str, value: float) -> dict[str, float]:
-    ((_, checked),) = named("", {name: value}, 0).items()
-    return {name: checked}
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise NotANumber(name, 0, value)
+    return float(value)
 
 
 def _check(work: Measure, part: object, found: Measured) -> None:
@@ -100,8 +101,9 @@ def _check(work: Measure, part: object, found: Measured) -> None:
     given = {"metrics": set(found.metrics), "curves": set(found.curves)}
     for what, names in declared.items():
         if names != given[what]:
-            raise ValueError(
-                f"{work.kind} declares the {what} {sorted(names)} and gives {sorted(given[what])}"
+            raise UserError(
+                f"{work.kind} declares the {what} {sorted(names)} and gives {sorted(given[what])}",
+                remedy=f"let the {what} that it declares and those that it gives be the same",
             )
 
 

@@ -35,7 +35,7 @@ def test_the_penalty_of_the_how_to_is_short_and_conforms(bench):
     bench("validate", "mine/table.yaml")
     bench("run", "mine/table.yaml", "--profile", "smoke", "--workers", "2")
     bench("report", "mine/table.yaml", "--profile", "smoke")
-    assert "l1-sp" in (bench.folder / "leaderboards" / "mine.smoke.md").read_text()
+    assert "l1-sp" in (bench.folder / "leaderboards" / "mine" / "table.smoke.md").read_text()
 
 
 def test_a_wrong_penalty_is_caught_by_the_conformance_checks(bench):
@@ -73,11 +73,11 @@ def test_figures_and_tables_of_metrics_work_as_described(bench):
     write(bench.folder, files_of("figures.md"))
     bench("run", "curves/table.yaml", "--profile", "smoke", "--workers", "2")
     bench("report", "curves/table.yaml", "--profile", "smoke")
-    page = (bench.folder / "leaderboards" / "curves.smoke.md").read_text()
+    page = (bench.folder / "leaderboards" / "curves" / "table.smoke.md").read_text()
     assert "top-1 error (%)" in page
     assert "![Test accuracy" in page
-    names = {file.name for file in (bench.folder / "leaderboards").iterdir()}
-    assert {"curves.smoke-1.svg", "curves.smoke.curves.csv"} <= names
+    names = {file.name for file in (bench.folder / "leaderboards" / "curves").iterdir()}
+    assert {"table.smoke-1.svg", "table.smoke.curves.csv"} <= names
 
 
 def test_three_trainings_in_a_row_work_as_described(bench):
@@ -90,7 +90,7 @@ def test_three_trainings_in_a_row_work_as_described(bench):
     assert {r["cell"]["weights"] for r in last} == {"stage"}
     assert all(0 <= r["outcome"]["metrics"]["source/top1"] <= 1 for r in last)
     bench("report", "forgetting/table.yaml", "--profile", "smoke")
-    page = (bench.folder / "leaderboards" / "forgetting.smoke.md").read_text()
+    page = (bench.folder / "leaderboards" / "forgetting" / "table.smoke.md").read_text()
     assert "flowers (%)" in page
     assert "![Digits above" in page
 
