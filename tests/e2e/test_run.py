@@ -44,9 +44,7 @@ def test_a_second_run_has_nothing_to_do_and_the_report_keeps_its_bytes(bench):
     suite = bench.suite()
     bench("run", suite, "--workers", "2")
     bench("report", suite)
-    before = {
-        f: f.read_bytes() for f in (bench.folder / "leaderboards").rglob("*") if f.is_file()
-    }
+    before = {f: f.read_bytes() for f in (bench.folder / "leaderboards").rglob("*") if f.is_file()}
     stamps = {f: f.stat().st_mtime_ns for f in bench.store.glob("cells/*/*/*")}
     assert f"0 done now, {CELLS} before" in bench("run", suite)
     bench("report", suite)
