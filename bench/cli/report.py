@@ -38,10 +38,10 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     such. The same records give the same bytes.
     """
     from bench.cli.session import further_of, open_session
-    from bench.report.further import further_csv
+    from bench.report.claims.further import further_csv
+    from bench.report.claims.verdict import verdicts
     from bench.report.index import facts_json, page_facts
     from bench.report.page import build_page, write_page
-    from bench.report.verdicts import verdicts
     from bench.spec.paper import load_reported
 
     # Records are many small objects without cycles: looking for some takes a fifth of the time.
@@ -49,19 +49,17 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     click.get_current_context().call_on_close(gc.enable)
     session = open_session(suite, profile, store)
     plan = session.plan
-    records = session.done()
+    results = session.results()
     stem = f"{plan.suite.name}.{profile}"
     further = further_of(session)
-    found = verdicts(plan, records, session.states, further)
+    found = verdicts(results, further)
     page = build_page(
-        plan,
-        records,
-        session.states,
+        results,
         reported=load_reported(plan.file.parent),
         stem=stem,
         found=found,
     )
-    facts = facts_json(page_facts(stem, plan, records, session.states, found))
+    facts = facts_json(page_facts(stem, results, found))
     beside = {f"{stem}.json": facts}
     numbers = further_csv(further, plan) if further is not None else ""
     if numbers:
@@ -73,7 +71,7 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     if counts["done"] < len(session.states):
         rest = ", ".join(f"{n:,} {state}" for state, n in counts.items() if state != "done")
         click.echo(f"not every cell is done: {rest}", err=True)
-        if not records:
+        if not results.records:
             click.echo("no cell is done: the tables are empty", err=True)
             sys.exit(1)
 

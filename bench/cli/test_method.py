@@ -38,7 +38,9 @@ def command(part: str) -> None:
             failed += not check.passed
             mark = "ok    " if check.passed else "FAILED"
             click.echo(f"  {mark} {check.name}" + (f": {check.detail}" if check.detail else ""))
-    click.echo(f"{failed} check{'' if failed == 1 else 's'} failed" if failed else "all checks passed")
+    click.echo(
+        f"{failed} check{'' if failed == 1 else 's'} failed" if failed else "all checks passed"
+    )
     sys.exit(1 if failed else 0)
 
 

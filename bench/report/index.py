@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,10 +12,9 @@ from pydantic import ValidationError
 from bench.errors import UserError
 from bench.records.record import Record
 from bench.report import markdown
-from bench.report.frame import State, cell_state
+from bench.report.claims.verdict import OUTCOMES, Verdict
 from bench.report.numbers import NOTHING, portion
-from bench.report.verdicts import OUTCOMES, Verdict
-from bench.spec.expand import Plan
+from bench.report.results import Results
 from bench.spec.recipe import Frozen
 
 README = "README.md"
@@ -42,26 +41,19 @@ class PageFacts(Frozen):
     hardware: tuple[str, ...]
 
 
-def page_facts(
-    stem: str,
-    plan: Plan,
-    records: Mapping[str, Record],
-    states: Mapping[str, State],
-    found: Sequence[Verdict],
-) -> PageFacts:
+def page_facts(stem: str, results: Results, found: Sequence[Verdict]) -> PageFacts:
     """Return what the index says of a page; nothing in it depends on when it was made."""
+    plan = results.plan
     ids = dict.fromkeys(planned.cell.id for planned in plan.cells)
-    own = [records[cell_id] for cell_id in ids if cell_id in records]
+    own = results.own_records()
     outcomes = Counter(verdict.outcome for verdict in found)
     return PageFacts(
         page=f"{stem}.md",
         paper=plan.paper.id,
         paper_title=plan.paper.title,
-        paper_title=plan.paper.title,
-        paper_title=plan.paper.title,
         title=plan.suite.title,
         profile=plan.profile,
-        done=sum(cell_state(cell_id, records, states) == "done" for cell_id in ids),
+        done=sum(results.state(cell_id) == "done" for cell_id in ids),
         planned=len(ids),
         claims={name: outcomes[name] for name in OUTCOMES} if found else {},
         last=max((record.ended[:10] for record in own), default=None),

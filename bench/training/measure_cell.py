@@ -62,7 +62,11 @@ def measure_cell(job: Job) -> Outcome:
     clock.append(time.perf_counter())
     metrics = {name: _finite(name, value) for name, value in found.metrics.items()}
     curves = {
-        name: Curve(tuple(map(float, line.at)), tuple(map(float, line.value)), part.curves[name])
+        name: Curve(
+            tuple(map(float, line.at)),
+            tuple(_finite(name, value) for value in line.value),
+            part.curves[name],
+        )
         for name, line in found.curves.items()
     }
     artifacts = {}
@@ -201,7 +205,21 @@ class Subject:
         return data.evaluation_batches(split, evaluation, self.device, rows=rows[:limit])
 
     def scores(self, network: Network, split: Split) -> dict[str, float]:
-        """Return the objective's metrics of a network on a split."""
+        """Return the objective's metrics of a network on a split.
+
+        Raises
+        ------
+        UserError
+            If the network has no head of the width that the data ask for.
+        """
+        if network.widths != {"": self.data.width}:
+            # The head of other classes would give a score too, and a wrong one.
+            heads = ", ".join(f"{task} {width}".strip() for task, width in network.widths.items())
+            raise UserError(
+                f"{self._work.kind} scores a network on {self.dataset}, which needs "
+                f"{self.data.width} outputs, and the network's heads have: {heads}",
+                remedy="measure it on the task that it was trained on, or give it a new head",
+            )
         return evaluate(network, self.batches(split, _BATCH), self.data.objective)
 
     def scores_of(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:

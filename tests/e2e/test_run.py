@@ -34,9 +34,9 @@ def test_run_status_show_report_from_yaml_to_leaderboard(bench):
     assert "train/loss" in shown
     assert "weight: " in shown or '"weight"' in shown
     bench("report", suite)
-    page = (bench.folder / "leaderboards" / "small.offline.md").read_text()
+    page = (bench.folder / "leaderboards" / "small" / "table.offline.md").read_text()
     assert "L2" in page or "l2" in page
-    rows = (bench.folder / "leaderboards" / "small.offline.csv").read_text().splitlines()
+    rows = (bench.folder / "leaderboards" / "small" / "table.offline.csv").read_text().splitlines()
     assert len(rows) == 1 + CELLS
 
 
@@ -44,11 +44,13 @@ def test_a_second_run_has_nothing_to_do_and_the_report_keeps_its_bytes(bench):
     suite = bench.suite()
     bench("run", suite, "--workers", "2")
     bench("report", suite)
-    before = {f.name: f.read_bytes() for f in (bench.folder / "leaderboards").iterdir()}
+    before = {f: f.read_bytes() for f in (bench.folder / "leaderboards").rglob("*") if f.is_file()}
     stamps = {f: f.stat().st_mtime_ns for f in bench.store.glob("cells/*/*/*")}
     assert f"0 done now, {CELLS} before" in bench("run", suite)
     bench("report", suite)
-    assert {f.name: f.read_bytes() for f in (bench.folder / "leaderboards").iterdir()} == before
+    assert {
+        f: f.read_bytes() for f in (bench.folder / "leaderboards").rglob("*") if f.is_file()
+    } == before
     assert {f: f.stat().st_mtime_ns for f in bench.store.glob("cells/*/*/*")} == stamps
 
 

@@ -139,8 +139,7 @@ def test_a_dotted_axis_sets_a_penalty_where_the_method_has_it(plan):
     text = SUITE.replace("  seed: 2", "  seed: 1\n  penalties.l2.weight: [0.1, 0.01]")
     found = plan(text)
     weights = {
-        (p.labels["method"], penalties(p.cell).get("l2", {}).get("weight"))
-        for p in found.cells
+        (p.labels["method"], penalties(p.cell).get("l2", {}).get("weight")) for p in found.cells
     }
     assert weights == {("plain", None), ("l2", 0.1), ("l2", 0.01)}
     # Without that part the axis changes nothing, and the cell is shared.

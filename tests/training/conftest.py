@@ -201,7 +201,7 @@ def source(tmp_path_factory: pytest.TempPathFactory) -> ParentArtifact:
     torch.manual_seed(0)
     backbone = timm.create_model("test_resnet", num_classes=0, zero_init_last=False)
     path = tmp_path_factory.mktemp("source") / "checkpoint.safetensors"
-    digest = save_checkpoint(Network(backbone, {"": 2}, name="test_resnet"), path)
+    digest = save_checkpoint(Network(backbone, {"": CLASSES}, name="test_resnet"), path)
     return ParentArtifact(Cell(training(), 0), CHECKPOINT, 1, path, digest)
 
 

@@ -40,11 +40,7 @@ class RandomMeasuring:
         self._inputs = inputs
         self._objective = Classification()
         self._facts = facts_of(self._objective)
-
-    @property
-    def classes(self) -> int | None:
-        """Number of classes."""
-        return self._facts.classes
+        self.classes = self._facts.classes
 
     def network(self, role: str) -> Network:
         """Return a copy of a role's network in evaluation mode."""
@@ -79,7 +75,7 @@ class RandomMeasuring:
         rows = np.arange(count)
         if shuffle is not None:
             rows = np.random.Generator(np.random.Philox(shuffle)).permutation(rows)
-        for chosen in torch.from_numpy(rows[:limit]).split(batch_size):
+        for chosen in torch.split(torch.from_numpy(rows[:limit]), batch_size):
             yield inputs[chosen], targets[chosen]
 
     def scores(self, network: Network, split: str) -> dict[str, float]:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import math
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError, gradcheck
@@ -25,7 +24,7 @@ from bench.parts.checks.common import (
 )
 from bench.parts.checks.random_data import Facts, facts_of, random_targets
 from bench.parts.checks.trial import Trial, ends_in_one_state
-from bench.parts.kinds import Array, Objective
+from bench.parts.kinds import Objective
 
 _ROWS = 24
 # More than five, for metrics of the five highest.
@@ -64,7 +63,9 @@ class _Case:
     def __init__(self, subject: Subject, *, scale: float = 1.0) -> None:
         self.objective: Objective = subject.part()
         self.facts = facts_of(self.objective, _CLASSES)
-        self.width = self.objective.width(self.facts)
+        self.width: Any = self.objective.width(self.facts)
+        whole = isinstance(self.width, int) and self.width > 0
+        expect(whole, f"is {self.width!r} wide for {self.facts}, not a positive whole number")
         self.targets = random_targets(self.facts, _ROWS, 0)
         generator = torch.Generator().manual_seed(0)
         drawn = torch.randn(_ROWS, self.width, generator=generator, dtype=torch.float64)
@@ -76,9 +77,9 @@ class _Case:
             self.targets if targets is None else targets,
         )
 
-    def scores(self, outputs: Tensor | Array | None = None) -> dict[str, float]:
-        given: Any = self.outputs if outputs is None else outputs
-        return self.objective.scores(np.array(given), self.targets.numpy())
+    def scores(self, outputs: Tensor | None = None) -> dict[str, float]:
+        given = self.outputs if outputs is None else outputs
+        return self.objective.scores(given.numpy().copy(), self.targets.numpy().copy())
 
     def perfect(self) -> Tensor | None:
         """Return outputs that say the targets; None where it is not known which do."""
@@ -102,15 +103,13 @@ def _declared(subject: Subject) -> str:
 
 def _width(subject: Subject) -> str:
     case = _Case(subject)
-    expect(
-        isinstance(case.width, int) and case.width > 0,
-        f"is {case.width!r} for {case.facts}, not a positive whole number",
-    )
     other = Facts(None, (2,)) if case.facts.classes else Facts(_CLASSES, ())
     try:
         case.objective.width(other)
     except UserError:
         return "data with other targets are refused"
+    except Exception as error:
+        return f"data with other targets end in {type(error).__name__}, without a message"
     return "data with other targets are taken too"
 
 
@@ -221,9 +220,7 @@ def _inputs(subject: Subject) -> None:
 def _precision(subject: Subject) -> None:
     case = _Case(subject)
     single = case.outputs.float()
-    close(
-        case.loss(single).item(), case.loss(single.double()).item(), 1e-4, "float32 and float64"
-    )
+    close(case.loss(single).item(), case.loss(single.double()).item(), 1e-4, "float32 and float64")
     exact = case.scores(single.double())
     for name, value in case.scores(single).items():
         close(value, exact[name], 1e-4, f"{name} of float32 and of float64 outputs")

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
-import torch
 from torch import Tensor
 
 from bench.data.transforms import in_training
@@ -39,6 +38,7 @@ from bench.training.curves import CurveBook
 from bench.training.head import initialise_head
 from bench.training.loop import Batches, train
 from bench.training.loss import Asked, Loss
+
 
 @dataclass(frozen=True)
 class Trained:
@@ -88,9 +88,7 @@ class Trial:
 
     def run(self) -> Trained:
         """Train for the steps; raises NotANumber if a term of the loss is not finite."""
-        recipe = Recipe(
-            steps=self.steps, batch_size=ROWS, optimizer=Optimizer(sgd=SGD(lr=self.lr))
-        )
+        recipe = Recipe(steps=self.steps, batch_size=ROWS, optimizer=Optimizer(sgd=SGD(lr=self.lr)))
         network = self.build()
         before = state_on_cpu(network)
         asked = {name: Asked(self.objective) for name in self.tasks}
@@ -131,7 +129,5 @@ class _RandomBatches:
 def ends_in_one_state(trial: Callable[[], Trial]) -> Trained:
     """Run a trial twice, fail if two runs from one start differ, and return one of them."""
     first, again = (trial().run() for _ in range(2))
-    expect(
-        first.digest == again.digest, "two runs from the same start end in different states"
-    )
+    expect(first.digest == again.digest, "two runs from the same start end in different states")
     return first

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import pairwise
+from typing import cast
 
 import torch
 from torch import Tensor
@@ -51,11 +53,12 @@ class _Log:
 class _Watched:
     """What an update works on, and no more than that, with a log of it."""
 
-    def __init__(self, training: Training, log: _Log) -> None:
+    def __init__(self, training: Training, log: _Log, declared: Sequence[str]) -> None:
         self.network: Network = training.network
         self.optimizer: torch.optim.Optimizer = training.optimizer
         self._training = training
         self._log = log
+        self._declared = declared
 
     def apply(self) -> None:
         self._log.applied[-1] += 1
@@ -63,20 +66,22 @@ class _Watched:
 
     def note(self, curve: str, value: float) -> None:
         self._log.notes.append((curve, value))
-        self._training.note(curve, value)
+        # The loop ends at any other, which is for one check to say and not for all of them.
+        if curve in self._declared:
+            self._training.note(curve, value)
 
 
-class _Logged(Update):
+class _Logged:
     """An update as it is, with a log of what it does."""
 
-    update: Update
-    log: _Log
-
-    model_config = {"arbitrary_types_allowed": True}
+    def __init__(self, update: Update, log: _Log) -> None:
+        self.curves = update.curves
+        self._update = update
+        self._log = log
 
     def begin(self, training: Training) -> Callable[[GradientFunction], None]:
-        log = self.log
-        inner = self.update.begin(_Watched(training, log))
+        log = self._log
+        inner = self._update.begin(_Watched(training, log, self.curves))
         log.states.append(_values(training.network))
 
         def step(gradient: GradientFunction) -> None:
@@ -102,7 +107,8 @@ def _trial(subject: Subject) -> Trial:
 
 def _watch(trial: Trial) -> tuple[_Log, Trained]:
     log = _Log()
-    trained = replace(trial, update=_Logged(update=trial.update, log=log)).run()
+    logged = cast(Update, _Logged(trial.update, log))
+    trained = replace(trial, update=logged).run()
     return log, trained
 
 
@@ -128,7 +134,7 @@ def _parameters(subject: Subject) -> str:
 def _moved(states: list[dict[str, Tensor]]) -> float:
     return max(
         float((later[name] - value).abs().max())
-        for earlier, later in zip(states, states[1:], strict=False)
+        for earlier, later in pairwise(states)
         for name, value in earlier.items()
     )
 
