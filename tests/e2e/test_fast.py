@@ -15,12 +15,12 @@ def test_the_first_experiment_from_source_to_verdicts(bench):
     output = bench("run", "fast/initialisation", "--profile", "smoke", "--workers", "2")
     assert "3 done now" in output
     stage, *children = sorted(bench.records(), key=lambda r: len(r["cell"]["parents"]))
-    assert {r["outcome"]["provenance"]["data"]["source"] for r in children} == {"glyphs"}
+    assert {tuple(r["outcome"]["provenance"]["data"]["sources"]) for r in children} == {("glyphs",)}
     for record in children:
         curves, metrics = record["outcome"]["curves"], record["outcome"]["metrics"]
         # Nothing is forgotten before the first step: the source's own test accuracy.
         assert curves["anytime/source/top1"]["value"][0] == stage["outcome"]["metrics"]["test/top1"]
-        assert curves["anytime/test/top1"]["step"] == [0, 1, 2, 3, 5]
+        assert curves["anytime/test/top1"]["at"] == [0, 1, 2, 3, 5]
         # The last checkpoint is the last step, so the curve ends in what is reported.
         assert curves["anytime/test/top1"]["value"][-1] == metrics["test/top1"]
         assert curves["anytime/source/top1"]["value"][-1] == metrics["source/top1"]

@@ -168,12 +168,12 @@ def test_a_changed_recipe_makes_new_cells_and_other_code_makes_stale_ones(bench)
     assert "Every cell is done" in bench("status", suite)
     plugin.write_text(PLUGIN.replace("0.5 *", "0.25 *"))
     output = bench("status", suite, code=1)
-    assert "code: mine" in output
+    assert "code: penalty:mine" in output
     assert f"{CELLS // 2} done now, {CELLS // 2} before" in bench("run", suite, "--workers", "2")
 
 
 PLUGIN = '''
-from bench.methods import Penalty, penalty
+from bench.parts import Penalty, penalty
 
 @penalty("mine")
 class Mine(Penalty):
@@ -196,16 +196,18 @@ def test_a_stage_runs_once_for_all_its_children(bench):
     assert len(stage) == 1
     assert len(done) == CELLS + 1
     sources = {
-        r["outcome"]["provenance"]["parents"]["weights"]["sha256"] for r in done if r not in stage
+        r["outcome"]["provenance"]["parents"]["start"]["sha256"] for r in done if r not in stage
     }
     assert sources == {stage[0]["outcome"]["artifacts"]["checkpoint"]["sha256"]}
     # Without its checkpoint a stage is made again when a new child needs it.
-    (checkpoint,) = bench.store.rglob("checkpoint.safetensors")
+    (checkpoint,) = bench.store.rglob("0001.checkpoint.safetensors")
     checkpoint.unlink()
     bench.suite(text.replace("seed: 3", "seed: 4"))
     bench("run", suite, "--workers", "2")
     assert len(bench.done()) == 1 + 2 * 2 * 4
-    assert checkpoint.exists()
+    # An attempt's files are never replaced: the second attempt left its own.
+    (again,) = bench.store.rglob("*.checkpoint.safetensors")
+    assert again == checkpoint.with_name("0002.checkpoint.safetensors")
 
 
 def test_a_cell_done_without_its_checkpoint_is_done_again_to_keep_it(bench):
@@ -228,7 +230,8 @@ def test_pairing_all_methods_see_the_same_first_batch(bench):
     first: dict[tuple, set] = {}
     for record in bench.records():
         cell, curve = record["cell"], record["outcome"]["curves"]["train/cross_entropy"]
-        first.setdefault((cell["sampling_rate"], cell["seed"]), set()).add(curve["value"][0])
+        rate = cell["settings"]["tasks"][""]["sampling_rate"]
+        first.setdefault((rate, cell["seed"]), set()).add(curve["value"][0])
     # Before any update the methods are the same network on the same images.
     assert len(first) == 6
     assert all(len(values) == 1 for values in first.values())

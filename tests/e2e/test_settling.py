@@ -17,9 +17,10 @@ def seeds(bench, name: str) -> set[int]:
     """Seeds that the cells of a method have, told by its penalties and learning rate."""
 
     def method(cell: dict) -> str:
-        if "bss" in cell["method"]["penalties"]:
+        penalties = {name for use in cell["settings"]["penalties"] for name in use}
+        if "bss" in penalties:
             return "l2+bss"
-        return "l2" if cell["method"]["penalties"] else "untrained"
+        return "l2" if penalties else "untrained"
 
     return {r["cell"]["seed"] for r in bench.records() if method(r["cell"]) == name}
 
