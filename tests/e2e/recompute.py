@@ -12,7 +12,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from bench.spec.cell import Cell
-from bench.spec.expand import Plan, load_plan
+from bench.spec.plan import Plan, load_plan
 from bench.spec.recipe import Evaluation
 from bench.training.task_data import TaskData, load_task
 
