@@ -8,7 +8,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from bench.errors import did_you_mean
+from bench.errors import SpecError, did_you_mean
 from bench.spec.cell import (
     CHECKPOINT,
     PREDICTIONS,
@@ -26,19 +26,18 @@ from bench.spec.layers import WHEN_KEYS, Layers, When, parse_stage, profile_name
 from bench.spec.merge import merge
 from bench.spec.metrics import Metrics
 from bench.spec.paper import Paper, load_paper
-from bench.spec.parts import SOURCE_MAPS
+from bench.spec.parts import SOURCE_MAPS, Part, find_part, known_parts, part_names
 from bench.spec.problems import Source, validate
 from bench.spec.recipe import Recipe, Scalar
 from bench.spec.resolve import (
     Composition,
     Dotted,
-    dotted_values,
+    lay_dotted,
     resolve_method,
     resolve_network,
     resolve_recipe,
     resolve_use,
     resolve_uses,
-    set_dotted,
 )
 from bench.spec.shown import Declarations, shown_metrics
 from bench.spec.suite import (
@@ -186,6 +185,8 @@ class _Expansion:
     def __post_init__(self) -> None:
         self.order = axis_order(self.layers.axes)
         self._check_whens()
+        for name in self.layers.networks:
+            self._network(name)
 
     def cells(self) -> Iterator[PlannedCell]:
         """Yield every cell of the table, each after those that it starts from."""
@@ -244,12 +245,7 @@ class _Expansion:
         key = (method_name, tuple(w.index for w in whens), dotted, images)
         if key not in self._recipes:
             method = self._methods[key] = resolve_method(self.layers, method_name, whens, dotted)
-            overlays = [
-                (self.layers.recipe, self.layers.sources_of("recipe")),
-                *((w.overlays["recipe"], [w.source.at("recipe")]) for w in whens
-                  if w.overlays.get("recipe")),
-                (method.recipe, method.recipe_sources),
-            ]  # fmt: skip
+            overlays = [*self._recipe_overlays(whens), (method.recipe, method.recipe_sources)]
             recipe = resolve_recipe(self.layers, overlays, dotted, images=images)
             self._recipes[key] = self._shared(recipe)
         return self._training(
@@ -290,12 +286,13 @@ class _Expansion:
     ) -> Iterator[tuple[str, Measure]]:
         """Yield the measurements that a training's penalties need, by role."""
         needed = {
-            need
-            for use in work.penalties
-            for need in self.layers.part("penalty", use.name).needs
+            need: penalty
+            for penalty in (self.layers.part("penalty", use.name) for use in work.penalties)
+            for need in penalty.needs
             if need != SOURCE_MAPS
         }
         for name in sorted(needed):
+            part = self._needed(name, needed[name])
             if len(work.tasks) > 1:
                 raise self.layers.source_of("tasks").error(
                     f"a penalty needs {name}, which is measured on a single task", ("tasks",)
@@ -303,7 +300,6 @@ class _Expansion:
             use = work.recipe.measurements.get(name) or resolve_use(
                 self.layers, "measurement", name, self.layers.sources, ("recipe", "measurements")
             )
-            part = self.layers.part("measurement", name)
             start = Start(work.network, work.weights)
             task = None
             if part.data == "task":
@@ -312,16 +308,40 @@ class _Expansion:
                     update={"image": task.image or work.recipe.image, "augmentation": None}
                 )
             elif part.data == "source":
-                task = self._source_task(stage, labels, name)
+                task = self._source_task(stage, labels, name, ("axes", "weights"))
             measure = Measure(use, {START: start} if START in part.roles else {}, task)
             yield name, self._same(measure)  # type: ignore[misc]
 
-    def _source_task(self, stage: str | None, labels: Labels, name: str) -> Task:
+    def _needed(self, name: str, penalty: Part) -> Part:
+        plugins = self.layers.resources.plugins
+        part = find_part("measurement", name, plugins)
+        if part is None:
+            raise SpecError(
+                f"the penalty {penalty.name!r} needs {name!r}, which is no measurement",
+                file=penalty.file,
+                field="needs",
+                remedy=did_you_mean(
+                    name, [SOURCE_MAPS, *part_names("measurement", known_parts(plugins))]
+                ),
+            )
+        if set(part.roles) - {START}:
+            raise SpecError(
+                f"the penalty {penalty.name!r} needs {name}, which measures "
+                f"{', '.join(part.roles)}: a training has a network in the role {START} alone",
+                file=penalty.file,
+                field="needs",
+            )
+        return part
+
+    def _source_task(
+        self, stage: str | None, labels: Labels, name: str, loc: tuple[str, ...]
+    ) -> Task:
         if stage is None:
-            raise self.layers.source_of("axes", "weights").error(
-                f"{name} is measured on the task that a cell starts from, and it starts from none",
-                ("axes", "weights"),
-                "use weights: stage:NAME",
+            raise self.layers.source_of(*loc).error(
+                f"{name} is measured on the task that its start was trained on, and it starts "
+                "from no stage",
+                loc,
+                "use weights: stage:NAME, or stage: NAME in the role start",
             )
         source = self._stage_family(stage, labels, ()).work
         (task,) = source.tasks.values()
@@ -337,6 +357,18 @@ class _Expansion:
     def _shared(self, recipe: Recipe) -> Recipe:
         # Equal recipes become one object, so that their canonical text is made once.
         return self._recipes.setdefault(("same", recipe.model_dump_json()), recipe)
+
+    def _recipe_overlays(
+        self, whens: Iterable[When]
+    ) -> list[tuple[Mapping[str, Any], Sequence[Source]]]:
+        return [
+            (self.layers.recipe, self.layers.sources_of("recipe")),
+            *(
+                (when.overlays["recipe"], [when.source.at("recipe")])
+                for when in whens
+                if when.overlays.get("recipe")
+            ),
+        ]
 
     def _overlaid(self, name: str, whens: Iterable[When]) -> dict[str, Any]:
         raw: dict[str, Any] = getattr(self.layers, name)
@@ -356,7 +388,10 @@ class _Expansion:
         dotted: Dotted,
         stage: tuple[Mapping[str, Any], Source] | None = None,
     ) -> Task:
-        """Return a task: the suite's ``task``, then its own overlay, then the dotted axes."""
+        """Return a task: the suite's ``task``, then its own overlay, then the dotted axes.
+
+        A stage's data are its own, or those of the cell that starts from it: ``labels``.
+        """
         merged = merge(self._overlaid("task", whens), raw)
         sources = self.layers.sources_of("task")
         sources += [w.source.at("task") for w in whens if w.overlays.get("task")]
@@ -364,10 +399,10 @@ class _Expansion:
             sources += self.layers.sources_of("tasks", name)
             sources += [w.source.at("tasks", name) for w in whens if w.overlays.get("tasks")]
         if stage is not None:
-            merged = merge(merged, stage[0])
+            data = {axis: labels[axis] for axis in ("dataset", "sampling_rate") if axis in labels}
+            merged = merge(merge(merged, data), stage[0])
             sources.append(stage[1])
-        for path, value in dotted_values(dotted, "task"):
-            merged = set_dotted(merged, path, value)
+        merged = lay_dotted(self.layers, merged, sources, dotted, "task")
         spec = validate(TaskSpec, merged, sources)
         dataset = spec.dataset or labels.get("dataset")
         if dataset is None:
@@ -375,7 +410,7 @@ class _Expansion:
                 "names no dataset, and there is no axis of it", ("tasks", name), "add dataset:"
             )
         rate = spec.sampling_rate if spec.sampling_rate is not None else labels.get("sampling_rate")
-        data = {
+        values = {
             "dataset": str(dataset),
             "sampling_rate": 1.0 if rate is None else float(rate),
             "long_tail": spec.long_tail,
@@ -389,7 +424,7 @@ class _Expansion:
             "augmentation": spec.augmentation,
             "weight": spec.weight,
         }
-        return validate(Task, data, sources)
+        return validate(Task, values, sources)
 
     # -- stages ----------------------------------------------------------------------------
 
@@ -401,7 +436,7 @@ class _Expansion:
             raise source.error(f"starts from itself: {chain}", ("weights",))
         given: Labels = {}
         for axis in ("backbone", "dataset", "sampling_rate", "method"):
-            own = getattr(stage, axis)
+            own = stage.task.get(axis, getattr(stage, axis))
             if own is None and axis not in labels and axis != "sampling_rate":
                 raise source.error(f"says no {axis}, and there is no axis of it", (), "add it")
             value = labels.get(axis, 1.0) if own is None else own
@@ -446,11 +481,12 @@ class _Expansion:
         sources = self.layers.sources_of("measure")
         sources += [w.source.at("measure") for w in whens if w.overlays.get("measure")]
         spec = validate(MeasureSpec, raw, sources)
-        chosen = spec.part
-        for path, value in dotted_values(dotted, "measure"):
-            name = chosen if isinstance(chosen, str) else next(iter(chosen), "")
-            settings = {} if isinstance(chosen, str) else chosen[name] or {}
-            chosen = {name: set_dotted(settings, path, value)}
+        chosen = {spec.part: {}} if isinstance(spec.part, str) else spec.part
+        if len(chosen) == 1:
+            ((name, given),) = chosen.items()
+            given = {} if given is None else given
+            given = lay_dotted(self.layers, given, sources, dotted, "measure", ("part", name))
+            chosen = {name: given}
         use = resolve_use(self.layers, "measurement", chosen, sources, ("part",))
         part = self.layers.part("measurement", use.name)
         if set(spec.roles) != set(part.roles):
@@ -462,16 +498,26 @@ class _Expansion:
             )
         starts, stages = {}, {}
         for name, role in spec.roles.items():
-            starts[name], found = self._role(role, place, ("measure", "roles", name))
+            loc = ("measure", "roles", name)
+            starts[name], found = self._role(role, place, loc)
+            if part.reads == PREDICTIONS and (found is None or role.checkpoint != "reported"):
+                raise self.layers.source_of(*loc).error(
+                    f"{use.name} reads predictions, which a stage leaves of the state it reports",
+                    loc,
+                    "use stage: NAME, without checkpoint",
+                )
             if found is not None:
                 stage, state, labels = found
                 stages[name] = (stage, PREDICTIONS if part.reads == PREDICTIONS else state, labels)
         task = None
-        if part.data != "none":
+        if part.data == "source":
+            start = stages.get(START)
+            origin, labels = (start[0], start[2]) if start else (None, place)
+            task = self._source_task(origin, labels, use.name, ("measure", "roles"))
+        elif part.data != "none":
             task = self._task("", {}, place, whens, dotted)
             if self.layers.modality(task.dataset) == "images" and task.image is None:
-                overlays = [(self.layers.recipe, self.layers.sources_of("recipe"))]
-                recipe = resolve_recipe(self.layers, overlays)
+                recipe = resolve_recipe(self.layers, self._recipe_overlays(whens), dotted)
                 task = task.model_copy(update={"image": recipe.image})
         return _Family(place, self._same(Measure(use, starts, task)), stages)
 
@@ -511,6 +557,11 @@ class _Expansion:
         behind: list[PlannedCell] = []
         for role, (stage, state, labels) in family.starts.items():
             at = int(labels.get(SEED, seed + int(labels.get("seed_plus", 0))))
+            if at < 0:
+                raise self.layers.source_of("measure", "roles", role).error(
+                    f"adds {labels['seed_plus']} to the seed {seed}, and no seed is below 0",
+                    ("measure", "roles", role, "seed_plus"),
+                )
             parent, above = self._stage_cell(stage, labels, at, below)
             behind += above
             parents[role] = Parent(parent.id, self._artifact(stage, state, parent))
@@ -529,7 +580,7 @@ class _Expansion:
             return CHECKPOINT
         if state == PREDICTIONS:
             return PREDICTIONS
-        if state == "start":
+        if state == "start" or int(state) == 0:
             return f"{CHECKPOINT}@start"
         assert cell.recipe is not None
         if int(state) > cell.recipe.steps:

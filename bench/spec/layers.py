@@ -326,6 +326,7 @@ def _check_axes(layers: Layers) -> None:
     shown = {*layers.table.rows, layers.table.columns} - {METRIC}
     for axis in layers.axes:
         known = axis in _AXES or axis.startswith(DOTTED)
+        known &= bool(layers.measure) or not axis.startswith("measure.")
         if not known and axis not in conditions:
             near = did_you_mean(axis, [*_AXES, *(f"{start}…" for start in DOTTED)])
             raise last.error("is an axis that changes nothing", ("axes", axis), near)
@@ -368,7 +369,7 @@ def _values_in_any_profile(suite: SuiteFile) -> dict[str, set[Scalar]]:
 def _check_names(layers: Layers) -> None:
     for axis, loc, values, source in _all_values(layers):
         for value in values:
-            if axis == "dataset":
+            if axis in ("dataset", "task.dataset"):
                 _check_dataset(layers, str(value), source, loc)
             elif axis == "weights":
                 _check_weights(layers, str(value), source, loc)
@@ -384,6 +385,8 @@ def _check_names(layers: Layers) -> None:
     if layers.measure:
         _check_measure(layers)
     for when in layers.whens:
+        if "measure" in when.overlays and not layers.measure:
+            raise when.source.error("is laid over nothing", ("measure",), "add measure:")
         for name in when.methods:
             if name not in layers.methods:
                 raise when.source.error(
@@ -394,20 +397,40 @@ def _check_names(layers: Layers) -> None:
 
 
 def _check_tasks(layers: Layers) -> None:
-    raws = [(("task",), layers.task), *((("tasks", n), raw) for n, raw in layers.tasks.items())]
-    for loc, raw in raws:
-        task = validate(TaskSpec, raw, layers.sources_of(*loc))
+    if layers.measure and layers.tasks:
+        raise layers.source_of("tasks").error(
+            "a measurement looks at one task", ("tasks",), "use task:"
+        )
+    # Each as written, the fragments it was merged from, and where it is: a source and a path.
+    written: list[tuple[Any, list[Source], Source, tuple[str, ...]]] = [
+        (raw, layers.sources_of(*loc), layers.source_of(*loc), loc)
+        for loc, raw in (
+            (("task",), layers.task),
+            *((("tasks", name), raw) for name, raw in layers.tasks.items()),
+        )
+    ]
+    for when in layers.whens:
+        if "task" in when.overlays:
+            here = when.source.at("task")
+            written.append((when.overlays["task"], [here], when.source, ("task",)))
+        for name, raw in when.overlays.get("tasks", {}).items():
+            if raw is not None:
+                here = when.source.at("tasks", name)
+                written.append((raw, [here], when.source, ("tasks", name)))
+    for raw, sources, source, loc in written:
+        task = validate(TaskSpec, raw, sources)
         if task.dataset is not None:
-            _check_dataset(layers, task.dataset, layers.source_of(*loc), (*loc, "dataset"))
+            _check_dataset(layers, task.dataset, source, (*loc, "dataset"))
         if len(loc) > 1 and not _TASK.fullmatch(loc[-1]):
-            raise layers.source_of(*loc).error(
-                "is no name of a task", loc, "use letters, digits, - and _"
-            )
+            raise source.error("is no name of a task", loc, "use letters, digits, - and _")
 
 
 def _check_stage(layers: Layers, stage: Stage, source: Source) -> None:
     if stage.dataset is not None:
         _check_dataset(layers, stage.dataset, source, ("dataset",))
+    of_task = validate(TaskSpec, stage.task, [source.at("task")])
+    if of_task.dataset is not None:
+        _check_dataset(layers, of_task.dataset, source, ("task", "dataset"))
     _check_weights(layers, stage.weights, source, ("weights",))
     if stage.method is not None and stage.method not in layers.methods:
         near = did_you_mean(stage.method, layers.methods)
@@ -417,17 +440,30 @@ def _check_stage(layers: Layers, stage: Stage, source: Source) -> None:
 def _check_measure(layers: Layers) -> None:
     measure = validate(MeasureSpec, layers.measure, layers.sources_of("measure"))
     for name, role in measure.roles.items():
-        source, loc = layers.source_of("measure", "roles", name), ("measure", "roles", name)
-        if role.stage is not None and role.stage not in layers.stages:
-            near = did_you_mean(role.stage, layers.stages)
-            raise source.error(f"there is no stage {role.stage!r}", (*loc, "stage"), near)
-        if role.weights is not None:
-            _check_weights(layers, role.weights, source, (*loc, "weights"))
-        if role.method is not None and role.method not in layers.methods:
-            near = did_you_mean(role.method, layers.methods)
-            raise source.error(f"the method {role.method!r} is not defined", (*loc, "method"), near)
-        if role.dataset is not None:
-            _check_dataset(layers, role.dataset, source, (*loc, "dataset"))
+        loc = ("measure", "roles", name)
+        _check_role(layers, role.model_dump(), layers.source_of(*loc), loc)
+    for when in layers.whens:
+        roles = when.overlays.get("measure", {}).get("roles")
+        for name, raw in roles.items() if isinstance(roles, dict) else ():
+            if isinstance(raw, dict):
+                _check_role(layers, raw, when.source, ("measure", "roles", name))
+
+
+def _check_role(
+    layers: Layers, role: Mapping[str, Any], source: Source, loc: tuple[str, ...]
+) -> None:
+    # What is no name at all is for the whole measurement's validation to say.
+    names = {key: value for key, value in role.items() if isinstance(value, str)}
+    if "stage" in names and names["stage"] not in layers.stages:
+        near = did_you_mean(names["stage"], layers.stages)
+        raise source.error(f"there is no stage {names['stage']!r}", (*loc, "stage"), near)
+    if "weights" in names:
+        _check_weights(layers, names["weights"], source, (*loc, "weights"))
+    if "method" in names and names["method"] not in layers.methods:
+        near = did_you_mean(names["method"], layers.methods)
+        raise source.error(f"the method {names['method']!r} is not defined", (*loc, "method"), near)
+    if "dataset" in names:
+        _check_dataset(layers, names["dataset"], source, (*loc, "dataset"))
 
 
 def _all_values(

@@ -18,6 +18,8 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    TypeAdapter,
+    ValidationError,
     create_model,
 )
 
@@ -51,6 +53,12 @@ DECLARED: Mapping[Kind, Mapping[str, Any]] = {
         "metrics": {},
         "curves": {},
     },
+}
+# The values that some of them may have.
+_WORDS: Mapping[str, tuple[str, ...]] = {
+    "targets": ("classes", "numbers"),
+    "data": ("task", "source", "none"),
+    "reads": ("checkpoint", "predictions"),
 }
 # What a penalty may need beside names of measurements.
 SOURCE_MAPS = "source_maps"
@@ -221,8 +229,20 @@ def _read_class(kind: Kind, name: str, node: ast.ClassDef, file: Path) -> Part:
             assert isinstance(item, ast.AnnAssign | ast.Assign)
             if target in declared and item.value is not None:
                 declared[target] = _read_declared(kind, target, item.value, file, item.lineno)
-            elif isinstance(item, ast.AnnAssign) and not _of_class(item.annotation):
+            elif (
+                isinstance(item, ast.AnnAssign)
+                and not _of_class(item.annotation)
+                and not target.startswith("_")
+            ):
                 fields[target] = _read_field(item, file)
+    if kind == "objective" and not (declared["term"] and declared["score"] in declared["metrics"]):
+        raise SpecError(
+            "an objective states its metrics, which of them is its score, and its loss's term",
+            file=file,
+            line=node.lineno,
+            field=name,
+            remedy='such as metrics = {"top1": ("%", "highest")}, score = "top1", term = "loss"',
+        )
     model = create_model(
         name, __config__=ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False), **fields
     )
@@ -242,9 +262,17 @@ def _read_declared(kind: Kind, name: str, value: ast.expr, file: Path, line: int
     elif name == "metrics":
         ok = isinstance(given, dict) and all(_is_metric(value) for value in given.values())
         problem = 'must map each metric to its unit and the better side: ("%", "highest")'
+    elif isinstance(expected, dict):
+        ok = isinstance(given, dict) and all(isinstance(v, str) for v in given.values())
+        problem = "must map each name to a word"
+    elif name in _WORDS:
+        ok = given in _WORDS[name]
+        problem = f"must be one of {', '.join(_WORDS[name])}"
     else:
         ok = isinstance(given, type(expected))
         problem = f"must be like {expected!r}"
+    if isinstance(given, dict):
+        ok = ok and all(isinstance(key, str) for key in given)
     if not ok:
         raise SpecError(f"{name} {problem}", file=file, line=line, field=name)
     return tuple(given) if isinstance(expected, tuple) else given
@@ -270,13 +298,26 @@ def _read_field(item: ast.AnnAssign, file: Path) -> tuple[Any, Any]:
             field=item.target.id,
             remedy=f"use {', '.join(_TYPES)}, a Literal of strings, or tuple[…, ...] of these",
         )
-    default = ... if item.value is None else _literal(item.value, file, item.lineno)
-    return kind, default
+    if item.value is None:
+        return kind, ...
+    default = _literal(item.value, file, item.lineno)
+    try:
+        return kind, TypeAdapter(kind).validate_python(default)
+    except ValidationError:
+        raise SpecError(
+            f"the default {default!r} is no {ast.unparse(item.annotation)}",
+            file=file,
+            line=item.lineno,
+            field=item.target.id,
+        ) from None
 
 
 def _read_type(annotation: ast.expr) -> Any:
     if isinstance(annotation, ast.Constant) and isinstance(annotation.value, str):
-        annotation = ast.parse(annotation.value, mode="eval").body
+        try:
+            annotation = ast.parse(annotation.value, mode="eval").body
+        except SyntaxError:
+            return None
     if isinstance(annotation, ast.Name):
         return _TYPES.get(annotation.id)
     if isinstance(annotation, ast.Attribute):
@@ -296,14 +337,14 @@ def _read_type(annotation: ast.expr) -> Any:
             return Literal[tuple(i.value for i in items if isinstance(i, ast.Constant))]
         if outer == "tuple" and len(items) == 2 and ast.unparse(items[1]) == "...":
             of = _read_type(items[0])
-            return tuple[of, ...] if of is not None else None
+            return tuple[of, ...] if of is not None else None  # type: ignore[valid-type]
     return None
 
 
 def _literal(value: ast.expr, file: Path, line: int) -> Any:
     try:
         return ast.literal_eval(value)
-    except ValueError:
+    except (ValueError, TypeError):
         raise SpecError(
             f"{ast.unparse(value)} is not a literal",
             file=file,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import typing
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -39,6 +39,45 @@ class Source:
             field=".".join(map(str, path)) or None,
             remedy=remedy,
         )
+
+
+class AxisSource(Source):
+    """Where a dotted axis is written, beside the fragments that its value is laid over.
+
+    Parameters
+    ----------
+    whole
+        The fragment with the axis.
+    path
+        The keys that it sets; ``inside`` are those that lead to this source.
+    others
+        The fragments; a key on the way to the value is the axis's where none of them wrote it.
+    """
+
+    def __init__(
+        self, whole: Source, axis: str, path: Where, others: Sequence[Source], inside: Where = ()
+    ) -> None:
+        super().__init__(whole.document, whole.prefix)
+        self._whole, self._axis, self._path = whole, axis, path
+        self._others, self._inside = others, inside
+
+    def at(self, *keys: Key) -> AxisSource:
+        """Return the source of something inside what the axis sets."""
+        others = [other.at(*keys) for other in self._others]
+        return AxisSource(self._whole, self._axis, self._path, others, (*self._inside, *keys))
+
+    def has(self, loc: Iterable[Key]) -> bool:
+        """Whether the axis sets this path, or leads to what it sets."""
+        loc = tuple(loc)
+        here = (*self._inside, *loc)
+        if here == self._path:
+            return True
+        leads = bool(loc) and self._path[: len(here)] == here
+        return leads and not any(other.has(loc) for other in self._others)
+
+    def error(self, message: str, loc: Iterable[Key] = (), remedy: str | None = None) -> SpecError:
+        """Return an error at the axis."""
+        return self._whole.error(message, ("axes", self._axis), remedy)
 
 
 def validate(model: type[M], data: Any, sources: list[Source]) -> M:

@@ -12,8 +12,8 @@ from typing import Any
 from bench.spec.layers import Layers, When
 from bench.spec.loader import Key
 from bench.spec.merge import CHOICES, merge
-from bench.spec.parts import Kind
-from bench.spec.problems import Source, validate
+from bench.spec.parts import Kind, find_part
+from bench.spec.problems import AxisSource, Source, validate
 from bench.spec.recipe import Recipe, Scalar, Use, Warmup
 from bench.spec.suite import MethodSpec
 from bench.spec.work import Network
@@ -54,13 +54,15 @@ def resolve_use(
         For an unknown part or parameter, or a value that the signature does not allow.
     """
     where = _where(sources, loc)
+    parameters: Any = {}
     if isinstance(raw, str):
-        name, parameters = raw, {}
+        name = raw
     elif isinstance(raw, Mapping) and len(raw) == 1:
         name, parameters = next(iter(raw.items()))
     else:
-        raise where.error(f"must name exactly one {kind}", loc, f"write {{{kind}: {{}}}}")
-    return _use(layers, kind, name, parameters or {}, sources, (*loc, name), loc)
+        raise where.error(f"must name exactly one {kind}", loc, "write NAME, or {NAME: {}}")
+    parameters = {} if parameters is None else parameters
+    return _use(layers, kind, name, parameters, sources, (*loc, name), loc)
 
 
 def resolve_uses(
@@ -70,9 +72,11 @@ def resolve_uses(
     sources: Sequence[Source],
     loc: tuple[Key, ...],
 ) -> tuple[Use, ...]:
-    """Return several parts in use, sorted by name."""
+    """Return several parts in use, sorted by name; raises as ``resolve_use`` does."""
+    if not isinstance(raw, Mapping):
+        raise _where(sources, loc).error("must be a mapping", loc, "write {NAME: {}}")
     return tuple(
-        _use(layers, kind, name, raw[name] or {}, sources, (*loc, name), (*loc, name))
+        _use(layers, kind, name, raw[name], sources, (*loc, name), (*loc, name))
         for name in sorted(raw)
     )
 
@@ -86,7 +90,7 @@ def _use(
     loc: tuple[Key, ...],
     name_loc: tuple[Key, ...],
 ) -> Use:
-    part = layers.named_part(kind, name, _where(sources, loc), name_loc)
+    part = layers.named_part(kind, name, _where(sources, name_loc), name_loc)
     checked = validate(part.parameters, parameters, [source.at(*loc) for source in sources])
     given = checked.model_dump(exclude_defaults=True)
     return Use(name=name, settings=checked.model_dump(), given=given)
@@ -98,8 +102,6 @@ def resolve_network(layers: Layers, backbone: str) -> Network:
         sources, loc = layers.sources, ("networks", backbone)
         return resolve_use(layers, "network", layers.networks[backbone], sources, loc)
     # timm's names and those of parts do not meet: a part that is named alone has its defaults.
-    from bench.spec.parts import find_part
-
     if find_part("network", backbone, layers.resources.plugins) is not None:
         return resolve_use(layers, "network", backbone, layers.sources, ("axes", "backbone"))
     return backbone
@@ -117,6 +119,36 @@ def set_dotted(raw: Mapping[str, Any], path: Sequence[str], value: Scalar) -> di
 def dotted_values(dotted: Dotted, prefix: str) -> list[tuple[list[str], Scalar]]:
     """Return the paths and values of the dotted axes below a prefix."""
     return [(axis.split(".")[1:], value) for axis, value in dotted if axis.startswith(f"{prefix}.")]
+
+
+def lay_dotted(
+    layers: Layers,
+    raw: Mapping[str, Any],
+    sources: list[Source],
+    dotted: Dotted,
+    prefix: str,
+    below: tuple[str, ...] = (),
+) -> Mapping[str, Any]:
+    """Return ``raw`` with the values of the dotted axes below a prefix.
+
+    ``sources``, which are at ``below`` and then the axis's path, are joined by the axes.
+    """
+    for path, value in dotted_values(dotted, prefix):
+        raw = set_dotted(raw, path, value)
+        sources.append(axis_source(layers, prefix, path, sources, (*below, *path)))
+    return raw
+
+
+def axis_source(
+    layers: Layers,
+    prefix: str,
+    path: Sequence[str],
+    others: Sequence[Source],
+    sets: tuple[str, ...],
+) -> Source:
+    """Return where the dotted axis of a prefix and path is written; ``sets`` is what it sets."""
+    axis = ".".join([prefix, *path])
+    return AxisSource(layers.source_of("axes", axis), axis, sets, tuple(others))
 
 
 def resolve_method(layers: Layers, name: str, whens: Sequence[When], dotted: Dotted) -> Composition:
@@ -141,6 +173,7 @@ def resolve_method(layers: Layers, name: str, whens: Sequence[When], dotted: Dot
     for path, value in dotted_values(dotted, "penalties"):
         if path[0] in penalties:
             penalties = set_dotted(penalties, path, value)
+            sources.append(axis_source(layers, "penalties", path, sources, ("penalties", *path)))
     warmup = None
     if spec.warmup is not None:
         warmup = validate(Warmup, spec.warmup, [s.at("warmup") for s in sources])
@@ -187,12 +220,13 @@ def resolve_recipe(
     for path, value in dotted_values(dotted, "recipe"):
         _check_choice(layers, raw, path)
         raw = set_dotted(raw, path, value)
+        sources.append(axis_source(layers, "recipe", path, sources, tuple(path)))
     if not images:
         raw = {**raw, "image": None, "augmentation": None}
-    if "head_init" in raw:
-        head = resolve_use(layers, "head", raw["head_init"], sources, ("head_init",))
-        raw = {**raw, "head_init": head}
-    if raw.get("measurements"):
+    # The default too: its settings are every parameter that the part has today.
+    head = raw.get("head_init", Recipe.model_fields["head_init"].default.name)
+    raw = {**raw, "head_init": resolve_use(layers, "head", head, sources, ("head_init",))}
+    if "measurements" in raw:
         uses = resolve_uses(layers, "measurement", raw["measurements"], sources, ("measurements",))
         raw = {**raw, "measurements": {use.name: use for use in uses}}
     return validate(Recipe, raw, sources)
@@ -200,7 +234,8 @@ def resolve_recipe(
 
 def _check_choice(layers: Layers, raw: Mapping[str, Any], path: Sequence[str]) -> None:
     made = raw.get(path[0])
-    if path[0] in CHOICES and len(path) > 2 and isinstance(made, Mapping) and path[1] not in made:
+    made = [made] if isinstance(made, str) else made
+    if path[0] in CHOICES and len(path) > 2 and made and path[1] not in made:
         axis = ".".join(["recipe", *path])
         raise layers.source_of("axes", axis).error(
             f"sets {path[1]}, and a method has {path[0]} {', '.join(made)}",

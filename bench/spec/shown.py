@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 
 from bench.errors import SpecError, did_you_mean
@@ -11,12 +11,14 @@ from bench.spec.figure import Figure
 from bench.spec.layers import Layers
 from bench.spec.loader import Key
 from bench.spec.metrics import (
+    Metric,
     Metrics,
     declared_curves,
     declared_metrics,
     why_lacking,
     with_errors,
 )
+from bench.spec.parts import Part
 from bench.spec.recipe import Scalar
 from bench.spec.suite import METRIC, ShownMetric
 from bench.spec.work import Task, Work
@@ -62,22 +64,21 @@ class Declarations:
     @cached_property
     def metrics(self) -> Metrics:
         """What any cell of the table will hold as single numbers."""
-        return self._all(0)
+        return self._all(self.metrics_of)
 
     @cached_property
     def curves(self) -> Metrics:
         """What any cell of the table will hold as curves."""
-        return self._all(1)
+        return self._all(self.curves_of)
 
-    def _all(self, which: int) -> Metrics:
+    def _all(self, of: Callable[[Cell], Metrics]) -> Metrics:
         found: Metrics = {}
         for planned in self.distinct:
-            for name, metric in self._of(planned.cell)[1 + which].items():
+            for name, metric in of(planned.cell).items():
                 known = found.setdefault(name, metric)
                 if known != metric:
                     raise SpecError(
-                        f"{name} is in {known.unit or 'no unit'} for some cells and in "
-                        f"{metric.unit or 'no unit'} for others",
+                        f"{name} is {_sense(known)} for some cells and {_sense(metric)} for others",
                         file=self._layers.file,
                         remedy="give the cells objectives that agree, or two suites",
                     )
@@ -95,10 +96,19 @@ class Declarations:
             )
         return self._known[key]
 
+    def objective(self, task: Task) -> Part:
+        """Return the part that says what is asked of a task."""
+        return self._layers.part("objective", task.objective.name)
+
     def _source(self, cell: Cell) -> Mapping[str, Task] | None:
         if cell.recipe is None or not cell.recipe.forgetting or START not in cell.parents:
             return None
         return self._by_id[cell.parents[START].id].tasks
+
+
+def _sense(metric: Metric) -> str:
+    axis = f" over {metric.axis}" if metric.axis else ""
+    return f"in {metric.unit or 'no unit'}{axis}, best where {metric.best},"
 
 
 def check_table(layers: Layers) -> None:
@@ -186,7 +196,7 @@ def check_recorded(
     if not lacking or (_of_some(name) and len(lacking) < len(cells)):
         return
     raiser = source.error  # type: ignore[attr-defined]
-    if name not in known and not _is_asked_for(name, lacking[0], curve):
+    if name not in known and not _is_asked_for(name, lacking[0], curve, declared):
         raise raiser(f"{name!r} is not a {word}", loc, did_you_mean(name, sorted(known)))
     lack = why_lacking(name, lacking[0], curve=curve)
     there = f" in {suite}" if suite else ""
@@ -197,16 +207,20 @@ def _of_some(name: str) -> bool:
     return name.startswith(("warmup/", "penalty/"))
 
 
-def _is_asked_for(name: str, cell: Cell, curve: bool) -> bool:
-    """Whether a classifier under other settings would record it: then those are what is wrong."""
+def _is_asked_for(name: str, cell: Cell, curve: bool, declared: Declarations) -> bool:
+    """Whether its work under other settings would record it: then those are what is wrong."""
     if cell.recipe is None:
         return False
-    scores = ("top1", "top5", "mean_class_accuracy", "loss")
+    task, _, rest = name.partition("/")
+    if task and task in cell.tasks:
+        name = rest
+    objectives = [declared.objective(each) for each in cell.tasks.values()]
+    scores = {score for objective in objectives for score in objective.metrics}
     splits = ("test", "validation", "source")
     found = {f"{split}/{score}" for split in splits for score in scores}
     found |= {"source/forgotten", "warmup/steps", "warmup/ended", "warmup/drop"}
     if curve:
-        found = {f"{split}/top1" for split in ("test", "validation")}
+        found = {f"{s}/{o.score}" for s in ("test", "validation") for o in objectives}
         found |= {f"anytime/{s}/{score}" for s in ("test", "source") for score in scores}
         found |= {"anytime/step", "features/distance", "head/norm"}
     penalty = curve and name.startswith("penalty/") and name.count("/") == 1

@@ -169,6 +169,9 @@ class Role(Frozen):
             raise ValueError("names either a stage, or weights")
         if self.seed is not None and self.seed_plus:
             raise ValueError("seed and seed_plus exclude each other")
+        of_stages = self.model_fields_set - {"weights", "backbone", "stage"}
+        if self.weights is not None and of_stages:
+            raise ValueError(f"only a stage has {', '.join(sorted(of_stages))} of its own")
         return self
 
 
@@ -190,7 +193,7 @@ class Overlay(Frozen):
     weights: dict[str, WeightsFile | None] = {}
     stages: dict[str, Raw | None] = {}
     axes: dict[str, Axis | None] = {}
-    networks: dict[str, Raw | None] = {}
+    networks: dict[str, str | Raw | None] = {}
     recipe: Raw = {}
     task: Raw = {}
     tasks: dict[str, Raw | None] = {}

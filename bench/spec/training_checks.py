@@ -54,7 +54,7 @@ def _check_start(layers: Layers, work: Train) -> None:
             ("recipe", "forgetting"),
             "use weights: stage:NAME; in a stage's own recipe, set forgetting: false",
         )
-    if recipe.head == "kept" and work.weights in ("random", "timm"):
+    if recipe.head == "kept" and work.weights.partition("@")[0] in ("random", "timm"):
         raise layers.source_of("recipe", "head").error(
             f"weights {work.weights!r} have no head to keep",
             ("recipe", "head"),
@@ -88,6 +88,12 @@ def _check_tasks(layers: Layers, work: Train) -> None:
     if work.weights.startswith("timm") and modalities != {"images"}:
         raise layers.source_of("axes", "weights").error(
             "timm's weights are of images", ("axes", "weights"), "use weights: random"
+        )
+    if isinstance(work.network, str) and modalities != {"images"}:
+        raise layers.source_of("axes", "backbone").error(
+            f"timm's networks take images, not {' and '.join(sorted(modalities))}",
+            ("axes", "backbone"),
+            "use a network part, such as mlp",
         )
 
 

@@ -212,9 +212,13 @@ def _plain_model(model: BaseModel, whole: bool) -> dict[str, Any]:
     for name, known in type(model).model_fields.items():
         value = getattr(model, name)
         acts_elsewhere = isinstance(model, Recipe) and name in Recipe.ACTS_BY_PARENTS
-        if acts_elsewhere or (not whole and not known.is_required() and value == known.default):
+        if acts_elsewhere:
             continue
-        found[name] = plain(value, whole=whole)
+        shown = plain(value, whole=whole)
+        # Compared as they are shown: a part in use by its name and what it was given, so that a
+        # parameter that is new to the part makes no default another one.
+        if whole or known.is_required() or shown != plain(known.default):
+            found[name] = shown
     return found
 
 
