@@ -218,7 +218,11 @@ MEDIANS = (
 
 def test_an_objective_and_a_network_for_vectors_are_scored_as_their_predictions_are(bench):
     files = {"diabetes.py": files_of("tasks-and-data.md")["diabetes.py"], "smooth.py": SMOOTH}
-    suites = {"plugged/table.yaml": VECTORS, "plugged/medians.yaml": MEDIANS, "plugged/paper.yaml": PAPER}
+    suites = {
+        "plugged/table.yaml": VECTORS,
+        "plugged/medians.yaml": MEDIANS,
+        "plugged/paper.yaml": PAPER,
+    }
     write(bench.folder, files | suites)
     subprocess.run([sys.executable, "diabetes.py"], cwd=bench.folder, check=True)
     store = run(bench, "plugged/medians.yaml", "plugged/medians.smoke.md")
@@ -339,7 +343,11 @@ profiles: {{smoke: {{}}}}
 
 def test_fixed_transforms_act_in_evaluation_and_random_ones_in_training_alone(bench):
     noise = {"gaussian_noise.py": files_of("add-a-part.md")["gaussian_noise.py"]}
-    own = {"quarter_turn.py": QUARTER_TURN, "plugged/table.yaml": TURNED, "plugged/paper.yaml": PAPER}
+    own = {
+        "quarter_turn.py": QUARTER_TURN,
+        "plugged/table.yaml": TURNED,
+        "plugged/paper.yaml": PAPER,
+    }
     write(bench.folder, noise | own)
     store = run(bench, "plugged/table.yaml", "plugged/table.smoke.md", "--keep")
     plan = plan_of(bench, "plugged/table.yaml")

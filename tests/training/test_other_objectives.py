@@ -133,9 +133,9 @@ def test_targets_must_be_what_the_objective_asks_for(job: Build) -> None:
 
 
 def test_tasks_of_inputs_that_differ_in_shape_are_refused(job: Build) -> None:
-    tasks = {"rows": task("numbers", "regression"), "images": task()}
+    tasks = {"rows": task("numbers", "regression"), "points": task("rings")}
     with pytest.raises(UserError, match="differ in shape"):
-        execute(job(tasks=tasks))
+        execute(job(_recipe(), network=MLP, tasks=tasks))
 
 
 def test_a_network_of_a_part_is_picked_up_where_it_was_left(job: Build) -> None:

@@ -60,7 +60,12 @@ def test_a_parameter_of_a_parent_class_is_not_read_from_the_file(tmp_path):
     [
         ("update", "curves = ('a',)", "Mine.curves = ('b',)", "curves"),
         ("transform", "random = False", "Mine.random = True", "random"),
-        ("objective", "score = 'a'", "Mine.score = 'b'", "score"),
+        (
+            "objective",
+            "metrics = {'a': ('', 'lowest')}; score = 'a'; term = 'error'",
+            "Mine.score = 'b'",
+            "score",
+        ),
         ("measurement", "roles = ('start',)", "Mine.roles = ('first',)", "roles"),
         ("measurement", "metrics = {'m': ('%', 'highest')}", "Mine.metrics = {}", "metrics"),
     ],

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pytest
 
+from bench.errors import SpecError
 from bench.parts.checks import check_part
 
 BODY = """
@@ -90,11 +91,15 @@ FAULTS = {
         {"code": "measuring.network('other'); return Measured({'norm': 1.0})"},
         {"metrics"},
     ),
-    "data of no kind": ({"data": "tasks"}, {"declared"}),
     "chance": ({"code": "return Measured({'norm': random.random()})"}, {"determinism", "pairing"}),
     "draws": ({"code": f"torch.rand(()); {PLAIN}"}, {"pairing"}),
     "switches gradients off": ({"code": f"torch.set_grad_enabled(False); {PLAIN}"}, {"networks"}),
 }
+
+
+def test_data_of_no_kind_are_refused_when_the_file_is_read(failures):
+    with pytest.raises(SpecError, match="data must be one of task, source, none"):
+        failures("measurement", body(data="tasks"))
 
 
 @pytest.mark.parametrize("fault", FAULTS)

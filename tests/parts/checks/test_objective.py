@@ -84,9 +84,9 @@ FAULTS = {
         {"fractions"},
     ),
     "turns its better side": ({"metrics": '{"accuracy": ("%", "lowest")}'}, {"better side"}),
-    "names a score that it does not have": (
-        {"metrics": '{"precision": ("%", "highest")}'},
-        {"declared", "scores"},
+    "gives a metric under another name": (
+        {"scores": "return {'precision': 0.5}"},
+        {"scores"},
     ),
     "changes outputs": ({"loss": f"outputs.data.mul_(2); {CROSS_ENTROPY}"}, {"inputs"}),
     "changes targets": ({"scores": f"targets += 0; targets[0] = 1; return {ACCURACY}"}, {"inputs"}),
