@@ -116,5 +116,5 @@ def test_the_source_is_scored_as_it_was_trained_on(job: Build) -> None:
 
 
 def test_blocks_that_do_not_fill_an_image_are_refused(job: Build) -> None:
-    with pytest.raises(UserError, match="32 by 32 pixels .* whole blocks of 7"):
+    with pytest.raises(UserError, match=r"32 by 32 pixels .* whole blocks of 7"):
         execute(job(tasks={"": task(transforms=(use("block-shuffle", block=7),))}))
