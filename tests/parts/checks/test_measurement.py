@@ -54,7 +54,7 @@ assert (measuring.classes, measuring.dataset, measuring.device.type) == (3, "ran
     checks = check_part("measurement", "mine", [str(tmp_path / "mine.py")])
     said = {check.name: check.detail for check in checks}
     assert said["arrays"] == "weights (3, 96)"
-    assert said["declared"] == "looks at start"
+    assert said["roles"] == "looks at start"
 
 
 FAULTS = {
@@ -90,7 +90,6 @@ FAULTS = {
         {"code": "measuring.network('other'); return Measured({'norm': 1.0})"},
         {"metrics"},
     ),
-    "data of no kind": ({"data": "tasks"}, {"declared"}),
     "chance": ({"code": "return Measured({'norm': random.random()})"}, {"determinism", "pairing"}),
     "draws": ({"code": f"torch.rand(()); {PLAIN}"}, {"pairing"}),
     "switches gradients off": ({"code": f"torch.set_grad_enabled(False); {PLAIN}"}, {"networks"}),
@@ -105,3 +104,13 @@ def test_a_fault_is_found_by_the_check_for_it(failures, fault):
 
 def test_a_fault_fails_no_check_that_is_not_about_it(failures):
     assert set(failures("measurement", body(**FAULTS["not a fraction"][0]))) == {"metrics"}
+
+
+def test_roles_that_are_two_names_of_one_are_found(failures):
+    twice = body().replace('roles = ("start",)', 'roles = ("start", "start")')
+    assert set(failures("measurement", twice)) == {"roles"}
+
+
+def test_a_measurement_of_nothing_is_found(failures):
+    nothing = body("return Measured({'norm': 1.0})", data="none").replace('("start",)', "()")
+    assert "roles" in failures("measurement", nothing.replace('measuring.network("start")', "0"))
