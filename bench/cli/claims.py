@@ -77,8 +77,8 @@ def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Ver
     from bench.cli.session import further_of, session_of
     from bench.errors import SpecError, did_you_mean
     from bench.report.claims.verdict import verdicts, without_records
-    from bench.spec.expand import load_plan
     from bench.spec.layers import profile_names
+    from bench.spec.plan import load_plan
 
     suites = dict.fromkeys(c.suite for c in paper.claims if c.kind == "tested")
     files = {name: folder / f"{name}.yaml" for name in suites if name is not None}

@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.spec.expand import Plan, load_plan
 from bench.spec.find import find_suite
+from bench.spec.plan import Plan, load_plan
 
 if TYPE_CHECKING:
     from bench.records.freshness import Expectations

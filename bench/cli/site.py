@@ -80,10 +80,10 @@ def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list
     from bench.errors import SpecError, StoreError, did_you_mean
     from bench.report.arrays import StoredArrays
     from bench.report.site.track import Track
-    from bench.spec.expand import load_plan
     from bench.spec.find import find_suites
     from bench.spec.layers import profile_names
     from bench.spec.paper import load_reported
+    from bench.spec.plan import load_plan
 
     files = list(dict.fromkeys(find_suites(suites)))
     known = {file: profile_names(file) for file in files}

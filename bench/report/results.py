@@ -15,8 +15,8 @@ from bench.records.record import Record
 from bench.report.values import record_value, unit_scale
 from bench.spec.cell import SEED, PlannedCell
 from bench.spec.claims import At
-from bench.spec.expand import Plan
 from bench.spec.metrics import complement_of
+from bench.spec.plan import Plan
 from bench.spec.recipe import Scalar
 from bench.spec.suite import METRIC, ShownMetric
 from bench.stats.intervals import Estimate, mean_interval

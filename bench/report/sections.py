@@ -15,8 +15,8 @@ from bench.report.setting.tables import setting_tables
 from bench.report.tables import layout, reported
 from bench.report.tables.agreement import agreement_table, agreements
 from bench.report.tables.contrasts import contrast_grids, differences
-from bench.spec.expand import Plan
 from bench.spec.paper import Note, Reported, ReportedTable
+from bench.spec.plan import Plan
 from bench.spec.reported import tables_for
 from bench.spec.suite import Contrast
 

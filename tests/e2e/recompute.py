@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-from pathlib import Path
 
 import timm
 import torch
@@ -12,7 +11,7 @@ from torch import Tensor
 from torch.func import functional_call
 
 from bench.spec.cell import Cell
-from bench.spec.expand import Plan, load_plan
+from bench.spec.plan import Plan, load_plan
 from bench.spec.recipe import Evaluation
 from bench.training.task_data import TaskData, load_task
 
@@ -88,10 +87,3 @@ def outputs(state: State, inputs: Tensor, head: State | None = None) -> Tensor:
 
 def top1(outputs: Tensor, targets: Tensor) -> float:
     return (outputs.argmax(dim=1) == targets).double().mean().item()
-
-
-def write(folder: Path, files: dict[str, str]) -> None:
-    for name, text in files.items():
-        path = folder / name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(text.lstrip())

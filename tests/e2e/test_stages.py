@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from bench.spec.expand import load_plan
 from bench.spec.find import find_suite
+from bench.spec.plan import load_plan
 
 from .conftest import SUITE
 from .test_run import PLUGIN, wait_until

@@ -17,7 +17,7 @@ from bench.parts.penalties.bss import BSS
 from bench.parts.penalties.delta import Delta
 from bench.parts.penalties.l2 import L2
 from bench.parts.penalties.l2_sp import L2SP
-from bench.spec.expand import load_plan
+from bench.spec.plan import load_plan
 from bench.spec.recipe import Recipe, Use
 from bench.spec.work import Train
 

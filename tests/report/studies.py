@@ -12,10 +12,10 @@ from bench.records.record import Curve, Outcome, Provenance, Record
 from bench.report.page import Page, build_page
 from bench.report.results import Results
 from bench.spec.cell import Cell, PlannedCell, Resources
-from bench.spec.expand import Plan
 from bench.spec.metrics import Metric, declared_curves, declared_metrics, with_errors
 from bench.spec.paper import Note, Paper, Reported, ReportedTable
 from bench.spec.parts import built_in_parts
+from bench.spec.plan import Plan
 from bench.spec.recipe import Recipe, Use
 from bench.spec.suite import Contrast, ShownMetric, Suite, Table
 from bench.spec.work import Task, Train

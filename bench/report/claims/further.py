@@ -14,7 +14,7 @@ from bench.report.cell_table import cell_table
 from bench.report.results import Entry, Results, place_key, seed_of
 from bench.spec.cell import PlannedCell
 from bench.spec.claims import At
-from bench.spec.expand import Plan
+from bench.spec.plan import Plan
 from bench.spec.recipe import Scalar
 from bench.stats.sequential.looks import Looks
 

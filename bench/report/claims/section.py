@@ -9,7 +9,7 @@ from bench.report import markdown
 from bench.report.claims import text
 from bench.report.claims.verdict import OUTCOMES, Verdict
 from bench.report.numbers import mean_text, plural, portion
-from bench.spec.expand import Plan
+from bench.spec.plan import Plan
 
 _CAPTION = (
     "The estimate is that of the comparison that decides: the weakest one, or where a claim is "

@@ -13,7 +13,7 @@ from bench.report.results import Entry, Results, place_key
 from bench.report.tables.layout import label
 from bench.spec.claims import Claim
 from bench.spec.comparisons import Comparison, comparisons
-from bench.spec.expand import Plan
+from bench.spec.plan import Plan
 from bench.spec.recipe import Scalar
 from bench.spec.suite import ShownMetric
 from bench.stats.sequential.settling import Settled, settle

@@ -21,8 +21,8 @@ from bench.report.numbers import compact
 from bench.report.tables.layout import given_label, label
 from bench.report.values import unit_scale
 from bench.spec.cell import Scalar
-from bench.spec.expand import Plan
 from bench.spec.figure import Figure, Panel
+from bench.spec.plan import Plan
 from bench.spec.suite import Suite
 
 # With more values of a numeric axis than this, their order shows better than each by itself.

@@ -12,8 +12,8 @@ from bench.report.figures.pictures import Picture, pictures
 from bench.report.numbers import plural, portion
 from bench.report.results import Results
 from bench.report.tables.layout import label
-from bench.spec.expand import Plan
 from bench.spec.figure import Figure
+from bench.spec.plan import Plan
 from bench.spec.suite import Suite
 
 # Beyond this a list of lines says less than their number.

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from bench.report import markdown
 from bench.report.figures.bands import Band
-from bench.spec.expand import Plan
 from bench.spec.figure import Figure
+from bench.spec.plan import Plan
 
 
 @dataclass(frozen=True)

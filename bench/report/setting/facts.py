@@ -12,7 +12,7 @@ from typing import Any
 
 from bench.report.results import place_key
 from bench.spec.cell import Cell, PlannedCell
-from bench.spec.expand import Plan
+from bench.spec.plan import Plan
 from bench.spec.recipe import Scalar
 from bench.spec.work import Work, plain
 

@@ -20,8 +20,8 @@ from bench.report.setting.facts import (
     table_settings,
 )
 from bench.report.tables.layout import axis_name, given_label, label
-from bench.spec.expand import Plan
 from bench.spec.merge import CHOICES
+from bench.spec.plan import Plan
 from bench.spec.recipe import Scalar, Use
 from bench.spec.work import Train, plain
 

@@ -11,8 +11,8 @@ from bench.records.store import CellState
 from bench.report.claims.further import Further
 from bench.report.results import Arrays, PlaceKey, Results, no_arrays, varying_axes
 from bench.spec.cell import SEED
-from bench.spec.expand import Plan
 from bench.spec.paper import Reported
+from bench.spec.plan import Plan
 
 
 @dataclass(frozen=True)

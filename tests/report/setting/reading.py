@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from bench.spec.cell import Cell, PlannedCell
-from bench.spec.expand import Plan
+from bench.spec.plan import Plan
 
 from ..studies import section, tables_of
 

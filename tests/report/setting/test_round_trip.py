@@ -11,8 +11,8 @@ import pytest
 from bench.report.page import build_page
 from bench.report.results import Results
 from bench.spec.cell import Train
-from bench.spec.expand import Plan, load_plan
 from bench.spec.layers import profile_names
+from bench.spec.plan import Plan, load_plan
 
 from .reading import Printed, actual, ancestors
 
