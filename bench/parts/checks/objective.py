@@ -29,7 +29,6 @@ from bench.parts.kinds import Objective
 _ROWS = 24
 # More than five, for metrics of the five highest.
 _CLASSES = 7
-_TARGETS = ("classes", "numbers")
 # A mean of two halves is summed in another order than that of the whole.
 _ROUNDING = 1e-9
 
@@ -39,7 +38,6 @@ def checks(subject: Subject) -> Checks:
     return bound(
         subject,
         {
-            "declared": _declared,
             "width": _width,
             "scalar": _scalar,
             "gradient": _gradient,
@@ -89,16 +87,6 @@ class _Case:
             return certain if self.width == self.facts.classes else None
         as_they_are = self.targets.reshape(_ROWS, -1).double()
         return as_they_are if self.width == as_they_are.shape[1] else None
-
-
-def _declared(subject: Subject) -> str:
-    objective: Objective = subject.part()
-    expect(bool(objective.metrics), "declares no metrics")
-    expect(bool(objective.term), "gives its loss no name: term")
-    expect(objective.targets in _TARGETS, f"targets is {objective.targets!r}, not of {_TARGETS}")
-    known = ", ".join(objective.metrics)
-    expect(objective.score in objective.metrics, f"score {objective.score!r} is not of {known}")
-    return f"score: {objective.score}, the {objective.metrics[objective.score][1]}"
 
 
 def _width(subject: Subject) -> str:

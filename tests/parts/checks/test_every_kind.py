@@ -55,17 +55,15 @@ def test_a_parameter_of_a_parent_class_is_not_read_from_the_file(tmp_path):
     assert "depth" in failed["signature"]
 
 
+SCORED = "metrics = {'a': ('%', 'highest'), 'b': ('', 'lowest')}\nscore = 'a'\nterm = 'loss'"
+
+
 @pytest.mark.parametrize(
     ("kind", "body", "after", "named"),
     [
         ("update", "curves = ('a',)", "Mine.curves = ('b',)", "curves"),
         ("transform", "random = False", "Mine.random = True", "random"),
-        (
-            "objective",
-            "metrics = {'a': ('', 'lowest')}; score = 'a'; term = 'error'",
-            "Mine.score = 'b'",
-            "score",
-        ),
+        ("objective", SCORED, "Mine.score = 'b'", "score"),
         ("measurement", "roles = ('start',)", "Mine.roles = ('first',)", "roles"),
         ("measurement", "metrics = {'m': ('%', 'highest')}", "Mine.metrics = {}", "metrics"),
     ],

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from bench.errors import SpecError
 from bench.parts.checks import check_part
 
 BODY = """
@@ -55,7 +54,7 @@ assert (measuring.classes, measuring.dataset, measuring.device.type) == (3, "ran
     checks = check_part("measurement", "mine", [str(tmp_path / "mine.py")])
     said = {check.name: check.detail for check in checks}
     assert said["arrays"] == "weights (3, 96)"
-    assert said["declared"] == "looks at start"
+    assert said["roles"] == "looks at start"
 
 
 FAULTS = {
@@ -97,11 +96,6 @@ FAULTS = {
 }
 
 
-def test_data_of_no_kind_are_refused_when_the_file_is_read(failures):
-    with pytest.raises(SpecError, match="data must be one of task, source, none"):
-        failures("measurement", body(data="tasks"))
-
-
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_is_found_by_the_check_for_it(failures, fault):
     given, expected = FAULTS[fault]
@@ -110,3 +104,13 @@ def test_a_fault_is_found_by_the_check_for_it(failures, fault):
 
 def test_a_fault_fails_no_check_that_is_not_about_it(failures):
     assert set(failures("measurement", body(**FAULTS["not a fraction"][0]))) == {"metrics"}
+
+
+def test_roles_that_are_two_names_of_one_are_found(failures):
+    twice = body().replace('roles = ("start",)', 'roles = ("start", "start")')
+    assert set(failures("measurement", twice)) == {"roles"}
+
+
+def test_a_measurement_of_nothing_is_found(failures):
+    nothing = body("return Measured({'norm': 1.0})", data="none").replace('("start",)', "()")
+    assert "roles" in failures("measurement", nothing.replace('measuring.network("start")', "0"))

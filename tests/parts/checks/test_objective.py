@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from bench.errors import SpecError
+
 OBJECTIVE = """
 metrics = {metrics}
 score = "accuracy"
@@ -84,10 +86,6 @@ FAULTS = {
         {"fractions"},
     ),
     "turns its better side": ({"metrics": '{"accuracy": ("%", "lowest")}'}, {"better side"}),
-    "gives a metric under another name": (
-        {"scores": "return {'precision': 0.5}"},
-        {"scores"},
-    ),
     "changes outputs": ({"loss": f"outputs.data.mul_(2); {CROSS_ENTROPY}"}, {"inputs"}),
     "changes targets": ({"scores": f"targets += 0; targets[0] = 1; return {ACCURACY}"}, {"inputs"}),
     "draws": ({"loss": f"torch.rand(()); {CROSS_ENTROPY}"}, {"pairing"}),
@@ -114,3 +112,9 @@ def test_a_fault_fails_no_check_that_is_not_about_it(failures, fault):
 def test_a_width_that_is_no_number_of_outputs_is_found(failures):
     wrong = body().replace("return data.classes", "return float(data.classes)")
     assert "not a positive whole number" in failures("objective", wrong)["width"]
+
+
+@pytest.mark.parametrize("line", ['score = "accuracy"', 'term = "mine"'])
+def test_an_objective_that_does_not_say_all_is_an_error_before_any_check(failures, line):
+    with pytest.raises(SpecError, match="an objective states its metrics"):
+        failures("objective", body().replace(line, ""))
