@@ -36,7 +36,6 @@ from .test_docs import files_of, write
 pytestmark = pytest.mark.e2e
 INLINE = ("--engine", "inline")
 SMOKE = ("--profile", "smoke")
-PAPER = "id: plugged\ntitle: Plugged in\n"
 DIGITS = """
   image: {resize: 16, size: 16}
   augmentation: {crop: centre, flip: false}
@@ -46,6 +45,12 @@ DIGITS = """
 @pytest.fixture(autouse=True)
 def _same_cache(bench, monkeypatch):
     monkeypatch.setenv("RETABLE_CACHE", str(bench.cache))
+
+
+def plugged(**suites: str) -> dict[str, str]:
+    """Return the files of a paper's folder with these suites."""
+    files = {f"plugged/{name}.yaml": text for name, text in suites.items()}
+    return files | {"plugged/paper.yaml": "id: plugged\ntitle: Plugged in\n"}
 
 
 def run(bench, suite: str, page: str, *options: str) -> Store:
@@ -88,7 +93,7 @@ profiles: {smoke: {}}
 
 def test_an_update_trains_as_the_same_steps_written_out_do(bench):
     files = {"averaged_gradients.py": files_of("add-a-part.md")["averaged_gradients.py"]}
-    write(bench.folder, files | {"plugged/table.yaml": AVERAGED, "plugged/paper.yaml": PAPER})
+    write(bench.folder, files | plugged(table=AVERAGED))
     store = run(bench, "plugged/table.yaml", "plugged/table.smoke.md", "--keep")
     plan = plan_of(bench, "plugged/table.yaml")
     found = []
@@ -218,12 +223,7 @@ MEDIANS = (
 
 def test_an_objective_and_a_network_for_vectors_are_scored_as_their_predictions_are(bench):
     files = {"diabetes.py": files_of("tasks-and-data.md")["diabetes.py"], "smooth.py": SMOOTH}
-    suites = {
-        "plugged/table.yaml": VECTORS,
-        "plugged/medians.yaml": MEDIANS,
-        "plugged/paper.yaml": PAPER,
-    }
-    write(bench.folder, files | suites)
+    write(bench.folder, files | plugged(table=VECTORS, medians=MEDIANS))
     subprocess.run([sys.executable, "diabetes.py"], cwd=bench.folder, check=True)
     store = run(bench, "plugged/medians.yaml", "plugged/medians.smoke.md")
     # The table's cells are the stages of the medians, which are done.
@@ -343,12 +343,7 @@ profiles: {{smoke: {{}}}}
 
 def test_fixed_transforms_act_in_evaluation_and_random_ones_in_training_alone(bench):
     noise = {"gaussian_noise.py": files_of("add-a-part.md")["gaussian_noise.py"]}
-    own = {
-        "quarter_turn.py": QUARTER_TURN,
-        "plugged/table.yaml": TURNED,
-        "plugged/paper.yaml": PAPER,
-    }
-    write(bench.folder, noise | own)
+    write(bench.folder, noise | {"quarter_turn.py": QUARTER_TURN} | plugged(table=TURNED))
     store = run(bench, "plugged/table.yaml", "plugged/table.smoke.md", "--keep")
     plan = plan_of(bench, "plugged/table.yaml")
     states, losses = {}, {}
