@@ -67,7 +67,7 @@ def data_of(cell: Cell, plan: Plan) -> TaskData:
     return load_task(task, cell.seed, plan.resources, recipe=cell.recipe)
 
 
-def tested_rows(data: TaskData) -> tuple[Tensor, Tensor]:
+def rows_of_test(data: TaskData) -> tuple[Tensor, Tensor]:
     """Return all test inputs and targets, as they go into the network."""
     batches = list(data.evaluation_batches("test", Evaluation(), torch.device("cpu")))
     return torch.cat([b[0] for b in batches]), torch.cat([b[1] for b in batches])

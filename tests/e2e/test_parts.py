@@ -26,9 +26,9 @@ from .recompute import (
     page_of,
     plan_of,
     row_of,
+    rows_of_test,
     shown,
     table_of,
-    tested_rows,
     top1,
 )
 from .test_docs import files_of, write
@@ -36,7 +36,6 @@ from .test_docs import files_of, write
 pytestmark = pytest.mark.e2e
 INLINE = ("--engine", "inline")
 SMOKE = ("--profile", "smoke")
-PAPER = "id: plugged\ntitle: Plugged in\n"
 DIGITS = """
   image: {resize: 16, size: 16}
   augmentation: {crop: centre, flip: false}
@@ -46,6 +45,12 @@ DIGITS = """
 @pytest.fixture(autouse=True)
 def _same_cache(bench, monkeypatch):
     monkeypatch.setenv("RETABLE_CACHE", str(bench.cache))
+
+
+def plugged(**suites: str) -> dict[str, str]:
+    """Return the files of a paper's folder with these suites."""
+    files = {f"plugged/{name}.yaml": text for name, text in suites.items()}
+    return files | {"plugged/paper.yaml": "id: plugged\ntitle: Plugged in\n"}
 
 
 def run(bench, suite: str, page: str, *options: str) -> Store:
@@ -88,7 +93,7 @@ profiles: {smoke: {}}
 
 def test_an_update_trains_as_the_same_steps_written_out_do(bench):
     files = {"averaged_gradients.py": files_of("add-a-part.md")["averaged_gradients.py"]}
-    write(bench.folder, files | {"plugged/table.yaml": AVERAGED, "plugged/paper.yaml": PAPER})
+    write(bench.folder, files | plugged(table=AVERAGED))
     store = run(bench, "plugged/table.yaml", "plugged/table.smoke.md", "--keep")
     plan = plan_of(bench, "plugged/table.yaml")
     found = []
@@ -100,7 +105,7 @@ def test_an_update_trains_as_the_same_steps_written_out_do(bench):
         for name, value in below(store.tensors(cell.id), "").items():
             ours = model.state_dict()[name.replace("backbone.1.", "0.").replace("head.", "2.")]
             torch.testing.assert_close(value, ours, rtol=1e-5, atol=1e-6)
-        inputs, targets = tested_rows(data)
+        inputs, targets = rows_of_test(data)
         accuracy = top1(model(inputs), targets)
         assert float(row_of(bench, "plugged/table.smoke.md", cell)["test/top1"]) == accuracy
         assert outcome["metrics"]["train/gradients"] == 4 * batches
@@ -218,12 +223,7 @@ MEDIANS = (
 
 def test_an_objective_and_a_network_for_vectors_are_scored_as_their_predictions_are(bench):
     files = {"diabetes.py": files_of("tasks-and-data.md")["diabetes.py"], "smooth.py": SMOOTH}
-    suites = {
-        "plugged/table.yaml": VECTORS,
-        "plugged/medians.yaml": MEDIANS,
-        "plugged/paper.yaml": PAPER,
-    }
-    write(bench.folder, files | suites)
+    write(bench.folder, files | plugged(table=VECTORS, medians=MEDIANS))
     subprocess.run([sys.executable, "diabetes.py"], cwd=bench.folder, check=True)
     store = run(bench, "plugged/medians.yaml", "plugged/medians.smoke.md")
     # The table's cells are the stages of the medians, which are done.
@@ -264,7 +264,7 @@ def test_a_barrier_between_two_checkpoints_is_that_of_their_files(bench):
         cell = planned.cell
         first, second = (store.parent(cell, role) for role in ("first", "second"))
         assert not torch.equal(first["head.weight"], second["head.weight"])
-        images, labels = tested_rows(data_of(cell, plan))
+        images, labels = rows_of_test(data_of(cell, plan))
         wrong = []
         for weight in (0.0, 0.5, 1.0):
             between = {n: v + weight * (second[n] - v) for n, v in first.items()
@@ -343,12 +343,7 @@ profiles: {{smoke: {{}}}}
 
 def test_fixed_transforms_act_in_evaluation_and_random_ones_in_training_alone(bench):
     noise = {"gaussian_noise.py": files_of("add-a-part.md")["gaussian_noise.py"]}
-    own = {
-        "quarter_turn.py": QUARTER_TURN,
-        "plugged/table.yaml": TURNED,
-        "plugged/paper.yaml": PAPER,
-    }
-    write(bench.folder, noise | own)
+    write(bench.folder, noise | {"quarter_turn.py": QUARTER_TURN} | plugged(table=TURNED))
     store = run(bench, "plugged/table.yaml", "plugged/table.smoke.md", "--keep")
     plan = plan_of(bench, "plugged/table.yaml")
     states, losses = {}, {}
@@ -357,7 +352,7 @@ def test_fixed_transforms_act_in_evaluation_and_random_ones_in_training_alone(be
         cell, inputs = planned.cell, planned.place["inputs"]
         if images is None:
             # The first cell has no transform: the images as they are.
-            images, labels = tested_rows(data_of(cell, plan))
+            images, labels = rows_of_test(data_of(cell, plan))
         seen = torch.rot90(images, 1, dims=(2, 3)) if inputs == "turned" else images
         state = states[inputs, cell.seed] = store.tensors(cell.id)
         row = row_of(bench, "plugged/table.smoke.md", cell)
@@ -427,7 +422,7 @@ def test_a_penalty_is_given_what_its_own_measurement_found(bench):
             trace = store.outcome(planned.cell)["metrics"]["fisher/trace"]
             total = sum(v.double().sum().item() for v in found.values())
             assert trace == pytest.approx(total, rel=1e-6)
-    images, labels = tested_rows(data_of(stage, plan))
+    images, labels = rows_of_test(data_of(stage, plan))
     lasting: dict[str, list[float]] = {}
     for planned in plan.shown:
         cell, outcome = planned.cell, store.outcome(planned.cell)
