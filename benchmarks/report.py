@@ -21,7 +21,7 @@ from bench.records.codec import dump_record
 from bench.records.layout import Layout
 from bench.records.record import Curve, Outcome, Provenance, Record
 from bench.spec.catalogue import entry
-from bench.spec.expand import load_plan
+from bench.spec.plan import load_plan
 
 SUITE = """
 title: Many records

@@ -13,7 +13,7 @@ import click
 from bench.cli.options import profile_option, store_option
 
 if TYPE_CHECKING:
-    from bench.report.verdicts import Verdict
+    from bench.report.claims.verdict import Verdict
     from bench.spec.paper import Paper
 
 EPILOG = """\b
@@ -44,7 +44,7 @@ def command(
     not run; a claim's own p takes the number of its comparisons into account, and nothing is
     corrected over claims.
     """
-    from bench.report import verdict_text as text
+    from bench.report.claims import text
     from bench.spec.find import find_paper
     from bench.spec.paper import load_paper
 
@@ -76,9 +76,9 @@ def _verdicts_named(given: str | None) -> list[str]:
 def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Verdict]:
     from bench.cli.session import further_of, session_of
     from bench.errors import SpecError, did_you_mean
-    from bench.report.verdicts import verdicts, without_records
-    from bench.spec.expand import load_plan
+    from bench.report.claims.verdict import verdicts, without_records
     from bench.spec.layers import profile_names
+    from bench.spec.plan import load_plan
 
     suites = dict.fromkeys(c.suite for c in paper.claims if c.kind == "tested")
     files = {name: folder / f"{name}.yaml" for name in suites if name is not None}
@@ -95,7 +95,7 @@ def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Ver
         if profile in profiles[name] or not profiles[name]:
             session = session_of(load_plan(file, profile), store)
             further = further_of(session)
-            done = verdicts(session.plan, session.done(), session.states, further)
+            done = verdicts(session.results(), further)
             found.update({verdict.claim.id: verdict for verdict in done})
     reason = f"its suite has no profile {profile}"
     return [found.get(c.id) or without_records(c, reason) for c in paper.claims]
@@ -106,7 +106,7 @@ def _print(found: list[Verdict], paper: Paper, profile: str, verbose: bool) -> N
 
     from tabulate import tabulate
 
-    from bench.report import verdict_text as text
+    from bench.report.claims import text
 
     if not found:
         click.echo(f"{paper.id} has no claims: write them in its paper.yaml")
@@ -132,7 +132,7 @@ def _print(found: list[Verdict], paper: Paper, profile: str, verbose: bool) -> N
     click.echo(tabulate(rows, header, tablefmt="simple", disable_numparse=True, colalign=align))
     settled = next((v.settled for v in found if v.settled is not None), None)
     if settled is not None:
-        looks = ", ".join(map(str, settled.rule.looks))
+        looks = ", ".join(map(str, settled.looks.at))
         click.echo(
             "\nWhere seeds were added (bench run --until-decided), p is sequential, for looks at "
             f"{looks} seeds."
@@ -149,7 +149,7 @@ def _print(found: list[Verdict], paper: Paper, profile: str, verbose: bool) -> N
 def _print_whole(verdict: Verdict) -> None:
     from tabulate import tabulate
 
-    from bench.report import verdict_text as text
+    from bench.report.claims import text
     from bench.report.numbers import mean_text
 
     claim = verdict.claim
@@ -158,9 +158,9 @@ def _print_whole(verdict: Verdict) -> None:
         click.echo(f"  Refuted by: {claim.refuted_by}")
     if verdict.reason:
         click.echo(f"  {verdict.reason}")
-    if verdict.decision is None or verdict.measure is None:
+    if verdict.decision is None or verdict.shown is None:
         return
-    decimals = verdict.measure.decimals
+    decimals = verdict.shown.decimals
     rows = [
         [
             each.name,
@@ -171,8 +171,8 @@ def _print_whole(verdict: Verdict) -> None:
         ]
         for each, test in zip(verdict.compared, verdict.decision.tests, strict=True)
     ]
-    unit = f" ({verdict.measure.unit})" if verdict.measure.unit else ""
-    header = [verdict.measure.metric + unit, "mean", "n", "p", "p (sign flips)", "p against", ""]
+    unit = f" ({verdict.shown.unit})" if verdict.shown.unit else ""
+    header = [verdict.shown.metric + unit, "mean", "n", "p", "p (sign flips)", "p against", ""]
     align = ("left", *["right"] * 5, "left")
     table = tabulate(rows, header, tablefmt="simple", disable_numparse=True, colalign=align)
     click.echo("\n" + "\n".join(f"  {line}" for line in table.splitlines()))

@@ -16,12 +16,12 @@ from bench.cli.options import store_option
 
 if TYPE_CHECKING:
     from bench.records.record import Record
-    from bench.report.diff import Diff, Entry, Side
+    from bench.report.diff import Change, Diff, Side
     from bench.report.diff_origin import Differing
 
 EPILOG = """\b
 Example:
-  bench diff HEAD~5:leaderboards/bss.offline.csv leaderboards/bss.offline.csv
+  bench diff HEAD~5:leaderboards/bss/table2.offline.csv leaderboards/bss/table2.offline.csv
   bench diff results elsewhere/results --suite bss/table2
   bench diff offline paper --suite bss/table2 --fail-on changed
 """
@@ -94,7 +94,8 @@ def command(
 def _given(name: str, suite: str | None, profile: str, store: Path) -> _Given:
     from bench.cli.revision import file_at_revision
     from bench.errors import UserError
-    from bench.report.diff import side_of_csv
+    from bench.report.cell_table import read_cell_table
+    from bench.report.diff import Side
     from bench.spec.find import find_suite
     from bench.spec.layers import profile_names
 
@@ -106,12 +107,13 @@ def _given(name: str, suite: str | None, profile: str, store: Path) -> _Given:
     if path.suffix in (".csv", ".md") and path.is_file():
         file = path.with_suffix(".csv")
         try:
-            return _Given(side_of_csv(file.read_text(encoding="utf-8"), name))
+            return _Given(Side(name, read_cell_table(file.read_text(encoding="utf-8"), name)))
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot be read: {error}", file=file) from None
     if ":" in name:
         page, ending = name.removesuffix(".md"), ".csv"
-        return _Given(side_of_csv(file_at_revision(page + ending if page != name else name), name))
+        text = file_at_revision(page + ending if page != name else name)
+        return _Given(Side(name, read_cell_table(text, name)))
     if suite is not None and name in profile_names(find_suite(suite)):
         return _store_side(name, suite, name, store)
     known = "a CSV, a page, REVISION:PATH, a store's folder, or a profile of --suite"
@@ -121,8 +123,8 @@ def _given(name: str, suite: str | None, profile: str, store: Path) -> _Given:
 def _store_side(name: str, suite: str, profile: str, store: Path) -> _Given:
     from bench.cli.session import open_session
     from bench.errors import StoreError
+    from bench.report.cell_table import cell_table
     from bench.report.diff import Side
-    from bench.report.frame import cell_frame
 
     session = open_session(suite, profile, store)
     records = session.done()
@@ -132,9 +134,9 @@ def _store_side(name: str, suite: str, profile: str, store: Path) -> _Given:
             file=session.store.root,
             remedy=f"bench run {suite} --profile {profile} --store {store}",
         )
-    measures = session.plan.suite.table.measures
-    frame = cell_frame(session.plan, records, session.states, [m.metric for m in measures])
-    return _Given(Side(name, frame), measures[0].metric, records)
+    units = {metric.name: metric.unit for metric in session.plan.metrics.values()}
+    side = Side(name, cell_table(session.results()), units)
+    return _Given(side, session.plan.suite.metrics[0].metric, records)
 
 
 def _print(found: Diff, a: str, b: str) -> None:
@@ -142,33 +144,33 @@ def _print(found: Diff, a: str, b: str) -> None:
 
     from tabulate import tabulate
 
+    from bench.report.claims.text import p_text
     from bench.report.numbers import mean_text, plural
-    from bench.report.verdict_text import p_text
 
     click.echo(f"A: {a}\nB: {b}\n{found.metric}{f' ({found.unit})' if found.unit else ''}, B - A\n")
     for axis, (one, other) in found.settings.items():
         click.echo(f"{axis}: {one} in A, {other} in B")
-    axes = _varying(found.entries)
+    axes = _varying(found.changes)
     rows = [
         [
-            *(entry.where[axis] for axis in axes),
-            mean_text(entry.a, 2),
-            mean_text(entry.b, 2),
-            mean_text(entry.difference, 2, signed=True),
-            p_text(entry.p),
-            entry.verdict + ("" if entry.paired else " (not paired)"),
+            *(change.where[axis] for axis in axes),
+            mean_text(change.a, 2),
+            mean_text(change.b, 2),
+            mean_text(change.difference, 2, signed=True),
+            p_text(change.p),
+            change.kind + ("" if change.paired else " (not paired)"),
         ]
-        for entry in found.entries
-        if not entry.identical
+        for change in found.changes
+        if not change.identical
     ]
     if rows:
         header = [*axes, "A", "B", "B - A", "p", ""]
         align = (*["left"] * len(axes), *["right"] * 4, "left")
         click.echo(tabulate(rows, header, "simple", disable_numparse=True, colalign=align))
         click.echo()
-    counts = Counter(entry.verdict for entry in found.entries)
+    counts = Counter(change.kind for change in found.changes)
     listed = ", ".join(f"{n} {name}" for name, n in counts.items())
-    click.echo(f"{plural(len(found.entries), 'entry', 'entries')} in both: {listed}")
+    click.echo(f"{plural(len(found.changes), 'entry', 'entries')} in both: {listed}")
     for name, places in (("A", found.only_a), ("B", found.only_b)):
         if places:
             listed = "; ".join(", ".join(place.values()) for place in places[:_SHOWN])
@@ -178,9 +180,9 @@ def _print(found: Diff, a: str, b: str) -> None:
     click.echo(f"{same:,} of {plural(of, 'cell')} at the same place and seed have the same id")
 
 
-def _varying(entries: Sequence[Entry]) -> list[str]:
-    axes = list(entries[0].where)
-    return [a for a in axes if len({entry.where[a] for entry in entries}) > 1] or axes
+def _varying(changes: Sequence[Change]) -> list[str]:
+    axes = list(changes[0].where)
+    return [a for a in axes if len({change.where[a] for change in changes}) > 1] or axes
 
 
 def _print_origins(
@@ -228,19 +230,19 @@ def _as_json(
         "same_cells": list(found.same_cells),
         "entries": [
             {
-                "where": dict(entry.where),
-                "a": finite(entry.a.mean),
-                "n_a": entry.a.n,
-                "b": finite(entry.b.mean),
-                "n_b": entry.b.n,
-                "difference": finite(entry.difference.mean),
-                "low": finite(entry.difference.low),
-                "high": finite(entry.difference.high),
-                "paired": entry.paired,
-                "p": finite(entry.p),
-                "verdict": entry.verdict,
+                "where": dict(change.where),
+                "a": finite(change.a.mean),
+                "n_a": change.a.n,
+                "b": finite(change.b.mean),
+                "n_b": change.b.n,
+                "difference": finite(change.difference.mean),
+                "low": finite(change.difference.low),
+                "high": finite(change.difference.high),
+                "paired": change.paired,
+                "p": finite(change.p),
+                "kind": change.kind,
             }
-            for entry in found.entries
+            for change in found.changes
         ],
         "only_a": [dict(place) for place in found.only_a],
         "only_b": [dict(place) for place in found.only_b],

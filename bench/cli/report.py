@@ -32,17 +32,16 @@ Example:
 def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     """Rebuild a suite's table from the records, as a leaderboard.
 
-    Writes PAPER.PROFILE.md (PAPER-SUITE.PROFILE.md where a paper has several suites), the values of
-    each seed as CSV, a figure, and as JSON what the folder's README.md, the index of its
-    pages, says of it. Records are only read: what is missing, stale or failed is shown
-    as such. The same records give the same bytes.
+    Writes PAPER/SUITE.PROFILE.md, beside it the values of each seed as CSV, figures, and as JSON
+    what the folder's README.md, the index of its pages, says of it; files of the page that it no
+    longer has are removed. Records are only read: what is missing, stale or failed is shown as
+    such. The same records give the same bytes.
     """
     from bench.cli.session import further_of, open_session
-    from bench.report.further import further_csv
+    from bench.report.claims.further import further_csv
+    from bench.report.claims.verdict import verdicts
     from bench.report.index import facts_json, page_facts
-    from bench.report.page import build_page, write_files, write_page
-    from bench.report.verdicts import verdicts
-    from bench.spec.find import list_suites
+    from bench.report.page import build_page, write_page
     from bench.spec.paper import load_reported
 
     # Records are many small objects without cycles: looking for some takes a fifth of the time.
@@ -50,33 +49,29 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     click.get_current_context().call_on_close(gc.enable)
     session = open_session(suite, profile, store)
     plan = session.plan
-    records = session.done()
-    alone = len(list_suites(plan.file.parent)) == 1
-    name = plan.paper.id if alone else f"{plan.paper.id}-{plan.suite.name}"
-    stem = f"{name}.{profile}"
+    results = session.results()
+    stem = f"{plan.suite.name}.{profile}"
     further = further_of(session)
-    found = verdicts(plan, records, session.states, further)
+    found = verdicts(results, further)
     page = build_page(
-        plan,
-        records,
-        session.states,
+        results,
         reported=load_reported(plan.file.parent),
         stem=stem,
         found=found,
     )
-    facts = facts_json(page_facts(stem, plan, records, session.states, found))
+    facts = facts_json(page_facts(stem, results, found))
     beside = {f"{stem}.json": facts}
     numbers = further_csv(further, plan) if further is not None else ""
     if numbers:
         beside[f"{stem}.further.csv"] = numbers
-    for path in (*write_page(page, folder), *write_files(beside, folder)):
+    for path in write_page(page, folder / plan.paper.id, beside):
         click.echo(path)
     _write_index(folder)
     counts = session.counts()
     if counts["done"] < len(session.states):
         rest = ", ".join(f"{n:,} {state}" for state, n in counts.items() if state != "done")
         click.echo(f"not every cell is done: {rest}", err=True)
-        if not records:
+        if not results.records:
             click.echo("no cell is done: the tables are empty", err=True)
             sys.exit(1)
 

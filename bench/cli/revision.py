@@ -29,6 +29,6 @@ def file_at_revision(named: str) -> str:
         raise UserError(
             f"git has no {named}: {reason[0].removeprefix('fatal: ') if reason else 'unknown'}",
             remedy="REVISION:PATH, with the path from the repository's root, such as "
-            "HEAD~3:leaderboards/bss.offline.csv",
+            "HEAD~3:leaderboards/bss/table2.offline.csv",
         )
     return shown.stdout.decode("utf-8", errors="replace")

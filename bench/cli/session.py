@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bench.spec.expand import Plan, load_plan
 from bench.spec.find import find_suite
+from bench.spec.plan import Plan, load_plan
 
 if TYPE_CHECKING:
     from bench.records.freshness import Expectations
     from bench.records.record import Record
     from bench.records.settling import SettlingRule
     from bench.records.store import CellState, Store
-    from bench.report.further import Further
+    from bench.report.claims.further import Further
+    from bench.report.results import Results
 
 STATES = ("done", "running", "stale", "failed", "missing")
 
@@ -37,6 +38,13 @@ class Session:
             for cell_id, state in self.states.items()
             if state.state == "done" and state.record is not None
         }
+
+    def results(self) -> Results:
+        """Return the plan with its records, as the report takes them."""
+        from bench.report.arrays import StoredArrays
+        from bench.report.results import Results
+
+        return Results(self.plan, self.done(), self.states, StoredArrays(self.store))
 
     def counts(self) -> Counter[str]:
         """Return how many cells are in each state."""
@@ -72,13 +80,13 @@ def further_of(session: Session) -> Further | None:
 
 def further_by(session: Session, rule: SettlingRule, *, every: bool = False) -> Further:
     """Return the seeds that a rule allows for, with what the store holds of them."""
-    from bench.report.further import Further
-    from bench.stats.sequential import Plan as Looks
+    from bench.report.claims.further import Further
+    from bench.stats.sequential.looks import Looks
 
     plan = load_plan(session.plan.file, session.plan.profile, seeds=rule.looks[-1])
     longer = session_of(plan, session.store.root)
     looks = Looks(rule.looks, rule.alpha, rule.spending)
-    return Further(plan, longer.done(), longer.states, looks, every)
+    return Further(longer.results(), looks, every)
 
 
 def state_table(session: Session, *, limit: int = 60) -> str:

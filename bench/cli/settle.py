@@ -12,9 +12,9 @@ import click
 if TYPE_CHECKING:
     from bench.cli.session import Session
     from bench.records.settling import SettlingRule
-    from bench.report.further import Further
-    from bench.report.settlement import Addition
-    from bench.report.verdicts import Verdict
+    from bench.report.claims.additions import Addition
+    from bench.report.claims.further import Further
+    from bench.report.claims.verdict import Verdict
     from bench.scheduling.engines.engine import Engine
     from bench.scheduling.summary import RunSummary
     from bench.spec.cell import PlannedCell
@@ -53,7 +53,7 @@ class Settlement:
 
     def run(self) -> int:
         """Settle the suite's claims; return the exit code."""
-        from bench.report.settlement import additions, to_run, with_parents
+        from bench.report.claims.additions import additions, to_run, with_parents
         from bench.scheduling.slots import Slots
 
         rule = self._rule()
@@ -82,7 +82,7 @@ class Settlement:
     def _rule(self) -> SettlingRule:
         from bench.errors import UserError
         from bench.records.settling import SettlingRule, fix_settling_rule, settling_rule
-        from bench.report.settlement import schedule
+        from bench.report.claims.additions import schedule
 
         layout, plan = self.session.store.layout, self.session.plan
         own = _own_seeds(plan.cells)
@@ -129,12 +129,12 @@ class Settlement:
 
     def _look(self, rule: SettlingRule) -> tuple[Further, list[Verdict]]:
         from bench.cli.session import further_by, session_of
-        from bench.report.verdicts import verdicts
+        from bench.report.claims.verdict import verdicts
 
         plan = self.session.plan
         now = session_of(plan, self.session.store.root)
         further = further_by(now, rule, every=self.asked.every)
-        return further, verdicts(plan, now.done(), now.states, further)
+        return further, verdicts(now.results(), further)
 
     def _fits(self, seconds: float | None) -> bool:
         from bench.scheduling.progress import duration
@@ -164,8 +164,8 @@ def _estimated(cells: Sequence[PlannedCell], further: Further, slots: int) -> fl
     from bench.scheduling.estimate import Estimate
 
     estimate = Estimate(cells, slots)
-    for planned in further.plan.cells:
-        record = further.records.get(planned.cell.id)
+    for planned in further.results.plan.cells:
+        record = further.results.records.get(planned.cell.id)
         if record is not None:
             estimate.measured(planned, record.seconds)
     return estimate.left()
@@ -216,14 +216,14 @@ def _print_plan(
 def _tell(found: Sequence[Verdict], further: Further) -> None:
     _print_claims(found)
     decided = sum(verdict.outcome in ("supported", "refuted") for verdict in found)
-    last = further.rule.looks[-1]
+    last = further.looks.at[-1]
     click.echo(f"\n{decided} of {len(found)} claims are decided; the last look is at {last} seeds")
 
 
 def _print_claims(found: Sequence[Verdict]) -> None:
     from tabulate import tabulate
 
-    from bench.report import verdict_text as text
+    from bench.report.claims import text
 
     rows = []
     for verdict in found:

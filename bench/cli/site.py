@@ -78,11 +78,12 @@ def command(
 def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list[Track]:
     from bench.cli.session import further_of, session_of
     from bench.errors import SpecError, StoreError, did_you_mean
+    from bench.report.arrays import StoredArrays
     from bench.report.site.track import Track
-    from bench.spec.expand import load_plan
     from bench.spec.find import find_suites
     from bench.spec.layers import profile_names
     from bench.spec.paper import load_reported
+    from bench.spec.plan import load_plan
 
     files = list(dict.fromkeys(find_suites(suites)))
     known = {file: profile_names(file) for file in files}
@@ -98,7 +99,11 @@ def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list
             if profile in known[file]:
                 session = session_of(load_plan(file, profile), store)
                 track = Track(
-                    session.plan, session.states, load_reported(file.parent), further_of(session)
+                    session.plan,
+                    session.states,
+                    load_reported(file.parent),
+                    StoredArrays(session.store),
+                    further_of(session),
                 )
                 # A suite that was asked for by name is shown as it is.
                 if suites or track.begun:

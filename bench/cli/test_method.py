@@ -4,49 +4,81 @@ from __future__ import annotations
 
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
+
+if TYPE_CHECKING:
+    from bench.spec.parts import PartKey
 
 EPILOG = """\b
 Example:
   bench test-method l1_sp.py
-  bench test-method bss              a built-in, by name
+  bench test-method bss                  a built-in, by name
+  bench test-method trainable:head       where several kinds have the name
 """
 
 
 @click.command("test-method", epilog=EPILOG)
-@click.argument("file")
-def command(file: str) -> None:
-    """Run the conformance checks on every penalty in FILE.
+@click.argument("part", metavar="FILE|NAME|KIND:NAME")
+def command(part: str) -> None:
+    """Run the conformance checks of its kind on every part in a file.
 
-    FILE is a Python file of yours, or the name of a built-in penalty. Exit code 1 if a check
-    fails.
+    A file is a Python file of yours with parts of any kinds: penalty, trainable, patch, update,
+    objective, transform, head, network, measurement. A name is that of a built-in part. Exit
+    code 1 if a check fails.
     """
-    from bench.errors import SpecError
-    from bench.spec.parts import built_in_parts, part_names, read_parts
-
-    path = Path(file)
-    plugins: tuple[str, ...] = ()
-    if path.suffix == ".py" or path.exists():
-        parts, plugins = read_parts(path.resolve()), (str(path.resolve()),)
-    else:
-        known = built_in_parts()
-        if file not in known:
-            from bench.errors import did_you_mean
-
-            raise SpecError(
-                f"{file!r} is neither a Python file nor a built-in penalty",
-                remedy=did_you_mean(file, part_names(known)),
-            )
-        parts = (known[file],)
-    from bench.methods.conformance import check_penalty
+    found, plugins = _parts(part)
+    from bench.parts.checks import check_part
 
     failed = 0
-    for part in parts:
-        click.echo(part.name)
-        for check in check_penalty(part.name, plugins):
+    for kind, name in found:
+        click.echo(f"{kind} {name}")
+        for check in check_part(kind, name, plugins):
             failed += not check.passed
             mark = "ok    " if check.passed else "FAILED"
             click.echo(f"  {mark} {check.name}" + (f": {check.detail}" if check.detail else ""))
-    click.echo(f"{failed} checks failed" if failed else "all checks passed")
+    click.echo(
+        f"{failed} check{'' if failed == 1 else 's'} failed" if failed else "all checks passed"
+    )
     sys.exit(1 if failed else 0)
+
+
+def _parts(given: str) -> tuple[list[PartKey], tuple[str, ...]]:
+    """Return kinds and names of what is to be checked, and the files that they are in."""
+    from bench.spec.parts import read_parts
+
+    path = Path(given)
+    if path.suffix == ".py" or path.is_file():
+        file = path.resolve()
+        return [(part.kind, part.name) for part in read_parts(file)], (str(file),)
+    return [_named(given)], ()
+
+
+def _named(given: str) -> PartKey:
+    from bench.errors import SpecError, did_you_mean
+    from bench.spec.parts import KINDS, built_in_parts, find_part, part_names
+
+    known = built_in_parts()
+    kind, colon, name = given.rpartition(":")
+    if not colon:
+        having = [key for key in known if key[1] == given]
+        if len(having) == 1:
+            return having[0]
+        if having:
+            raise SpecError(
+                f"several kinds have a part {given!r}",
+                remedy="say which: " + ", ".join(f"{of}:{given}" for of, _ in having),
+            )
+        raise SpecError(
+            f"{given!r} is neither a Python file nor a built-in part",
+            remedy=did_you_mean(given, dict.fromkeys(name for _, name in known)),
+        )
+    for of in KINDS:
+        if of == kind:
+            if find_part(of, name) is not None:
+                return of, name
+            raise SpecError(
+                f"there is no {kind} {name!r}", remedy=did_you_mean(name, part_names(of, known))
+            )
+    raise SpecError(f"there is no kind of parts {kind!r}", remedy=did_you_mean(kind, KINDS))

@@ -22,10 +22,10 @@ def command(suites: tuple[str, ...]) -> None:
 
     Nothing is loaded or trained. Exit code 2 if anything is wrong.
     """
-    from bench.spec.expand import load_plan
     from bench.spec.find import find_suites
     from bench.spec.layers import profile_names
     from bench.spec.paper import load_reported
+    from bench.spec.plan import load_plan
     from bench.spec.reported import check_reported
 
     problems: list[str] = []

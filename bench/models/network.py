@@ -63,7 +63,7 @@ class _ByName(nn.Module):
             assert module is not None
             yield name, module
 
-    def _load_from_state_dict(  # type: ignore[override]
+    def _load_from_state_dict(
         self,
         state_dict: Mapping[str, Tensor],
         prefix: str,

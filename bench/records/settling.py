@@ -14,7 +14,7 @@ from pydantic import ValidationError
 from bench.errors import StoreError
 from bench.files import write_once
 from bench.records.layout import Layout
-from bench.spec.expand import Plan
+from bench.spec.plan import Plan
 from bench.spec.recipe import Frozen
 
 

@@ -3,17 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from io import StringIO
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Literal
 
-import pandas as pd
-
 from bench.errors import UserError, did_you_mean
-from bench.report.aggregate import SEED
-from bench.report.frame import CELL, STATE, metric_value
-from bench.report.measured import FRACTIONS
+from bench.report.cell_table import CellRow, CellTable
+from bench.report.values import metric_unit, metric_value, unit_scale
+from bench.spec.cell import SEED
 from bench.spec.metrics import complement_of
 from bench.stats.family import holm
 from bench.stats.intervals import Estimate, mean_interval, paired_difference, welch_difference
@@ -21,40 +18,27 @@ from bench.stats.signflip import sign_flip
 from bench.stats.ttests import one_sided, one_sided_welch
 
 LEVEL = 0.05
-Place = tuple[tuple[str, str], ...]
+PlaceText = tuple[tuple[str, str], ...]
 Values = Mapping[str, float]
 
 
 @dataclass(frozen=True)
 class Side:
-    """One of the two: a store's cells, or a leaderboard's CSV.
+    """One of the two: a store's cells, or a leaderboard's CSV, and how it was named.
 
     Attributes
     ----------
-    name
-        How it was named.
-    frame
-        One row a cell, as ``report.frame.cell_frame`` makes it: axes, ``cell``, ``state``,
-        metrics.
+    units
+        Metric to its unit, where a plan declares it: a CSV has numbers alone.
     """
 
     name: str
-    frame: pd.DataFrame
-
-    @property
-    def axes(self) -> list[str]:
-        """The axes, without the seed."""
-        columns = list(self.frame.columns)
-        return [axis for axis in columns[: columns.index(CELL)] if axis != SEED]
-
-    @property
-    def metrics(self) -> list[str]:
-        """The metrics of its records."""
-        return list(self.frame.columns[list(self.frame.columns).index(STATE) + 1 :])
+    cells: CellTable
+    units: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
-class Entry:
+class Change:
     """One place in both: B less A.
 
     Attributes
@@ -83,7 +67,7 @@ class Entry:
     identical: bool
 
     @property
-    def verdict(self) -> Literal["identical", "changed", "within noise", "one seed"]:
+    def kind(self) -> Literal["identical", "changed", "within noise", "one seed"]:
         """What is to be said of it."""
         if self.identical:
             return "identical"
@@ -108,7 +92,7 @@ class Diff:
 
     metric: str
     unit: str
-    entries: tuple[Entry, ...]
+    changes: tuple[Change, ...]
     only_a: tuple[Mapping[str, str], ...]
     only_b: tuple[Mapping[str, str], ...]
     settings: Mapping[str, tuple[str, str]]
@@ -122,37 +106,13 @@ class Diff:
     @property
     def changed(self) -> bool:
         """Whether anything changed by more than noise."""
-        return any(entry.verdict == "changed" for entry in self.entries)
+        return any(change.kind == "changed" for change in self.changes)
 
     @property
     def different(self) -> bool:
         """Whether anything is not identical, or in one of them alone."""
-        same = all(entry.identical for entry in self.entries)
+        same = all(change.identical for change in self.changes)
         return not same or bool(self.only_a or self.only_b)
-
-
-def side_of_csv(text: str, name: str) -> Side:
-    """Return a leaderboard's CSV as a side.
-
-    Raises
-    ------
-    UserError
-        If it is none.
-    """
-    try:
-        frame = pd.read_csv(StringIO(text), dtype=str, keep_default_na=False)
-    except (pd.errors.ParserError, pd.errors.EmptyDataError) as error:
-        raise UserError(f"is not a CSV: {error}", file=name) from None
-    columns = list(frame.columns)
-    if CELL not in columns or columns[columns.index(CELL) + 1 :][:1] != [STATE]:
-        raise UserError(
-            "is not a leaderboard's CSV: it has no columns cell, state",
-            file=name,
-            remedy="`bench report` writes it beside the page, one row a cell",
-        )
-    for metric in columns[columns.index(STATE) + 1 :]:
-        frame[metric] = pd.to_numeric(frame[metric], errors="coerce")
-    return Side(name, frame)
 
 
 def diff(a: Side, b: Side, metric: str) -> Diff:
@@ -174,14 +134,14 @@ def diff(a: Side, b: Side, metric: str) -> Diff:
             f"{a.name} and {b.name} have no entry with numbers in common",
             remedy=f"they are compared by {', '.join(axes) or 'nothing'}, at equal values",
         )
-    unit = "%" if metric.rpartition("/")[2] in FRACTIONS else ""
-    scale = 100.0 if unit else 1.0
-    entries = [_entry(place, left[place], right[place], scale) for place in common]
-    adjusted = holm([entry.p for entry in entries])
+    unit = {**a.units, **b.units}.get(metric, metric_unit(metric))
+    scale = unit_scale(unit)
+    changes = [_change(place, left[place], right[place], scale) for place in common]
+    adjusted = holm([change.p for change in changes])
     return Diff(
         metric,
         unit,
-        tuple(replace(entry, p=p) for entry, p in zip(entries, adjusted, strict=True)),
+        tuple(replace(change, p=p) for change, p in zip(changes, adjusted, strict=True)),
         tuple(dict(place) for place in left if place not in right),
         tuple(dict(place) for place in right if place not in left),
         settings,
@@ -191,23 +151,21 @@ def diff(a: Side, b: Side, metric: str) -> Diff:
 
 def known_metrics(a: Side, b: Side) -> list[str]:
     """Return the metrics that both have."""
-    return [name for name in a.metrics if name in b.metrics]
+    return [name for name in a.cells.metrics if name in b.cells.metrics]
 
 
 def _axes(a: Side, b: Side) -> tuple[list[str], dict[str, tuple[str, str]]]:
-    """Return the axes that name an entry, and those that are a setting of each side."""
-    first, second = (
-        {axis: _text(side.frame[axis].iloc[0]) for axis in side.axes if _one(side, axis)}
-        for side in (a, b)
-    )
+    """Return the axes that name an change, and those that are a setting of each side."""
+    first, second = _single_values(a), _single_values(b)
+    ours, theirs = a.cells.place_axes, b.cells.place_axes
     axes, settings = [], {}
-    for axis in dict.fromkeys([*a.axes, *b.axes]):
+    for axis in dict.fromkeys([*ours, *theirs]):
         if axis in first and axis in second and first[axis] != second[axis]:
             settings[axis] = (first[axis], second[axis])
-        elif axis in a.axes and axis in b.axes:
+        elif axis in ours and axis in theirs:
             axes.append(axis)
         elif axis not in first and axis not in second:
-            owner, other = (a, b) if axis in a.axes else (b, a)
+            owner, other = (a, b) if axis in ours else (b, a)
             raise UserError(
                 f"{owner.name} has several values of {axis}, and {other.name} has no such axis",
                 remedy="compare leaderboards of one suite",
@@ -215,45 +173,33 @@ def _axes(a: Side, b: Side) -> tuple[list[str], dict[str, tuple[str, str]]]:
     return axes, settings
 
 
-def _one(side: Side, axis: str) -> bool:
-    return int(side.frame[axis].map(_text).nunique()) == 1
+def _single_values(side: Side) -> dict[str, str]:
+    """Return axis to its value, of the axes with one value."""
+    values = {
+        axis: {_text(row.labels[axis]) for row in side.cells.rows} for axis in side.cells.place_axes
+    }
+    return {axis: next(iter(own)) for axis, own in values.items() if len(own) == 1}
 
 
-def _places(side: Side, axes: Sequence[str], metric: str) -> dict[Place, dict[str, float]]:
+def _places(side: Side, axes: Sequence[str], metric: str) -> dict[PlaceText, dict[str, float]]:
     """Return place to seed to value, of the cells that are done."""
-    base = complement_of(metric) or metric
-    if metric not in side.metrics and base not in side.metrics:
-        raise UserError(
-            f"{side.name} has no metric {metric!r}", remedy=did_you_mean(metric, side.metrics)
-        )
-    found: dict[Place, dict[str, float]] = {}
-    for row in _rows(side, axes):
+    known = side.cells.metrics
+    if metric not in known and (complement_of(metric) or metric) not in known:
+        raise UserError(f"{side.name} has no metric {metric!r}", remedy=did_you_mean(metric, known))
+    found: dict[PlaceText, dict[str, float]] = {}
+    for row in side.cells.rows:
         value = metric_value(row.metrics, metric)
         if row.state == "done" and value is not None and not math.isnan(value):
-            found.setdefault(row.place, {})[row.seed] = value
+            found.setdefault(_place(row, axes), {})[_seed(row)] = value
     return found
 
 
-@dataclass(frozen=True)
-class _Row:
-    place: Place
-    seed: str
-    cell: str
-    state: str
-    metrics: Mapping[str, float]
+def _place(row: CellRow, axes: Sequence[str]) -> PlaceText:
+    return tuple((axis, _text(row.labels[axis])) for axis in axes)
 
 
-def _rows(side: Side, axes: Sequence[str]) -> Iterable[_Row]:
-    columns = {name: side.frame[name].tolist() for name in side.frame.columns}
-    metrics = {name: columns[name] for name in side.metrics}
-    for i in range(len(side.frame)):
-        yield _Row(
-            tuple((axis, _text(columns[axis][i])) for axis in axes),
-            _text(columns[SEED][i]) if SEED in columns else "",
-            str(columns[CELL][i]),
-            str(columns[STATE][i]),
-            {name: values[i] for name, values in metrics.items()},
-        )
+def _seed(row: CellRow) -> str:
+    return _text(row.labels.get(SEED, ""))
 
 
 def _text(value: object) -> str:
@@ -266,7 +212,7 @@ def _text(value: object) -> str:
         return str(value)
 
 
-def _entry(place: Place, a: Values, b: Values, scale: float) -> Entry:
+def _change(place: PlaceText, a: Values, b: Values, scale: float) -> Change:
     seeds = list(a)
     paired = set(a) == set(b)
     second = [b[s] * scale for s in (seeds if paired else b)]
@@ -275,7 +221,7 @@ def _entry(place: Place, a: Values, b: Values, scale: float) -> Entry:
     differ = paired_difference if paired else welch_difference
     difference = differ(second, first)
     p = math.nan if identical else _p(first, second, difference, paired)
-    return Entry(
+    return Change(
         dict(place), mean_interval(first), mean_interval(second), difference, paired, p, identical
     )
 
@@ -293,6 +239,6 @@ def _p(
 
 
 def _cells(a: Side, b: Side, axes: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    right = {(row.place, row.seed): row.cell for row in _rows(b, axes)}
-    left = (((row.place, row.seed), row.cell) for row in _rows(a, axes))
+    right = {(_place(row, axes), _seed(row)): row.cell for row in b.cells.rows}
+    left = (((_place(row, axes), _seed(row)), row.cell) for row in a.cells.rows)
     return tuple((cell, right[key]) for key, cell in left if key in right)

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from bench.records.record import Record
 from bench.report.provenance import origins
-
-# Names of a cell, not settings of it.
-_NAMES = ("id", "seed", "parents")
+from bench.report.setting.facts import flat
+from bench.report.setting.tables import value_text
 
 
 @dataclass(frozen=True)
@@ -40,9 +38,9 @@ def differing_settings(pairs: Iterable[tuple[Record, Record]]) -> Counter[tuple[
     for first, second in pairs:
         if first.id == second.id:
             continue
-        left, right = dict(_flat(first.cell)), dict(_flat(second.cell))
+        left, right = flat(first.cell["settings"]), flat(second.cell["settings"])
         for name in dict.fromkeys([*left, *right]):
-            one, other = left.get(name, ""), right.get(name, "")
+            one, other = (value_text(f[name]) if name in f else "" for f in (left, right))
             if one != other:
                 found[name, one, other] += 1
     return found
@@ -53,14 +51,3 @@ def _values(records: Sequence[Record]) -> dict[tuple[str, str], list[str]]:
     for what, of, value, _ in origins(records):
         found.setdefault((what, of), []).append(value)
     return found
-
-
-def _flat(value: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, str]]:
-    for key, inner in value.items():
-        if prefix == "" and key in _NAMES:
-            continue
-        name = f"{prefix}{key}"
-        if isinstance(inner, Mapping):
-            yield from _flat(inner, f"{name}.")
-        else:
-            yield name, str(inner)

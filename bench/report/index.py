@@ -1,10 +1,10 @@
-"""The index of a folder of leaderboards, made from the facts that lie beside each page."""
+"""The index of leaderboards, made from the facts that lie beside each page."""
 
 from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from pydantic import ValidationError
@@ -12,10 +12,9 @@ from pydantic import ValidationError
 from bench.errors import UserError
 from bench.records.record import Record
 from bench.report import markdown
-from bench.report.frame import State, cell_state
+from bench.report.claims.verdict import OUTCOMES, Verdict
 from bench.report.numbers import NOTHING, portion
-from bench.report.verdicts import OUTCOMES, Verdict
-from bench.spec.expand import Plan
+from bench.report.results import Results
 from bench.spec.recipe import Frozen
 
 README = "README.md"
@@ -32,6 +31,7 @@ class PageFacts(Frozen):
 
     page: str
     paper: str
+    paper_title: str
     title: str
     profile: str
     done: int
@@ -41,23 +41,19 @@ class PageFacts(Frozen):
     hardware: tuple[str, ...]
 
 
-def page_facts(
-    stem: str,
-    plan: Plan,
-    records: Mapping[str, Record],
-    states: Mapping[str, State],
-    found: Sequence[Verdict],
-) -> PageFacts:
+def page_facts(stem: str, results: Results, found: Sequence[Verdict]) -> PageFacts:
     """Return what the index says of a page; nothing in it depends on when it was made."""
+    plan = results.plan
     ids = dict.fromkeys(planned.cell.id for planned in plan.cells)
-    own = [records[cell_id] for cell_id in ids if cell_id in records]
+    own = results.own_records()
     outcomes = Counter(verdict.outcome for verdict in found)
     return PageFacts(
         page=f"{stem}.md",
         paper=plan.paper.id,
+        paper_title=plan.paper.title,
         title=plan.suite.title,
         profile=plan.profile,
-        done=sum(cell_state(cell_id, records, states) == "done" for cell_id in ids),
+        done=sum(results.state(cell_id) == "done" for cell_id in ids),
         planned=len(ids),
         claims={name: outcomes[name] for name in OUTCOMES} if found else {},
         last=max((record.ended[:10] for record in own), default=None),
@@ -73,29 +69,32 @@ def facts_json(facts: PageFacts) -> str:
 def index(folder: Path) -> str | None:
     """Return the index of a folder's pages by their facts; None where there is nothing to list.
 
+    Pages lie in a folder a paper; of each paper they are listed together, by what they asked.
+
     Raises
     ------
     UserError
         If the facts of a page cannot be read.
     """
-    rows = [
-        _row(facts)
-        for facts in _all_facts(folder)
-        if facts.profile not in _LEFT_OUT and (folder / facts.page).is_file()
-    ]
-    if not rows:
+    papers: dict[str, tuple[str, list[list[str]]]] = {}
+    for path, facts in _all_facts(folder):
+        if facts.profile not in _LEFT_OUT:
+            heading = f"{markdown.code(facts.paper)}: {markdown.escape(facts.paper_title)}"
+            _, rows = papers.setdefault(facts.paper, (heading, []))
+            rows.append(_row(facts, f"{path.parent.name}/{facts.page}"))
+    if not papers:
         return None
-    header = ["leaderboard", "paper", "profile", "cells", *OUTCOMES, "last record", "hardware"]
-    return "\n\n".join(
-        [
-            _MARK,
-            "# Leaderboards",
-            "Cells that are done, of those planned; how many of the paper's claims about the suite "
-            "are supported, refuted, undecided and not run; the day (UTC) on which the last record "
-            "ended; what the records were made on.",
-            markdown.table(header, rows, left=3) + "\n",
-        ]
-    )
+    header = ["leaderboard", "profile", "cells", *OUTCOMES, "last record", "hardware"]
+    parts = [
+        _MARK,
+        "# Leaderboards",
+        "What each experiment of a paper asked. Cells that are done, of those planned; how many of "
+        "the paper's claims about it are supported, refuted, undecided and not run; the day (UTC) "
+        "on which the last record ended; what the records were made on.",
+    ]
+    for heading, rows in papers.values():
+        parts += [f"## {heading}", markdown.table(header, rows, left=2)]
+    return "\n\n".join(parts) + "\n"
 
 
 def may_write_index(folder: Path) -> bool:
@@ -104,12 +103,12 @@ def may_write_index(folder: Path) -> bool:
     return not file.exists() or file.read_text(encoding="utf-8").startswith(_MARK)
 
 
-def _all_facts(folder: Path) -> Iterable[PageFacts]:
-    for file in sorted(folder.glob("*.json")):
+def _all_facts(folder: Path) -> Iterable[tuple[Path, PageFacts]]:
+    for file in sorted(folder.glob("*/*.json")):
         if not file.with_suffix(".md").is_file():
             continue
         try:
-            yield PageFacts.model_validate_json(file.read_bytes())
+            yield file, PageFacts.model_validate_json(file.read_bytes())
         except ValidationError as error:
             raise UserError(
                 f"is not what `bench report` writes: {error.errors()[0]['msg']}",
@@ -118,11 +117,10 @@ def _all_facts(folder: Path) -> Iterable[PageFacts]:
             ) from None
 
 
-def _row(facts: PageFacts) -> list[str]:
+def _row(facts: PageFacts, page: str) -> list[str]:
     counts = [str(facts.claims[n]) if n in facts.claims else NOTHING for n in OUTCOMES]
     return [
-        markdown.link(facts.title, facts.page),
-        markdown.code(facts.paper),
+        markdown.link(facts.title, page),
         markdown.code(facts.profile),
         portion(facts.done, facts.planned),
         *counts,

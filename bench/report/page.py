@@ -2,24 +2,22 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import pandas as pd
-
 from bench.errors import UserError
 from bench.files import write_whole
-from bench.records.record import Record
-from bench.report import claim_section, sections
+from bench.report import sections
 from bench.report.again import again
-from bench.report.aggregate import arrange, row_axes, table_entries
-from bench.report.curve_section import curve_numbers, curve_section, curve_svgs, draw_figures
-from bench.report.figure import figure_svg
-from bench.report.frame import State, cell_frame, frame_csv
+from bench.report.cell_table import cell_table
+from bench.report.claims.section import claims_section
+from bench.report.claims.verdict import Verdict, verdicts
+from bench.report.figures.section import curve_numbers, draw_figures, figure_section, figure_svgs
+from bench.report.figures.table_figure import figure_svg
+from bench.report.results import Results, arrange, row_axes
 from bench.report.sections import Board
-from bench.report.verdicts import Verdict, verdicts
-from bench.spec.expand import Plan
 from bench.spec.paper import Reported
 
 
@@ -61,9 +59,7 @@ def curves_name(stem: str) -> str:
 
 
 def build_page(
-    plan: Plan,
-    records: Mapping[str, Record],
-    states: Mapping[str, State],
+    results: Results,
     *,
     reported: Reported | None = None,
     stem: str | None = None,
@@ -73,10 +69,6 @@ def build_page(
 
     Parameters
     ----------
-    records
-        Cell id to its fresh done record; what is not here is not averaged.
-    states
-        Cell id to its state in the store; a cell that is absent is missing.
     reported
         The paper's numbers; those of this suite and profile are shown beside ours.
     stem
@@ -89,16 +81,17 @@ def build_page(
     SpecError
         If no record has the table's metric.
     """
+    plan = results.plan
     stem = stem or f"{plan.suite.name}-{plan.profile}"
-    board, frame = make_board(plan, records, states, reported)
-    drawings = draw_figures(plan, records, stem)
+    board = make_board(results, reported)
+    drawings = draw_figures(results, stem)
     figures = table_figure(board, stem)
-    found = verdicts(plan, records, states) if found is None else found
+    found = verdicts(results) if found is None else found
     parts: Iterable[str] = (
         sections.heading(board),
         sections.summary(board),
-        claim_section.claims(found, plan),
-        curve_section(drawings, plan, curves_name(stem)),
+        claims_section(found, plan),
+        figure_section(drawings, curves_name(stem)),
         sections.picture(board, figures),
         sections.results(board, f"{stem}.csv"),
         sections.contrast(board),
@@ -109,22 +102,17 @@ def build_page(
         again(board),
     )
     markdown = "\n\n".join(part for part in parts if part) + "\n"
-    figures |= curve_svgs(drawings, plan.suite)
-    return Page(stem, markdown, frame_csv(frame), figures, curve_numbers(drawings, plan.suite))
+    figures |= figure_svgs(drawings)
+    return Page(
+        stem, markdown, cell_table(results).csv(), figures, curve_numbers(drawings, plan.suite)
+    )
 
 
-def make_board(
-    plan: Plan,
-    records: Mapping[str, Record],
-    states: Mapping[str, State],
-    reported: Reported | None,
-) -> tuple[Board, pd.DataFrame]:
-    """Return all that a page is made of, and the cells as a data frame."""
-    frame = cell_frame(plan, records, states)
-    entries = tuple(table_entries(frame, plan.suite))
-    axes = (row_axes(plan.suite, frame), plan.suite.table.columns)
-    blocks = tuple(arrange(entries, *axes))
-    return Board(plan, records, states, reported, entries, blocks, axes), frame
+def make_board(results: Results, reported: Reported | None) -> Board:
+    """Return all that a page is made of."""
+    entries = tuple(results.table())
+    axes = (row_axes(results.plan), results.plan.suite.table.columns)
+    return Board(results, reported, entries, tuple(arrange(entries, *axes)), axes)
 
 
 def table_figure(board: Board, stem: str) -> dict[str, str]:
@@ -136,19 +124,44 @@ def table_figure(board: Board, stem: str) -> dict[str, str]:
     return {f"{stem}.svg": svg} if svg else {}
 
 
-def write_page(page: Page, folder: Path) -> list[Path]:
-    """Write a page's files, each whole or not at all; one that would not change is left alone.
+def write_page(page: Page, folder: Path, beside: Mapping[str, str] | None = None) -> list[Path]:
+    """Write a page's files, and remove those of an earlier one that it no longer has.
+
+    Each is written whole or not at all; one that would not change is left alone, as is every
+    file of another page.
+
+    Parameters
+    ----------
+    beside
+        Other files of the page, by name.
 
     Returns
     -------
     list of Path
-        The page, the CSV, the figures.
+        The page, the CSV, the figures, the others.
     """
-    return write_files(page.files(), folder)
+    files = {**page.files(), **(beside or {})}
+    written = write_files(files, folder)
+    for path in page_files(folder, page.stem):
+        if path.name not in files:
+            path.unlink(missing_ok=True)
+    return written
+
+
+def page_files(folder: Path, stem: str) -> list[Path]:
+    """Return the files that ``bench report`` may have written for a page."""
+    own = re.compile(re.escape(stem) + r"(\.(md|csv|json|svg|curves\.csv|further\.csv)|-\d+\.svg)")
+    return [
+        path
+        for path in sorted(folder.iterdir())
+        # `table.offline-1.svg` may be the picture of a profile named offline-1.
+        if own.fullmatch(path.name)
+        and (path.stem == stem or not path.with_name(f"{path.stem}.md").exists())
+    ]
 
 
 def write_files(files: Mapping[str, str], folder: Path) -> list[Path]:
-    """Write texts by file name, as ``write_page`` does."""
+    """Write texts by file name, each whole or not at all."""
     written = []
     try:
         folder.mkdir(parents=True, exist_ok=True)

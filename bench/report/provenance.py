@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
+from typing import Any
 
 from bench.records.record import Record
 from bench.report import markdown
 from bench.report.numbers import plural
+from bench.spec.metrics import prefix_of
 
 _DIGEST = 12
 
@@ -52,11 +54,11 @@ def unpaired(records: Iterable[Record]) -> str:
     """Return a warning if cells of one dataset, rate and seed trained on different images."""
     subsets: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for record in records:
-        subset = record.outcome.provenance.data.get("subset")
-        if subset is not None:
-            cell = record.cell
-            place = (cell.get("dataset"), cell.get("sampling_rate"), cell.get("seed"))
-            subsets[place].add(str(subset))
+        for task, of in _tasks(record).items():
+            subset = record.outcome.provenance.data.get(f"{prefix_of(task)}subset")
+            if subset is not None:
+                place = (of["dataset"], of["sampling_rate"], record.cell["seed"])
+                subsets[place].add(str(subset))
     mixed = sum(len(digests) > 1 for digests in subsets.values())
     if not mixed:
         return ""
@@ -71,7 +73,10 @@ def _data(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
     seen: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for record in records:
         for fact, value in record.outcome.provenance.data.items():
-            seen[str(record.cell.get("dataset", "")), fact][_short(str(value))] += 1
+            task, _, name = fact.rpartition("/")
+            of = _tasks(record).get(task)
+            dataset = str(of["dataset"]) if of is not None else ""
+            seen[dataset, name if of is not None else fact][_short(str(value))] += 1
     rows: Counter[tuple[str, str, str]] = Counter()
     for (dataset, fact), values in seen.items():
         if fact == "dataset" or len(values) == 1:
@@ -84,15 +89,29 @@ def _weights(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
     # Random weights and those of stages have a digest for each seed.
     seen: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for record in records:
-        weights = record.outcome.provenance.weights
-        if weights:
-            place = (str(record.cell.get("backbone", "")), weights.get("source", ""))
-            seen[place][_short(weights.get("sha256", ""))] += 1
+        for role, made in record.outcome.provenance.weights.items():
+            place = (_network(record, role), made.get("source", ""))
+            seen[place][_short(made.get("sha256", ""))] += 1
     rows: Counter[tuple[str, str, str]] = Counter()
     for (backbone, source), digests in seen.items():
         state = next(iter(digests)) if len(digests) == 1 else f"{len(digests)} different states"
         rows["weights", backbone, ", ".join(filter(None, (source, state)))] = digests.total()
     return rows
+
+
+def _tasks(record: Record) -> dict[str, Mapping[str, Any]]:
+    """Return a record's tasks by name, as the cell's settings have them."""
+    settings = record.cell["settings"]
+    if "tasks" in settings:
+        return dict(settings["tasks"])
+    return {"": settings["task"]} if settings.get("task") else {}
+
+
+def _network(record: Record, role: str) -> str:
+    """Return the network that a record trained, or measured in a role."""
+    settings = record.cell["settings"]
+    network = settings.get("starts", {}).get(role, settings)["network"]
+    return network if isinstance(network, str) else "+".join(network)
 
 
 @lru_cache(maxsize=4096)

@@ -6,19 +6,17 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from bench.records.record import Record
-from bench.report import comparison as compared
-from bench.report import markdown, tables
+from bench.report import markdown
 from bench.report import provenance as origin
-from bench.report import setting as settings
-from bench.report.aggregate import Block, Entry, arrange
-from bench.report.agreement_table import agreement_table, agreements
-from bench.report.contrasts import contrast_table, differences
-from bench.report.figure import MAX_PANELS
-from bench.report.frame import State, cell_state
+from bench.report.figures.table_figure import MAX_PANELS
 from bench.report.numbers import plural
-from bench.spec.expand import Plan
+from bench.report.results import Block, Entry, Results, arrange
+from bench.report.setting.tables import setting_tables
+from bench.report.tables import layout, reported
+from bench.report.tables.agreement import agreement_table, agreements
+from bench.report.tables.contrasts import contrast_grids, differences
 from bench.spec.paper import Note, Reported, ReportedTable
+from bench.spec.plan import Plan
 from bench.spec.reported import tables_for
 from bench.spec.suite import Contrast
 
@@ -29,35 +27,33 @@ STATES = ("done", "missing", "running", "stale", "failed")
 class Board:
     """All that a page is made of."""
 
-    plan: Plan
-    records: Mapping[str, Record]
-    states: Mapping[str, State]
+    results: Results
     reported: Reported | None
     entries: tuple[Entry, ...]
     blocks: tuple[Block[Entry], ...]
     axes: tuple[Sequence[str], str]
 
     @property
+    def plan(self) -> Plan:
+        """The suite under its profile."""
+        return self.results.plan
+
+    @property
     def columns(self) -> str:
         """Name of the columns' axis in words."""
-        return markdown.escape(tables.axis_name(self.axes[1]))
+        return markdown.escape(layout.axis_name(self.axes[1]))
 
     @property
     def difference_unit(self) -> str:
         """What differences are measured in."""
         if self.plan.suite.table.metrics:
             return "each column's unit (percentage points for %)"
-        unit = self.plan.suite.table.unit
+        unit = self.plan.suite.metrics[0].unit
         return "percentage points" if unit == "%" else unit or "the metric's unit"
 
     def comparable(self) -> list[ReportedTable]:
         """Reported tables of this suite and profile."""
         return tables_for(self.plan, self.reported) if self.reported else []
-
-    def own_records(self, *, shown: bool = False) -> list[Record]:
-        """Records of the plan's cells, each once; with ``shown`` those in the tables only."""
-        ids = dict.fromkeys(p.cell.id for p in self.plan.cells if p.labels or not shown)
-        return [self.records[i] for i in ids if i in self.records]
 
 
 def heading(board: Board) -> str:
@@ -98,7 +94,7 @@ def profile_text(board: Board) -> str:
 
 def summary(board: Board) -> str:
     """Return how many cells are in which state, and why some are stale."""
-    shown = {p.cell.id for p in board.plan.cells if p.labels}
+    shown = {p.cell.id for p in board.plan.shown}
     others = {p.cell.id for p in board.plan.cells} - shown
     rows = [_state_row(board, name, ids) for name, ids in (
         ("in the tables", shown), ("that others start from", others)
@@ -112,8 +108,8 @@ def stale_text(board: Board) -> str:
     reasons = Counter(
         reason
         for cell_id in {p.cell.id for p in board.plan.cells}
-        if cell_state(cell_id, board.records, board.states) == "stale"
-        for reason in board.states[cell_id].reasons
+        if board.results.state(cell_id) == "stale"
+        for reason in board.results.states[cell_id].reasons
     )
     if not reasons:
         return ""
@@ -122,7 +118,7 @@ def stale_text(board: Board) -> str:
 
 
 def _state_row(board: Board, name: str, ids: set[str]) -> list[str]:
-    states = Counter(cell_state(i, board.records, board.states) for i in ids)
+    states = Counter(board.results.state(i) for i in ids)
     return [name, f"{len(ids):,}", *(f"{states[s]:,}" if states[s] else "" for s in STATES)]
 
 
@@ -148,8 +144,8 @@ def picture_caption(board: Board) -> str:
 def results(board: Board, csv: str) -> str:
     """Return our table, what its numbers are, and which entries lack seeds."""
     suite = board.plan.suite
-    table = tables.results_table(board.blocks, board.axes, suite)
-    count, why = tables.incomplete_table(board.blocks, board.axes, suite)
+    table = layout.render(layout.results_grids(board.blocks, board.axes), suite)
+    count, why = layout.incomplete_table(board.blocks, board.axes, suite)
     parts = ["## Results", results_caption(board), table]
     if why:
         title = f"{plural(count, 'entry lacks', 'entries lack')} seeds"
@@ -179,23 +175,24 @@ def results_caption(board: Board) -> str:
 
 
 def _what_is_shown(board: Board) -> str:
-    table = board.plan.suite.table
-    if table.metrics:
+    suite = board.plan.suite
+    if suite.table.metrics:
         return "; ".join(
-            f"{markdown.escape(measure.label or measure.metric)}: {markdown.code(measure.metric)}"
-            for measure in table.metrics
+            f"{markdown.escape(shown.label or shown.metric)}: {markdown.code(shown.metric)}"
+            for shown in suite.metrics
         )
-    unit = f" in {table.unit}" if table.unit else ""
-    return f"{markdown.code(table.metric)}{unit} by {board.columns}"
+    (shown,) = suite.metrics
+    unit = f" in {shown.unit}" if shown.unit else ""
+    return f"{markdown.code(shown.metric)}{unit} by {board.columns}"
 
 
 def _best(board: Board) -> str:
     """Return which means are best; where metrics differ in it, of which metrics."""
     suite = board.plan.suite
     by_best: dict[str, list[str]] = {}
-    for measure in suite.table.measures:
-        name = markdown.escape(tables.measure_name(suite, measure.metric))
-        by_best.setdefault(measure.best, []).append(name)
+    for shown in suite.metrics:
+        name = markdown.escape(layout.measure_name(suite, shown.metric))
+        by_best.setdefault(shown.best, []).append(name)
     if len(by_best) == 1:
         return next(iter(by_best))
     return " or ".join(f"{best} ({', '.join(names)})" for best, names in by_best.items())
@@ -209,8 +206,8 @@ def contrast(board: Board) -> str:
     found = differences(board.entries, suite.table.contrast, suite)
     if not found:
         return ""
-    table = contrast_table(arrange(found, *board.axes), board.axes, suite)
-    warning = origin.unpaired(board.own_records(shown=True))
+    table = layout.render(contrast_grids(arrange(found, *board.axes), board.axes), suite)
+    warning = origin.unpaired(board.results.own_records(shown=True))
     parts = ("## Paired differences", contrast_caption(board, suite.table.contrast), warning, table)
     return "\n\n".join(p for p in parts if p)
 
@@ -233,14 +230,14 @@ def comparison(board: Board) -> str:
     """Return the reported numbers in the same shape, with how far ours are from them."""
     suite, parts = board.plan.suite, []
     for caption, found in reported_groups(board):
-        rendered = compared.comparison_table(arrange(found, *board.axes), board.axes, suite)
-        parts += ["## Reported numbers", caption, compared.agreement(found, suite), rendered]
+        rendered = reported.comparison_table(arrange(found, *board.axes), board.axes, suite)
+        parts += ["## Reported numbers", caption, reported.agreement(found, suite), rendered]
         axes = list(dict.fromkeys([*board.axes[0], board.axes[1]]))
         parts.append(agreement_table(agreements(found), axes, suite))
     return "\n\n".join(part for part in parts if part)
 
 
-def reported_groups(board: Board) -> list[tuple[str, list[compared.Compared]]]:
+def reported_groups(board: Board) -> list[tuple[str, list[reported.Matched]]]:
     """Return each source of reported numbers: what they are, and those beside which ours stand."""
     suite, groups = board.plan.suite, []
     place = {id(entry): index for index, entry in enumerate(board.entries)}
@@ -249,7 +246,7 @@ def reported_groups(board: Board) -> list[tuple[str, list[compared.Compared]]]:
     for table in board.comparable():
         by_source.setdefault(table.source, []).append(table)
     for source, given in by_source.items():
-        matches = [(table, compared.compare(board.entries, table, suite)) for table in given]
+        matches = [(table, reported.match_reported(board.entries, table, suite)) for table in given]
         found = sorted((c for _, own in matches for c in own), key=lambda c: place[id(c.ours)])
         if not found:
             continue
@@ -275,15 +272,18 @@ def _note(note: Note) -> str:
 
 
 def setting(board: Board) -> str:
-    """Return recipe and methods, folded."""
-    parts = [settings.methods_table(board.plan), settings.setting_table(board.plan)]
-    body = "\n\n".join(part for part in parts if part)
-    return f"## Setting\n\n{markdown.details('Methods and recipe', body)}" if body else ""
+    """Return methods, recipe, and what lies behind the table, folded."""
+    parts = ["## Setting"]
+    for each in setting_tables(board.plan):
+        table = markdown.table(each.header, each.rows, left=len(each.header))
+        body = "\n\n".join(part for part in (each.caption, table) if part)
+        parts.append(markdown.details(markdown.escape(each.title), body))
+    return "\n\n".join(parts)
 
 
 def provenance(board: Board) -> str:
     """Return what the records were made of, folded."""
-    records = board.own_records()
+    records = board.results.own_records()
     table = origin.provenance_table(records)
     if not table:
         return ""

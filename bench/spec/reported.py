@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from bench.errors import SpecError, did_you_mean
-from bench.spec.expand import Plan
 from bench.spec.paper import Reported, ReportedTable
+from bench.spec.plan import Plan
 
 
 def tables_for(plan: Plan, reported: Reported) -> list[ReportedTable]:

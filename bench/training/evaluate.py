@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import Tensor, nn
 
+from bench.errors import UserError
 from bench.models.network import Network
 from bench.parts.kinds import Objective
 from bench.training.finite import NotANumber
@@ -61,9 +62,22 @@ def evaluate(
     precision: str = "float32",
     head: nn.Module | None = None,
 ) -> dict[str, float]:
-    """Return the objective's metrics of a split; parameters as of `predict`."""
+    """Return the objective's metrics of a split; parameters as of `predict`.
+
+    Raises
+    ------
+    UserError
+        If the objective gives other metrics than it declares.
+    """
     outputs, targets = predict(network, batches, task=task, precision=precision, head=head)
-    return objective.scores(outputs.numpy(), targets.numpy())
+    found = objective.scores(outputs.numpy(), targets.numpy())
+    if found.keys() != objective.metrics.keys():
+        raise UserError(
+            f"the objective declares the metrics {sorted(objective.metrics)} and gives "
+            f"{sorted(found)}",
+            remedy="let its metrics and its scores name the same",
+        )
+    return found
 
 
 def _outputs(network: Network, head: nn.Module | None, inputs: Tensor, task: str) -> Tensor:

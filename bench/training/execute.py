@@ -6,14 +6,11 @@ load it once. It does not touch CUDA.
 
 from __future__ import annotations
 
-import torch
-
 from bench.records.record import Outcome
 from bench.scheduling.job import Job
-from bench.spec.seeds import stream_seed
 from bench.spec.work import Train
 from bench.training.measure_cell import measure_cell
-from bench.training.numerics import deterministic
+from bench.training.numerics import deterministic, own_randomness
 from bench.training.train_cell import train_cell
 
 
@@ -31,9 +28,7 @@ def execute(job: Job) -> Outcome:
     NotANumber
         If a loss or metric is not finite.
     """
-    devices = [0] if job.device == "cuda" else []
-    with deterministic(job.threads), torch.random.fork_rng(devices=devices):
-        torch.manual_seed(stream_seed(job.cell.seed, "dropout"))
+    with deterministic(job.threads), own_randomness(job.cell.seed, job.device):
         if isinstance(job.cell.work, Train):
             return train_cell(job)
         return measure_cell(job)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bench.errors import UserError
 from bench.models.network import Network
 from bench.parts.kinds import Trainable, Update
 from bench.spec.metrics import curve_name
@@ -36,9 +37,15 @@ class _Training:
     """What an update works on: the network, the optimizer, and fresh gradients."""
 
     def __init__(
-        self, network: Network, loss: Loss, recipe: Recipe, batches: Mapping[str, Batches]
+        self,
+        network: Network,
+        loss: Loss,
+        recipe: Recipe,
+        batches: Mapping[str, Batches],
+        curves: Sequence[str],
     ) -> None:
         self.network = network
+        self._declared = curves
         self.optimizer = build_optimizer(recipe.optimizer, network)
         self.gradients = 0
         self.step = 0
@@ -65,7 +72,18 @@ class _Training:
         self._scaler.update()
 
     def note(self, curve: str, value: float) -> None:
-        """Add to the mean that a curve's next point is."""
+        """Add to the mean that a curve's next point is.
+
+        Raises
+        ------
+        UserError
+            If the update does not declare the curve.
+        """
+        if curve not in self._declared:
+            raise UserError(
+                f"the update notes {curve!r}, and declares {sorted(self._declared) or 'no curve'}",
+                remedy="name it in the update's curves",
+            )
         self._notes.setdefault(curve, []).append(value)
 
     def notes(self) -> dict[str, float]:
@@ -118,7 +136,7 @@ def train(
         If a term of the loss is not finite, naming the term and the step.
     """
     set_trainable(network, trainable)
-    training = _Training(network, loss, recipe, batches)
+    training = _Training(network, loss, recipe, batches, update.curves)
     step = update.begin(training)
     phase = _WarmupPhase(network, trainable, warmup, monitor)
     after(0)
@@ -130,7 +148,7 @@ def train(
         training.step = done
         step(training.gradient)
         if is_report_step(done, recipe.steps):
-            _report(book, done, rate, training, len(batches))
+            _report(book, done, rate, training, loss.shares)
         after(done)
         if monitor is not None:
             phase.after(done, monitor.after(done, always=phase.watched(done)))
@@ -190,13 +208,16 @@ class _WarmupPhase:
             monitor.restart(step)
 
 
-def _report(book: CurveBook, done: int, rate: float, training: _Training, tasks: int) -> None:
+def _report(
+    book: CurveBook, done: int, rate: float, training: _Training, shares: Mapping[str, float]
+) -> None:
     means = training.watch.means()
     book.add("train/loss", done, sum(means.values()))
-    for index, (name, value) in enumerate(means.items()):
-        if index < tasks:
+    for name, value in means.items():
+        if name in shares:
             *task, term = name.split("/")
-            book.add("/".join([*task, "train", curve_name(term)]), done, value)
+            # A task's own loss, not its part of the sum.
+            book.add("/".join([*task, "train", curve_name(term)]), done, value / shares[name])
         else:
             book.add(f"penalty/{name}", done, value)
     book.add("train/learning_rate", done, rate)

@@ -37,6 +37,13 @@ class Loss:
 
     With several tasks the loss is the mean over them of ``loss + penalties``, by their weights.
 
+    Attributes
+    ----------
+    names
+        Of the terms: each task's loss, then the penalties.
+    shares
+        What each task's loss is multiplied by, by the term's name; they sum to one.
+
     Parameters
     ----------
     network
@@ -63,10 +70,12 @@ class Loss:
         measured: Mapping[str, Tensors] | None = None,
         precision: str = "float32",
     ) -> None:
-        self.names = (
-            *(f"{prefix_of(name)}{asked.objective.term}" for name, asked in tasks.items()),
-            *penalties,
-        )
+        total = sum(asked.weight for asked in tasks.values())
+        self.shares = {
+            f"{prefix_of(name)}{asked.objective.term}": asked.weight / total
+            for name, asked in tasks.items()
+        }
+        self.names = (*self.shares, *penalties)
         self._network = network
         self._tasks = dict(tasks)
         self._penalties = dict(penalties)
@@ -101,10 +110,8 @@ class Loss:
             ((name, asked),) = self._tasks.items()
             own, penalties = self._terms_of(name, asked, batches[name])
             return torch.stack([own, *penalties])
-        total = sum(asked.weight for asked in self._tasks.values())
         losses, sums = [], [torch.zeros((), device=self._device) for _ in self._penalties]
-        for name, asked in self._tasks.items():
-            share = asked.weight / total
+        for (name, asked), share in zip(self._tasks.items(), self.shares.values(), strict=True):
             own, penalties = self._terms_of(name, asked, batches[name])
             losses.append(share * own)
             sums = [before + share * now for before, now in zip(sums, penalties, strict=True)]

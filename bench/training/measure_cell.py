@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Iterator
 
@@ -10,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.data.streams import Stream
+from bench.errors import UserError
 from bench.models.checkpoint import write_tensors
 from bench.models.network import Network
 from bench.models.weights import LoadedBackbone, load_backbone
@@ -21,7 +23,8 @@ from bench.scheduling.job import Job
 from bench.spec.recipe import Evaluation
 from bench.spec.seeds import stream_seed
 from bench.spec.work import Measure, network_name
-from bench.training.evaluate import evaluate, named
+from bench.training.evaluate import evaluate
+from bench.training.finite import NotANumber
 from bench.training.parents import parent_file, parent_tensors
 from bench.training.provenance import provenance
 from bench.training.task_data import Split, TaskData, input_shape, load_task
@@ -57,12 +60,13 @@ def measure_cell(job: Job) -> Outcome:
     found = part(subject)
     _check(work, part, found)
     clock.append(time.perf_counter())
-    metrics: dict[str, float] = {}
-    for name, value in found.metrics.items():
-        prefix, _, metric = name.rpartition("/")
-        metrics |= named(prefix, {metric: value}, 0) if prefix else _finite(name, value)
+    metrics = {name: _finite(name, value) for name, value in found.metrics.items()}
     curves = {
-        name: Curve(tuple(map(float, line.at)), tuple(map(float, line.value)), part.curves[name])
+        name: Curve(
+            tuple(map(float, line.at)),
+            tuple(_finite(name, value) for value in line.value),
+            part.curves[name],
+        )
         for name, line in found.curves.items()
     }
     artifacts = {}
@@ -90,9 +94,10 @@ def measure_cell(job: Job) -> Outcome:
     )
 
 
-def _finite(name: str, value: float) -> dict[str, float]:
-    ((_, checked),) = named("", {name: value}, 0).items()
-    return {name: checked}
+def _finite(name: str, value: float) -> float:
+    if not math.isfinite(value):
+        raise NotANumber(name, 0, value)
+    return float(value)
 
 
 def _check(work: Measure, part: object, found: Measured) -> None:
@@ -100,8 +105,9 @@ def _check(work: Measure, part: object, found: Measured) -> None:
     given = {"metrics": set(found.metrics), "curves": set(found.curves)}
     for what, names in declared.items():
         if names != given[what]:
-            raise ValueError(
-                f"{work.kind} declares the {what} {sorted(names)} and gives {sorted(given[what])}"
+            raise UserError(
+                f"{work.kind} declares the {what} {sorted(names)} and gives {sorted(given[what])}",
+                remedy=f"let the {what} that it declares and those that it gives be the same",
             )
 
 
@@ -199,7 +205,21 @@ class Subject:
         return data.evaluation_batches(split, evaluation, self.device, rows=rows[:limit])
 
     def scores(self, network: Network, split: Split) -> dict[str, float]:
-        """Return the objective's metrics of a network on a split."""
+        """Return the objective's metrics of a network on a split.
+
+        Raises
+        ------
+        UserError
+            If the network has no head of the width that the data ask for.
+        """
+        if network.widths != {"": self.data.width}:
+            # The head of other classes would give a score too, and a wrong one.
+            heads = ", ".join(f"{task} {width}".strip() for task, width in network.widths.items())
+            raise UserError(
+                f"{self._work.kind} scores a network on {self.dataset}, which needs "
+                f"{self.data.width} outputs, and the network's heads have: {heads}",
+                remedy="measure it on the task that it was trained on, or give it a new head",
+            )
         return evaluate(network, self.batches(split, _BATCH), self.data.objective)
 
     def scores_of(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:

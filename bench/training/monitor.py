@@ -35,13 +35,14 @@ class Scores:
     source: Score | None = None
     objectives: Mapping[str, Objective] = field(default_factory=dict)
 
+    def names(self, split: str) -> list[str]:
+        """Return the names of the metrics that states are compared by, a task's each."""
+        return [f"{prefix_of(n)}{split}/{o.score}" for n, o in self.objectives.items()]
+
     def chosen_by(self, split: str, metrics: Mapping[str, float]) -> float:
         """Return what states are compared by: the mean of the tasks' scores, higher is better."""
-        values = [
-            (1.0 if objective.higher_is_better() else -1.0)
-            * metrics[f"{prefix_of(name)}{split}/{objective.score}"]
-            for name, objective in self.objectives.items()
-        ]
+        signs = [1.0 if o.higher_is_better() else -1.0 for o in self.objectives.values()]
+        values = [s * metrics[n] for s, n in zip(signs, self.names(split), strict=True)]
         return sum(values) / len(values)
 
 
@@ -53,10 +54,9 @@ class Monitor:
     network
         As it is before the first step: distances are measured from here.
     book
-        Where the curves go: ``validation/top1`` (or what else the objective's score is), and
-        under ``recipe.anytime`` ``anytime/SPLIT/METRIC`` and ``anytime/step`` at the
-        pseudo-Fibonacci steps, and ``features/distance`` and ``head/norm`` at these and at
-        every validation.
+        Where the curves go: ``validation/top1`` (or what else the objective's score is), and under
+        ``recipe.anytime`` ``anytime/SPLIT/METRIC`` and ``anytime/step`` at the pseudo-Fibonacci
+        steps, and ``features/distance`` and ``head/norm`` at these and at every validation.
     """
 
     def __init__(
@@ -116,9 +116,8 @@ class Monitor:
         if score is None:
             return None
         metrics = score(self._network, step)
-        for name, objective in self._scores.objectives.items():
-            curve = f"{prefix_of(name)}{split}/{objective.score}"
-            self._book.add(curve, step, metrics[curve])
+        for name in self._scores.names(split):
+            self._book.add(name, step, metrics[name])
         accuracy = self._scores.chosen_by(split, metrics)
         chosen = self._recipe.selection == f"best-on-{split}"
         if chosen or (split == "validation" and self._recipe.anytime is not None):

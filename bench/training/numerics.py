@@ -10,6 +10,7 @@ from typing import Any
 import torch
 
 from bench.errors import UserError
+from bench.spec.seeds import stream_seed
 
 # Its one attribute is made at run time.
 _memory: Any = torch.utils.deterministic
@@ -60,6 +61,14 @@ def _set(
     torch.backends.cudnn.allow_tf32 = tf32
     torch.backends.cudnn.benchmark = benchmark
     torch.backends.cudnn.deterministic = cudnn
+
+
+@contextmanager
+def own_randomness(seed: int, device: str) -> Iterator[None]:
+    """Seed torch's global random state from a cell's seed, and put back what was there after."""
+    with torch.random.fork_rng(devices=[0] if device == "cuda" else []):
+        torch.manual_seed(stream_seed(seed, "dropout"))
+        yield
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

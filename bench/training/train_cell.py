@@ -103,7 +103,7 @@ def train_cell(job: Job) -> Outcome:
     clock.append(time.perf_counter())
     curves = book.curves()
     metrics = monitor.norms() | sizes | {"train/gradients": float(gradients)}
-    metrics |= _warmup_metrics(parts.warmup, recipe, switch, curves, tasks)
+    metrics |= _warmup_metrics(parts.warmup, recipe, switch, curves, scores)
     for score in (scores.test, scores.validation, scores.source):
         metrics |= score(network, step) if score is not None else {}
     if source is not None:
@@ -200,7 +200,7 @@ def _warmup_metrics(
     recipe: Recipe,
     switch: int | None,
     curves: Mapping[str, Curve],
-    tasks: Tasks,
+    scores: Scores,
 ) -> dict[str, float]:
     if warmup is None:
         return {}
@@ -209,11 +209,14 @@ def _warmup_metrics(
         "warmup/ended": float(switch is not None),
     }
     if switch is not None:
-        name, data = next(iter(tasks.items()))
-        validation = curves[f"{prefix_of(name)}validation/{data.objective.score}"]
-        sign = 1.0 if data.objective.higher_is_better() else -1.0
-        scores = ((int(s), sign * v) for s, v in zip(validation.at, validation.value, strict=True))
-        drop = drop_after(scores, switch, warmup.patience)
+        # What the warm-up's rule saw: of several tasks their mean, and higher is better.
+        names = scores.names("validation")
+        rows = zip(*(curves[name].value for name in names), strict=True)
+        seen = [
+            (int(step), scores.chosen_by("validation", dict(zip(names, row, strict=True))))
+            for step, row in zip(curves[names[0]].at, rows, strict=True)
+        ]
+        drop = drop_after(seen, switch, warmup.patience)
         metrics |= {"warmup/drop": drop} if drop is not None else {}
     return metrics
 

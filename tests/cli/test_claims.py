@@ -90,11 +90,11 @@ def test_a_report_writes_the_facts_of_its_page_and_the_index(run, tmp_path):
     folder = tmp_path / "boards"
     result = run("report", "bss/table2", "--to", str(folder))
     assert result.exit_code == 1  # no cell is done
-    facts = json.loads((folder / "bss.offline.json").read_text())
+    facts = json.loads((folder / "bss" / "table2.offline.json").read_text())
     assert facts["claims"] == {"supported": 0, "refuted": 0, "undecided": 0, "not run": 12}
     assert facts["last"] is None
     index = (folder / "README.md").read_text()
-    assert "(<bss.offline.md>)" in index
+    assert "(<bss/table2.offline.md>)" in index
     (folder / "README.md").write_text("# Mine\n")
     assert "is not ours and stays" in run("report", "bss/table2", "--to", str(folder)).output
     assert (folder / "README.md").read_text() == "# Mine\n"

@@ -50,7 +50,7 @@ def test_fail_on_sets_the_exit_code(run):
 
 def test_json_has_every_entry(run):
     data = json.loads(run("before.csv", "after.csv", "--json").output)
-    assert [(e["where"]["method"], e["verdict"]) for e in data["entries"]] == [
+    assert [(e["where"]["method"], e["kind"]) for e in data["entries"]] == [
         ("l2", "identical"),
         ("bss", "changed"),
     ]

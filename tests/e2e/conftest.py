@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "bench.cli.main"]
+COMMAND = [sys.executable, "-m", "bench"]
 
 # Digits at 16 pixels: real data, and a cell takes a fraction of a second.
 SUITE = """

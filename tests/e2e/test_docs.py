@@ -4,11 +4,16 @@ from __future__ import annotations
 
 import re
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
+
+from bench.parts.checks import check_part
+from bench.spec.parts import read_parts
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
@@ -35,7 +40,7 @@ def test_the_penalty_of_the_how_to_is_short_and_conforms(bench):
     bench("validate", "mine/table.yaml")
     bench("run", "mine/table.yaml", "--profile", "smoke", "--workers", "2")
     bench("report", "mine/table.yaml", "--profile", "smoke")
-    assert "l1-sp" in (bench.folder / "leaderboards" / "mine.smoke.md").read_text()
+    assert "l1-sp" in (bench.folder / "leaderboards" / "mine" / "table.smoke.md").read_text()
 
 
 def test_a_wrong_penalty_is_caught_by_the_conformance_checks(bench):
@@ -73,11 +78,11 @@ def test_figures_and_tables_of_metrics_work_as_described(bench):
     write(bench.folder, files_of("figures.md"))
     bench("run", "curves/table.yaml", "--profile", "smoke", "--workers", "2")
     bench("report", "curves/table.yaml", "--profile", "smoke")
-    page = (bench.folder / "leaderboards" / "curves.smoke.md").read_text()
+    page = (bench.folder / "leaderboards" / "curves" / "table.smoke.md").read_text()
     assert "top-1 error (%)" in page
     assert "![Test accuracy" in page
-    names = {file.name for file in (bench.folder / "leaderboards").iterdir()}
-    assert {"curves.smoke-1.svg", "curves.smoke.curves.csv"} <= names
+    names = {file.name for file in (bench.folder / "leaderboards" / "curves").iterdir()}
+    assert {"table.smoke-1.svg", "table.smoke.curves.csv"} <= names
 
 
 def test_three_trainings_in_a_row_work_as_described(bench):
@@ -86,20 +91,87 @@ def test_three_trainings_in_a_row_work_as_described(bench):
     plan = bench("plan", "forgetting/table.yaml")
     assert "level 0: 1, level 1: 1, level 2: 9" in plan
     bench("run", "forgetting/table.yaml", "--profile", "smoke", "--workers", "2")
-    last = [r for r in bench.records() if r["cell"]["dataset"] == "digits"]
-    assert {r["cell"]["weights"] for r in last} == {"stage"}
+    last = [r for r in bench.records() if r["cell"]["settings"]["recipe"]["forgetting"]]
+    assert {r["cell"]["settings"]["weights"] for r in last} == {"stage"}
     assert all(0 <= r["outcome"]["metrics"]["source/top1"] <= 1 for r in last)
     bench("report", "forgetting/table.yaml", "--profile", "smoke")
-    page = (bench.folder / "leaderboards" / "forgetting.smoke.md").read_text()
+    page = (bench.folder / "leaderboards" / "forgetting" / "table.smoke.md").read_text()
     assert "flowers (%)" in page
     assert "![Digits above" in page
 
 
+@pytest.mark.parametrize(
+    ("page", "file"),
+    [("add-a-part.md", name) for name in (
+        "scale_and_bias.py", "adapters.py", "averaged_gradients.py", "orthogonal.py",
+        "gaussian_noise.py", "label_smoothing.py", "residual_mlp.py",
+    )] + [("add-a-penalty.md", "ewc.py"), ("measure.md", "barrier.py")],
+)  # fmt: skip
+def test_every_part_of_the_how_tos_conforms(page, file, tmp_path):
+    """In this process: a command for each would import torch nine times."""
+    (tmp_path / file).write_text(files_of(page)[file])
+    plugin = str(tmp_path / file)
+    for part in read_parts(tmp_path / file):
+        failed = [check for check in check_part(part.kind, part.name, [plugin]) if not check.passed]
+        assert failed == []
+
+
+def test_states_of_a_stage_and_kept_heads_work_as_described(bench):
+    write(bench.folder, files_of("stages.md"))
+    bench("run", "longer/table.yaml", "--profile", "smoke", "--engine", "inline")
+    bench("report", "longer/table.yaml", "--profile", "smoke")
+    (stage,) = [r for r in bench.records() if not r["cell"]["parents"]]
+    kept = {"checkpoint", "checkpoint@start", "checkpoint@step 2"}
+    assert set(stage["outcome"]["artifacts"]) == kept
+    cells = [r["cell"] for r in bench.records() if r["cell"]["parents"]]
+    assert {c["parents"]["start"]["artifact"] for c in cells} == kept
+    assert {c["settings"]["recipe"]["head"] for c in cells} == {"new", "kept"}
+    page = (bench.folder / "leaderboards" / "longer" / "table.smoke.md").read_text()
+    assert "100 steps" not in page
+    assert "300 steps" in page
+
+
+def test_vectors_and_several_tasks_work_as_described(bench):
+    write(bench.folder, files_of("tasks-and-data.md"))
+    subprocess.run([sys.executable, "diabetes.py"], cwd=bench.folder, check=True)
+    for suite, shown in (("diabetes", "| wide "), ("several", "glyphs, mean over classes (%)")):
+        bench("validate", f"{suite}/table.yaml")
+        bench("run", f"{suite}/table.yaml", "--profile", "smoke", "--engine", "inline")
+        bench("report", f"{suite}/table.yaml", "--profile", "smoke")
+        page = (bench.folder / "leaderboards" / suite / "table.smoke.md").read_text()
+        assert shown in page
+        assert "(0/2)" not in page
+    tasks = [r for r in bench.records() if "digits/test/top1" in r["outcome"]["metrics"]]
+    norms = {r["cell"]["seed"]: set() for r in tasks}
+    for record in tasks:
+        norms[record["cell"]["seed"]].add(record["outcome"]["metrics"]["parameters/private"])
+    assert all(len(sizes) == 2 for sizes in norms.values())
+
+
+def test_a_network_and_an_objective_of_the_how_to_make_a_table(bench):
+    write(bench.folder, files_of("add-a-part.md"))
+    bench("run", "parts/vectors.yaml", "--profile", "smoke", "--engine", "inline")
+    bench("report", "parts/vectors.yaml", "--profile", "smoke")
+    page = (bench.folder / "leaderboards" / "parts" / "vectors.smoke.md").read_text()
+    assert "calibration error (%)" in page
+    assert "no smoothing" in page
+
+
 def test_every_link_in_the_docs_resolves():
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
-        for target in re.findall(r"\]\(([^)#\s]+)\)", page.read_text()):
-            if not target.startswith("http"):
-                assert (page.parent / target).exists(), f"{page.name} links to {target}"
+        for target, section in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text()):
+            if target.startswith("http"):
+                continue
+            file = page.parent / target if target else page
+            assert file.exists(), f"{page.name} links to {target}"
+            if section:
+                assert section in sections_of(file), f"{page.name} links to {target}#{section}"
+
+
+def sections_of(page: Path) -> set[str]:
+    """Return the anchors of a page's headings, as GitHub makes them."""
+    titles = re.findall(r"^#+ (.+)$", page.read_text(), re.M)
+    return {re.sub(r"[^\w -]", "", title.lower()).replace(" ", "-") for title in titles}
 
 
 def test_the_readmes_make_targets_exist():

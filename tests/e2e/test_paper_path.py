@@ -99,8 +99,8 @@ def test_hub_data_and_timm_weights_are_loaded_as_in_the_paper_profile(bench, sta
     assert made["data"]["train_images"] == sum(-(-15 * int(c) // 100) for c in counts)
     assert made["data"]["test_images"] == 3669
     assert made["data"]["revision"] == entry("oxford-iiit-pet").revision
-    assert made["weights"]["source"] == f"timm:timm/resnet50.tv_in1k@{'c' * 40}"
-    assert record["cell"]["recipe"]["optimizer"]["sgd"]["momentum"] == 0.95
+    assert made["weights"]["start"]["source"] == f"timm:timm/resnet50.tv_in1k@{'c' * 40}"
+    assert record["cell"]["settings"]["recipe"]["optimizer"]["sgd"]["momentum"] == 0.95
     assert set(record["outcome"]["metrics"]) >= {"test/top1", "test/top5", "test/loss"}
 
 

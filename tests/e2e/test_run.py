@@ -34,9 +34,9 @@ def test_run_status_show_report_from_yaml_to_leaderboard(bench):
     assert "train/loss" in shown
     assert "weight: " in shown or '"weight"' in shown
     bench("report", suite)
-    page = (bench.folder / "leaderboards" / "small.offline.md").read_text()
+    page = (bench.folder / "leaderboards" / "small" / "table.offline.md").read_text()
     assert "L2" in page or "l2" in page
-    rows = (bench.folder / "leaderboards" / "small.offline.csv").read_text().splitlines()
+    rows = (bench.folder / "leaderboards" / "small" / "table.offline.csv").read_text().splitlines()
     assert len(rows) == 1 + CELLS
 
 
@@ -44,11 +44,13 @@ def test_a_second_run_has_nothing_to_do_and_the_report_keeps_its_bytes(bench):
     suite = bench.suite()
     bench("run", suite, "--workers", "2")
     bench("report", suite)
-    before = {f.name: f.read_bytes() for f in (bench.folder / "leaderboards").iterdir()}
+    before = {f: f.read_bytes() for f in (bench.folder / "leaderboards").rglob("*") if f.is_file()}
     stamps = {f: f.stat().st_mtime_ns for f in bench.store.glob("cells/*/*/*")}
     assert f"0 done now, {CELLS} before" in bench("run", suite)
     bench("report", suite)
-    assert {f.name: f.read_bytes() for f in (bench.folder / "leaderboards").iterdir()} == before
+    assert {
+        f: f.read_bytes() for f in (bench.folder / "leaderboards").rglob("*") if f.is_file()
+    } == before
     assert {f: f.stat().st_mtime_ns for f in bench.store.glob("cells/*/*/*")} == stamps
 
 
@@ -166,12 +168,12 @@ def test_a_changed_recipe_makes_new_cells_and_other_code_makes_stale_ones(bench)
     assert "Every cell is done" in bench("status", suite)
     plugin.write_text(PLUGIN.replace("0.5 *", "0.25 *"))
     output = bench("status", suite, code=1)
-    assert "code: mine" in output
+    assert "code: penalty:mine" in output
     assert f"{CELLS // 2} done now, {CELLS // 2} before" in bench("run", suite, "--workers", "2")
 
 
 PLUGIN = '''
-from bench.methods import Penalty, penalty
+from bench.parts import Penalty, penalty
 
 @penalty("mine")
 class Mine(Penalty):
@@ -194,16 +196,18 @@ def test_a_stage_runs_once_for_all_its_children(bench):
     assert len(stage) == 1
     assert len(done) == CELLS + 1
     sources = {
-        r["outcome"]["provenance"]["parents"]["weights"]["sha256"] for r in done if r not in stage
+        r["outcome"]["provenance"]["parents"]["start"]["sha256"] for r in done if r not in stage
     }
     assert sources == {stage[0]["outcome"]["artifacts"]["checkpoint"]["sha256"]}
     # Without its checkpoint a stage is made again when a new child needs it.
-    (checkpoint,) = bench.store.rglob("checkpoint.safetensors")
+    (checkpoint,) = bench.store.rglob("0001.checkpoint.safetensors")
     checkpoint.unlink()
     bench.suite(text.replace("seed: 3", "seed: 4"))
     bench("run", suite, "--workers", "2")
     assert len(bench.done()) == 1 + 2 * 2 * 4
-    assert checkpoint.exists()
+    # An attempt's files are never replaced: the second attempt left its own.
+    (again,) = bench.store.rglob("*.checkpoint.safetensors")
+    assert again == checkpoint.with_name("0002.checkpoint.safetensors")
 
 
 def test_a_cell_done_without_its_checkpoint_is_done_again_to_keep_it(bench):
@@ -226,7 +230,8 @@ def test_pairing_all_methods_see_the_same_first_batch(bench):
     first: dict[tuple, set] = {}
     for record in bench.records():
         cell, curve = record["cell"], record["outcome"]["curves"]["train/cross_entropy"]
-        first.setdefault((cell["sampling_rate"], cell["seed"]), set()).add(curve["value"][0])
+        rate = cell["settings"]["tasks"][""]["sampling_rate"]
+        first.setdefault((rate, cell["seed"]), set()).add(curve["value"][0])
     # Before any update the methods are the same network on the same images.
     assert len(first) == 6
     assert all(len(values) == 1 for values in first.values())

@@ -17,9 +17,10 @@ def seeds(bench, name: str) -> set[int]:
     """Seeds that the cells of a method have, told by its penalties and learning rate."""
 
     def method(cell: dict) -> str:
-        if "bss" in cell["method"]["penalties"]:
+        penalties = {name for use in cell["settings"]["penalties"] for name in use}
+        if "bss" in penalties:
             return "l2+bss"
-        return "l2" if cell["method"]["penalties"] else "untrained"
+        return "l2" if penalties else "untrained"
 
     return {r["cell"]["seed"] for r in bench.records() if method(r["cell"]) == name}
 
@@ -70,10 +71,10 @@ def test_settling_and_diff_work_as_described(bench):
     assert len(bench.records()) == records
     assert "was fixed at 8 seeds" in bench(*run, "--max-seeds", "30", code=2)
     bench("report", SUITE)
-    folder = bench.folder / "leaderboards"
-    assert "Settled by a sequential rule" in (folder / "settled.offline.md").read_text()
-    assert len((folder / "settled.offline.csv").read_text().splitlines()) == 1 + 9
-    further = (folder / "settled.offline.further.csv").read_text().splitlines()
+    folder = bench.folder / "leaderboards" / "settled"
+    assert "Settled by a sequential rule" in (folder / "table.offline.md").read_text()
+    assert len((folder / "table.offline.csv").read_text().splitlines()) == 1 + 9
+    further = (folder / "table.offline.further.csv").read_text().splitlines()
     assert len(further) == 1 + records - 9
 
     same = bench("diff", "before", "results", "--suite", SUITE, "--fail-on", "different")

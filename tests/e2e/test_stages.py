@@ -9,8 +9,8 @@ import time
 
 import pytest
 
-from bench.spec.expand import load_plan
 from bench.spec.find import find_suite
+from bench.spec.plan import load_plan
 
 from .conftest import SUITE
 from .test_run import PLUGIN, wait_until
@@ -82,7 +82,7 @@ def test_other_code_of_the_parent_makes_its_children_stale_too(bench):
     plugin.write_text(PLUGIN.replace("0.5 *", "0.25 *"))
     status = bench("status", suite, code=1)
     assert re.search(rf"all cells +{CHILDREN + 1} +{CHILDREN + 1}\b", status), status
-    assert "code: mine" in status
+    assert "code: penalty:mine" in status
     assert "parent" in status
     assert f"{CHILDREN + 1} done now" in bench("run", suite, "--workers", "2")
 

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from bench.errors import UserError
-from bench.methods.part import Step
-from bench.methods.penalties.bss import BSS
+from bench.parts import Step
+from bench.parts.penalties.bss import BSS
 
 
 def step(features: Tensor) -> Step:

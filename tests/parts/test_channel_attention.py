@@ -9,9 +9,13 @@ from torch import nn
 from torch.nn.functional import cross_entropy
 
 from bench.models.network import Network
-from bench.spec.recipe import ChannelAttention
-from bench.training import attention
-from bench.training.attention import attention_weights, filter_effects, train_head
+from bench.parts.measurements import channel_attention
+from bench.parts.measurements.channel_attention import (
+    ChannelAttention,
+    attention_weights,
+    filter_effects,
+    train_head,
+)
 
 
 def _network(name: str) -> Network:
@@ -20,8 +24,8 @@ def _network(name: str) -> Network:
     for module in backbone.modules():
         if isinstance(module, nn.BatchNorm2d):
             nn.init.uniform_(module.weight, 0.5, 1.5)
-    network = Network(backbone, 4, name=name).eval()
-    nn.init.normal_(network.head.weight)
+    network = Network(backbone, {"": 4}, name=name).eval()
+    nn.init.normal_(network.heads[""].weight)
     return network
 
 
@@ -64,7 +68,7 @@ def test_the_size_of_the_chunks_does_not_matter(monkeypatch: pytest.MonkeyPatch)
     network, batches = _network("test_resnet"), _batches(1)
     tap = network.tap_names[1]
     whole = filter_effects(network, [tap], batches)[tap]
-    monkeypatch.setitem(attention._CHUNK_BYTES, "cpu", 1)
+    monkeypatch.setitem(channel_attention._CHUNK_BYTES, "cpu", 1)
     torch.testing.assert_close(
         filter_effects(network, [tap], batches)[tap], whole, atol=1e-5, rtol=0
     )

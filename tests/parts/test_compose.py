@@ -5,21 +5,24 @@ from __future__ import annotations
 import importlib.metadata
 import subprocess
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
 
 from bench.errors import SpecError
-from bench.methods.compose import load_penalties, penalty_class
-from bench.methods.part import Penalty, Step, penalty
-from bench.methods.penalties.bss import BSS
-from bench.methods.penalties.delta import Delta
-from bench.methods.penalties.l2 import L2
-from bench.methods.penalties.l2_sp import L2SP
-from bench.spec.cell import Method
+from bench.parts import Penalty, Step, objective, penalty
+from bench.parts.compose import compose, load_part, part_class
+from bench.parts.penalties.bss import BSS
+from bench.parts.penalties.delta import Delta
+from bench.parts.penalties.l2 import L2
+from bench.parts.penalties.l2_sp import L2SP
+from bench.spec.plan import load_plan
+from bench.spec.recipe import Recipe, Use
+from bench.spec.work import Train
 
 PLUGIN = """
-from bench.methods import Penalty, Step, penalty
+from bench.parts import Penalty, Step, penalty
 
 @penalty("small-logits")
 class SmallLogits(Penalty):
@@ -36,23 +39,65 @@ def plugin(folder: Path, weight: float = 0.5, name: str = "mine.py") -> str:
     return str(path)
 
 
+def training(*penalties: Use) -> Train:
+    return Train(
+        network="test_resnet",
+        weights="random",
+        tasks={},
+        recipe=Recipe(),
+        trainable=Use(name="all"),
+        update=Use(name="gradient"),
+        penalties=penalties,
+    )
+
+
+def loaded(
+    penalties: dict[str, dict[str, object]], plugins: Sequence[str] = ()
+) -> dict[str, Penalty]:
+    uses = (Use(name=name, settings=settings) for name, settings in penalties.items())
+    return dict(compose(training(*uses), plugins).penalties)
+
+
 def test_the_papers_six_methods_are_compositions_of_four_parts():
     parameters = {"l2": {"weight": 1.0}, "l2-sp": {}, "delta": {"head": 0.5}, "bss": {"k": 2}}
     for base in ("l2", "l2-sp", "delta"):
-        method = Method(penalties={base: parameters[base], "bss": parameters["bss"]})
+        method = {base: parameters[base], "bss": parameters["bss"]}
         expected = {"l2": L2(weight=1.0), "l2-sp": L2SP(), "delta": Delta(head=0.5)}[base]
-        assert load_penalties(method, ()) == {base: expected, "bss": BSS(k=2)}
+        assert loaded(method) == {base: expected, "bss": BSS(k=2)}
 
 
-def test_the_order_is_the_same_however_a_suite_lists_them():
-    first = load_penalties(Method(penalties={"l2": {}, "bss": {}}), ())
-    second = load_penalties(Method(penalties={"bss": {}, "l2": {}}), ())
-    assert list(first) == list(second) == ["bss", "l2"]
+SUITE = """
+title: T
+axes:
+  backbone: test_resnet
+  weights: random
+  dataset: digits
+  sampling_rate: 1.0
+  method: [mine]
+  seed: 1
+methods:
+  mine: {{penalties: {penalties}}}
+profiles: {{offline: {{}}}}
+"""
+
+
+def test_the_order_is_the_same_however_a_suite_lists_them(tmp_path):
+    (tmp_path / "paper.yaml").write_text("id: paper\ntitle: P\n")
+    orders, ids = [], set()
+    for penalties in ("{l2: {}, bss: {}}", "{bss: {}, l2: {}}"):
+        path = tmp_path / "table.yaml"
+        path.write_text(SUITE.format(penalties=penalties))
+        (planned,) = load_plan(path, "offline").shown
+        assert isinstance(planned.cell.work, Train)
+        orders.append(list(compose(planned.cell.work).penalties))
+        ids.add(planned.cell.id)
+    assert orders == [["bss", "l2"]] * 2
+    assert len(ids) == 1
 
 
 def test_a_built_in_is_imported_only_when_it_is_used():
     code = (
-        "import sys; from bench.methods.compose import penalty_class; penalty_class('l2');"
+        "import sys; from bench.parts.compose import part_class; part_class('penalty', 'l2');"
         "print(sorted(m.split('.')[-1] for m in sys.modules if '.penalties.' in m))"
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
@@ -60,19 +105,18 @@ def test_a_built_in_is_imported_only_when_it_is_used():
 
 
 def test_a_plugin_file_brings_its_own(tmp_path):
-    method = Method(penalties={"small-logits": {"weight": 2.0}})
-    (loaded,) = load_penalties(method, [plugin(tmp_path)]).values()
-    assert type(loaded).__name__ == "SmallLogits"
-    assert loaded.weight == 2.0
+    (part,) = loaded({"small-logits": {"weight": 2.0}}, [plugin(tmp_path)]).values()
+    assert type(part).__name__ == "SmallLogits"
+    assert part.weight == 2.0
 
 
 def test_two_plugins_may_use_one_name_in_one_process_and_an_edit_is_seen(tmp_path):
     first = plugin(tmp_path, 0.5)
     second = plugin(tmp_path, 0.25, "other.py")
-    weights = [penalty_class("small-logits", [p])().weight for p in (first, second, first)]
+    weights = [part_class("penalty", "small-logits", [p])().weight for p in (first, second, first)]
     assert weights == [0.5, 0.25, 0.5]
     plugin(tmp_path, 0.125)
-    assert penalty_class("small-logits", [first])().weight == 0.125
+    assert part_class("penalty", "small-logits", [first])().weight == 0.125
 
 
 def test_an_installed_package_brings_its_own(monkeypatch):
@@ -96,17 +140,52 @@ def test_an_installed_package_brings_its_own(monkeypatch):
             [Entry(found[0])] if (group, name) == ("retable.penalties", "packaged") else []
         ),
     )
-    assert penalty_class("packaged") is FromPackage
+    assert part_class("penalty", "packaged") is FromPackage
     found[0] = object()
-    with pytest.raises(SpecError, match=r"package\.module:FromPackage, which is no Penalty"):
-        penalty_class("packaged")
+    with pytest.raises(SpecError, match=r"package\.module:FromPackage, which is no part"):
+        part_class("penalty", "packaged")
 
 
 def test_an_unknown_name_is_an_error_with_the_nearest(tmp_path):
     with pytest.raises(SpecError, match=r"'bsss'(?s:.*)did you mean 'bss'"):
-        penalty_class("bsss")
+        part_class("penalty", "bsss")
     with pytest.raises(SpecError, match="did you mean 'small-logits'"):
-        penalty_class("small-logit", [plugin(tmp_path)])
+        part_class("penalty", "small-logit", [plugin(tmp_path)])
+
+
+def test_one_file_may_hold_parts_of_several_kinds_by_one_name(tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(
+        PLUGIN.format(weight=1.0)
+        + """
+from bench.parts import Trainable, Transform, trainable, transform
+
+@trainable("small-logits")
+class Some(Trainable):
+    depth: int = 2
+
+@transform("flipped")
+class Flipped(Transform):
+    pass
+"""
+    )
+    plugins = [str(path)]
+    kinds = {"penalty": "small-logits", "trainable": "small-logits", "transform": "flipped"}
+    names = {kind: part_class(kind, name, plugins).__name__ for kind, name in kinds.items()}
+    assert names == {"penalty": "SmallLogits", "trainable": "Some", "transform": "Flipped"}
+    assert (
+        load_part("trainable", Use(name="small-logits", settings={"depth": 3}), plugins).depth == 3
+    )
+    with pytest.raises(SpecError, match="there is no update 'small-logits'"):
+        part_class("update", "small-logits", plugins)
+
+
+def test_a_part_registered_as_another_kind_is_an_error():
+    with pytest.raises(TypeError, match="Other is registered as a objective"):
+
+        @objective("mistaken")
+        class Other(Penalty):
+            pass
 
 
 @pytest.mark.parametrize(
@@ -114,14 +193,14 @@ def test_an_unknown_name_is_an_error_with_the_nearest(tmp_path):
 )
 def test_a_wrong_parameter_is_an_error_that_names_it(parameters, where):
     with pytest.raises(SpecError, match=where):
-        load_penalties(Method(penalties={"bss": parameters}), ())
+        loaded({"bss": parameters})
 
 
 def test_a_plugin_that_cannot_be_imported_is_an_error_that_names_the_file(tmp_path):
     path = plugin(tmp_path)
     Path(path).write_text("import no_such_module\n" + Path(path).read_text())
     with pytest.raises(SpecError, match=r"mine\.py: cannot be imported.*no_such_module"):
-        penalty_class("small-logits", [path])
+        part_class("penalty", "small-logits", [path])
 
 
 def test_one_name_cannot_be_registered_twice():

@@ -7,9 +7,9 @@ from dataclasses import replace
 import pytest
 import torch
 
-from bench.methods.part import Step
-from bench.methods.penalties.delta import Delta
-from bench.methods.synthetic import SHAPES, in_float64, synthetic_step
+from bench.parts import Step
+from bench.parts.checks.synthetic import SHAPES, in_float64, synthetic_step
+from bench.parts.penalties.delta import Delta
 
 
 @pytest.fixture
@@ -20,7 +20,7 @@ def step() -> Step:
 def by_hand(step: Step, *, released: bool) -> float:
     total = 0.0
     for name, now in step.maps.items():
-        source, weights = step.source_maps[name], step.channel_weights[name]
+        source, weights = step.source_maps[name], step.measured["channel-attention"][name]
         images, channels, height, width = now.shape
         for i in range(images):
             for c in range(channels):
@@ -52,7 +52,8 @@ def test_a_map_of_one_channel_and_pixel():
     one = torch.full((2, 1, 1, 1), 3.0)
     step = Step(
         torch.zeros(2, 1), torch.zeros(2, 2), torch.zeros(2, dtype=torch.long), {}, {}, {},
-        maps={"a": one}, source_maps={"a": one - 2}, channel_weights={"a": torch.ones(1)},
+        maps={"a": one}, source_maps={"a": one - 2},
+        measured={"channel-attention": {"a": torch.ones(1)}},
     )  # fmt: skip
     # Two images at a distance of 2: 2 · 2², halved in the released scale.
     assert Delta(maps=1.0, scale="equation")(step) == 8
@@ -60,8 +61,9 @@ def test_a_map_of_one_channel_and_pixel():
 
 
 def test_a_channel_of_weight_zero_may_move(step):
-    weights = {n: torch.zeros_like(w) for n, w in step.channel_weights.items()}
-    assert Delta(maps=1.0, head=0.0)(replace(step, channel_weights=weights)) == 0
+    given = step.measured["channel-attention"]
+    none = {"channel-attention": {n: torch.zeros_like(w) for n, w in given.items()}}
+    assert Delta(maps=1.0, head=0.0)(replace(step, measured=none)) == 0
 
 
 def test_no_gradient_reaches_the_source(step):

@@ -7,9 +7,9 @@ import pytest
 import torch
 from torch import nn
 
-from bench.methods.part import Step
-from bench.methods.penalties.l2 import L2
-from bench.methods.synthetic import SHAPES, synthetic_step
+from bench.parts import Step
+from bench.parts.checks.synthetic import SHAPES, synthetic_step
+from bench.parts.penalties.l2 import L2
 
 
 @pytest.fixture

@@ -8,9 +8,9 @@ import numpy as np
 import pytest
 import torch
 
-from bench.methods.part import Step
-from bench.methods.penalties.l2_sp import L2SP
-from bench.methods.synthetic import SHAPES, synthetic_step
+from bench.parts import Step
+from bench.parts.checks.synthetic import SHAPES, synthetic_step
+from bench.parts.penalties.l2_sp import L2SP
 
 
 @pytest.fixture

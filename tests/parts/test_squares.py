@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from bench.methods.squares import half_squared_distance, half_squared_norm, trained
+from bench.parts.squares import half_squared_distance, half_squared_norm, trained
 
 
 @pytest.mark.parametrize("layout", [torch.contiguous_format, torch.channels_last])

@@ -11,8 +11,8 @@ from bench.errors import StoreError
 from bench.records.layout import Layout
 from bench.records.settling import SettlingRule, fix_settling_rule, settling_rule
 from bench.spec.cell import Resources
-from bench.spec.expand import Plan
 from bench.spec.paper import Paper
+from bench.spec.plan import Plan
 from bench.spec.suite import Suite, Table
 
 RULE = SettlingRule(looks=(5, 8, 11))

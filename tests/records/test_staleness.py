@@ -45,7 +45,7 @@ from bench.records.codec import dump_record, load_record
 from bench.records.expect import expectations
 from bench.records.freshness import stale_reasons
 from bench.records.record import Outcome, Provenance, Record
-from bench.spec.expand import load_plan
+from bench.spec.plan import load_plan
 
 plan = load_plan(Path(sys.argv[1]))
 cells = plan.unique()
@@ -215,7 +215,7 @@ from bench.scheduling.engines.local import LocalEngine
 from bench.scheduling.device import Device
 from bench.scheduling.job import Job
 from bench.spec.cell import Resources
-from bench.spec.expand import load_plan
+from bench.spec.plan import load_plan
 
 import bench.spec.seeds
 

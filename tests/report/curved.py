@@ -6,15 +6,14 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from bench.records.record import Curve
-from bench.spec.cell import Scalar
 from bench.spec.figure import Figure
-from bench.spec.recipe import HeadInit, Normal
+from bench.spec.recipe import Scalar, Use
 
 from .studies import RECIPE, Study, study
 
 STD = "recipe.head_init.normal.std"
 STEPS = (0, 1, 2, 3, 5, 8, 13)
-PANELS = ({"curve": "anytime/test/top1", "label": "target", "unit": "%"},)
+PANELS = ({"curve": "anytime/test/top1", "label": "target"},)
 
 
 def figure(**changes: Any) -> Figure:
@@ -49,4 +48,10 @@ def follow(
 def _recipe(labels: Mapping[str, Scalar]) -> Any:
     if STD not in labels:
         return RECIPE
-    return RECIPE.model_copy(update={"head_init": HeadInit(normal=Normal(std=labels[STD]))})
+    return RECIPE.model_copy(
+        update={
+            "head_init": Use(
+                name="normal", settings={"std": labels[STD]}, given={"std": labels[STD]}
+            )
+        }
+    )

@@ -10,11 +10,15 @@ from typing import Any
 
 from bench.records.record import Curve, Outcome, Provenance, Record
 from bench.report.page import Page, build_page
-from bench.spec.cell import Cell, Method, PlannedCell, Resources
-from bench.spec.expand import Plan
+from bench.report.results import Results
+from bench.spec.cell import Cell, PlannedCell, Resources
+from bench.spec.metrics import Metric, declared_curves, declared_metrics, with_errors
 from bench.spec.paper import Note, Paper, Reported, ReportedTable
-from bench.spec.recipe import Recipe
-from bench.spec.suite import Contrast, Suite, Table
+from bench.spec.parts import built_in_parts
+from bench.spec.plan import Plan
+from bench.spec.recipe import Recipe, Use
+from bench.spec.suite import Contrast, ShownMetric, Suite, Table
+from bench.spec.work import Task, Train
 
 PAPER = Paper(
     id="tiny",
@@ -27,10 +31,26 @@ PAPER = Paper(
 )
 TABLE = Table(contrast=Contrast(axis="method", pairs=(("l2+bss", "l2"),)))
 RECIPE = Recipe(steps=10)
+# What recipes that validate, or warm up, or score their source would record.
+MORE_METRICS = {
+    name: Metric(name, unit, best)
+    for name, unit, best in (
+        ("validation/top1", "%", "highest"), ("source/top1", "%", "highest"),
+        ("warmup/steps", "", "lowest"), ("warmup/drop", "%", "lowest"),
+    )
+}  # fmt: skip
+MORE_CURVES = {
+    name: Metric(name, unit, best, "step")
+    for name, unit, best in (
+        ("validation/top1", "%", "highest"), ("anytime/test/top1", "%", "highest"),
+        ("anytime/source/top1", "%", "highest"), ("features/distance", "", "lowest"),
+        ("head/norm", "", "lowest"), ("anytime/test/loss", "", "lowest"),
+    )
+}  # fmt: skip
 MADE = Provenance(
     code={"core": "a" * 64, "l2": "b" * 64},
     data={"dataset": "c" * 64, "train_images": 30},
-    weights={"source": "shipped", "sha256": "d" * 64},
+    weights={"start": {"source": "shipped", "sha256": "d" * 64}},
     versions={"torch": "2.6.0"},
     machine={"device": "cpu", "os": "Linux"},
 )
@@ -56,7 +76,7 @@ class Study:
         return [
             p
             for p in self.plan.cells
-            if p.labels and all(p.labels[a] == v for a, v in where.items())
+            if p.shown and all(p.labels[a] == v for a, v in where.items())
         ]
 
     def record(
@@ -87,7 +107,11 @@ class Study:
 
     def page(self, *reported: ReportedTable, stem: str | None = None) -> Page:
         given = Reported(tables=reported) if reported else None
-        return build_page(self.plan, self.records, self.states, reported=given, stem=stem)
+        return build_page(self.results, reported=given, stem=stem)
+
+    @property
+    def results(self) -> Results:
+        return Results(self.plan, self.records, self.states)
 
     def with_suite(self, **changes: Any) -> Study:
         suite = self.plan.suite.model_copy(update=changes)
@@ -116,24 +140,73 @@ def study(
         **(axes or {}),
     }
     planned = []
+    works: dict[str, Train] = {}
     for combination in product(*values.values()):
         where = dict(zip(values, combination, strict=True))
         if only(where):
-            own = {name: where[name] for name in Cell.__dataclass_fields__ if name in where}
-            own["method"] = Method(penalties={str(where["method"]): {"weight": 0.5}})
-            planned.append(PlannedCell(Cell("train", recipe=recipes(where), **own), where))
+            seed = where.pop("seed")
+            made = work(where, recipes({**where, "seed": seed}))
+            shared = works.setdefault(made.canonical, made)
+            planned.append(PlannedCell(Cell(shared, seed), where, seed))
+    metrics, curves = declared(planned)
     suite = Suite(
         name="table1",
         title="A tiny table",
         source="Table 1",
         notes=(),
         table=table,
+        metrics=tuple(
+            ShownMetric(
+                metric=column.metric,
+                label=column.label,
+                decimals=column.decimals,
+                unit=metrics[column.metric].unit,
+                best=metrics[column.metric].best,
+            )
+            for column in table.shown
+        ),
         labels={k: dict(v) for k, v in (labels or {}).items()},
         axes=tuple(values),
         selection=selection,
     )
-    plan = Plan(paper, suite, profile, tuple(planned), Resources(), Path("suites/tiny/table1.yaml"))
+    file = Path("suites/tiny/table1.yaml")
+    plan = Plan(paper, suite, profile, tuple(planned), Resources(), file, metrics, curves)
     return Study(plan)
+
+
+def work(where: Mapping[str, Any], recipe: Recipe) -> Train:
+    """Return training by a method that is a penalty of its own name."""
+    method, settings = str(where["method"]), {"weight": 0.5}
+    return Train(
+        network=where["backbone"],
+        weights=where["weights"],
+        tasks={
+            "": Task(
+                dataset=where["dataset"],
+                sampling_rate=where["sampling_rate"],
+                objective=Use(name="classification"),
+            )
+        },
+        recipe=recipe,
+        trainable=Use(name="all"),
+        update=Use(name="gradient"),
+        penalties=(Use(name=method, settings=settings, given=settings),),
+    )
+
+
+def declared(planned: Iterable[PlannedCell]) -> tuple[dict[str, Metric], dict[str, Metric]]:
+    """Return what the cells will record, as a suite's plan has it, and what only some may."""
+    metrics: dict[str, Metric] = {}
+    curves: dict[str, Metric] = {}
+    for cell in {p.cell.work: p.cell for p in planned}.values():
+        source = cell.tasks
+        metrics |= declared_metrics(cell, _part, source)
+        curves |= declared_curves(cell, _part, source)
+    return with_errors({**MORE_METRICS, **metrics}), with_errors({**MORE_CURVES, **curves})
+
+
+def _part(kind: Any, name: str) -> Any:
+    return built_in_parts()[kind, name]
 
 
 def tables_of(markdown: str) -> list[list[list[str]]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.errors import UserError
-from bench.report.diff import Diff, Side, diff, side_of_csv
+from bench.report.cell_table import CellTable, cell_table, read_cell_table
+from bench.report.diff import Diff, Side, diff
 from bench.report.diff_origin import Differing, differing_origins, differing_settings
-from bench.report.frame import cell_frame, frame_csv
+from bench.spec.cell import Scalar
 
 from .studies import MADE, RECIPE, Study, study
 
@@ -37,11 +39,17 @@ def made(**values: np.ndarray) -> Study:
 
 
 def side(of: Study, name: str = "A") -> Side:
-    return Side(name, cell_frame(of.plan, of.records, of.states))
+    return Side(name, cell_table(of.results))
 
 
 def csv(of: Study, name: str = "B") -> Side:
-    return side_of_csv(frame_csv(cell_frame(of.plan, of.records, of.states)), name)
+    return Side(name, read_cell_table(cell_table(of.results).csv(), name))
+
+
+def labelled(cells: CellTable, more: Callable[[int], Mapping[str, Scalar]]) -> CellTable:
+    """Return a table with other labels, and with their axes."""
+    rows = tuple(replace(r, labels={**r.labels, **more(i)}) for i, r in enumerate(cells.rows))
+    return CellTable(tuple(rows[0].labels), cells.metrics, rows)
 
 
 def compare(a: Study, b: Study) -> Diff:
@@ -51,7 +59,7 @@ def compare(a: Study, b: Study) -> Diff:
 def test_a_store_is_identical_to_its_own_csv() -> None:
     one = made(l2=BASE, bss=BASE + GAIN)
     found = compare(one, one)
-    assert [entry.verdict for entry in found.entries] == ["identical"] * 2
+    assert [change.kind for change in found.changes] == ["identical"] * 2
     assert not found.changed
     assert not found.different
     assert found.same_cells == (12, 12)
@@ -59,18 +67,18 @@ def test_a_store_is_identical_to_its_own_csv() -> None:
 
 def test_a_difference_is_paired_by_seed_and_in_points() -> None:
     found = compare(made(l2=BASE), made(l2=BASE + GAIN))
-    (entry,) = found.entries
-    assert entry.difference.mean == pytest.approx(100 * GAIN.mean())
+    (change,) = found.changes
+    assert change.difference.mean == pytest.approx(100 * GAIN.mean())
     low, high = stats.t.interval(0.95, 5, 100 * GAIN.mean(), stats.sem(100 * GAIN))
-    assert (entry.difference.low, entry.difference.high) == pytest.approx((low, high))
-    assert entry.p == pytest.approx(stats.ttest_rel(BASE + GAIN, BASE).pvalue)
-    assert (entry.verdict, entry.paired) == ("changed", True)
+    assert (change.difference.low, change.difference.high) == pytest.approx((low, high))
+    assert change.p == pytest.approx(stats.ttest_rel(BASE + GAIN, BASE).pvalue)
+    assert (change.kind, change.paired) == ("changed", True)
     assert found.changed
 
 
 def test_noise_is_not_a_change() -> None:
     found = compare(made(l2=BASE), made(l2=BASE + NOISE))
-    assert found.entries[0].verdict == "within noise"
+    assert found.changes[0].kind == "within noise"
     assert found.different
     assert not found.changed
 
@@ -79,35 +87,35 @@ def test_p_values_are_holms_over_what_is_not_identical() -> None:
     weak = NOISE + 0.006
     p = stats.ttest_rel(BASE + weak, BASE).pvalue
     alone = compare(made(l2=BASE, bss=BASE), made(l2=BASE + weak, bss=BASE))
-    assert [e.verdict for e in alone.entries] == ["within noise", "identical"]
-    assert alone.entries[0].p == pytest.approx(p)
+    assert [e.kind for e in alone.changes] == ["within noise", "identical"]
+    assert alone.changes[0].p == pytest.approx(p)
     both = compare(made(l2=BASE, bss=BASE), made(l2=BASE + weak, bss=BASE + GAIN))
-    assert both.entries[0].p == pytest.approx(p)
+    assert both.changes[0].p == pytest.approx(p)
     twice = compare(made(l2=BASE, bss=BASE), made(l2=BASE + weak, bss=BASE + weak))
-    assert twice.entries[0].p == pytest.approx(2 * p)
+    assert twice.changes[0].p == pytest.approx(2 * p)
 
 
 def test_other_seeds_are_compared_by_welchs_test() -> None:
     found = compare(made(l2=BASE[:4]), made(l2=BASE + GAIN))
-    (entry,) = found.entries
+    (change,) = found.changes
     expected = stats.ttest_ind(BASE + GAIN, BASE[:4], equal_var=False)
-    assert not entry.paired
-    assert entry.p == pytest.approx(expected.pvalue)
-    assert (entry.a.n, entry.b.n) == (4, 6)
+    assert not change.paired
+    assert change.p == pytest.approx(expected.pvalue)
+    assert (change.a.n, change.b.n) == (4, 6)
 
 
 def test_one_seed_cannot_say() -> None:
     found = compare(made(l2=BASE[:1]), made(l2=BASE[:1] + 0.3))
-    assert found.entries[0].verdict == "one seed"
-    assert found.entries[0].difference.mean == pytest.approx(30)
+    assert found.changes[0].kind == "one seed"
+    assert found.changes[0].difference.mean == pytest.approx(30)
     assert not found.changed
 
 
 def test_equal_differences_are_judged_by_sign_flips() -> None:
     exact = np.array([0.5, 0.25, 0.75, 0.5, 0.25, 0.125])
-    assert compare(made(l2=exact), made(l2=exact + 0.125)).entries[0].p == 2 / 2**6
+    assert compare(made(l2=exact), made(l2=exact + 0.125)).changes[0].p == 2 / 2**6
     four = compare(made(l2=exact[:4]), made(l2=exact[:4] + 0.125))
-    assert four.entries[0].verdict == "within noise"
+    assert four.changes[0].kind == "within noise"
 
 
 def test_what_is_in_one_alone_is_named() -> None:
@@ -120,40 +128,43 @@ def test_what_is_in_one_alone_is_named() -> None:
 def test_cells_that_are_not_done_do_not_count() -> None:
     lost = made(l2=BASE)
     lost.lose("stale", seed=0, method="l2")
-    assert compare(made(l2=BASE), lost).entries[0].b.n == SEEDS - 1
+    assert compare(made(l2=BASE), lost).changes[0].b.n == SEEDS - 1
 
 
 def test_numbers_on_axes_agree_however_they_are_written() -> None:
     text = "sampling_rate,seed,cell,state,test/top1\n0.30,0,x,done,0.5\n1.00,0,y,done,0.5\n"
     other = text.replace("0.30", "0.3").replace("1.00", "1")
-    found = diff(side_of_csv(text, "A"), side_of_csv(other, "B"), TOP1)
-    assert len(found.entries) == 2
+    found = diff(
+        Side("A", read_cell_table(text, "A")), Side("B", read_cell_table(other, "B")), TOP1
+    )
+    assert len(found.changes) == 2
 
 
 def test_an_axis_of_one_value_each_is_a_setting() -> None:
     a = side(made(l2=BASE))
-    b = Side("B", a.frame.assign(backbone="resnet50"))
+    b = Side("B", labelled(a.cells, lambda i: {"backbone": "resnet50"}))
     found = diff(a, b, TOP1)
     assert found.settings == {"backbone": ("test_resnet", "resnet50")}
-    assert len(found.entries) == 1
+    assert len(found.changes) == 1
 
 
 def test_a_derived_error_can_be_compared() -> None:
     found = diff(side(made(l2=BASE)), side(made(l2=BASE + GAIN), "B"), "test/top1_error")
-    assert found.entries[0].difference.mean == pytest.approx(-100 * GAIN.mean())
+    assert found.changes[0].difference.mean == pytest.approx(-100 * GAIN.mean())
 
 
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("", "is not a CSV"),
+        ("", "is not a leaderboard's CSV"),
+        ("cell,state\na\n", "is not a CSV"),
         ("step,value\n1,2\n", "no columns cell, state"),
         ("cell,value,state\na,b,c\n", "no columns cell, state"),
     ],
 )
 def test_another_file_is_the_users_error(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        side_of_csv(text, "x.csv")
+        read_cell_table(text, "x.csv")
 
 
 def test_nothing_in_common_and_no_such_metric_are_the_users_errors() -> None:
@@ -162,8 +173,7 @@ def test_nothing_in_common_and_no_such_metric_are_the_users_errors() -> None:
         compare(one, made(bss=BASE))
     with pytest.raises(UserError, match=r"A has no metric 'test/topp1'\n.*test/top1"):
         diff(side(one), csv(one), "test/topp1")
-    wide = Side("B", side(one).frame.assign(extra=list(range(len(side(one).frame)))))
-    wide = Side("B", wide.frame[["extra", *[c for c in wide.frame if c != "extra"]]])
+    wide = Side("B", labelled(side(one).cells, lambda i: {"extra": i}))
     with pytest.raises(UserError, match="B has several values of extra"):
         diff(side(one), wide, TOP1)
 
@@ -175,8 +185,8 @@ def test_nothing_in_common_and_no_such_metric_are_the_users_errors() -> None:
 )
 def test_the_other_way_round_only_signs_change(first: list[int], second: list[int]) -> None:
     a, b = (made(l2=np.array(x) / 1000) for x in (first, second))
-    (there,), (back,) = compare(a, b).entries, compare(b, a).entries
-    assert there.verdict == back.verdict
+    (there,), (back,) = compare(a, b).changes, compare(b, a).changes
+    assert there.kind == back.kind
     assert there.difference.mean == pytest.approx(-back.difference.mean)
     assert there.p == pytest.approx(back.p, nan_ok=True)
 
@@ -201,13 +211,13 @@ def test_settings_that_differ_are_counted() -> None:
     )
     b.record(BASE, method="l2")
     pairs = list(zip(a.records.values(), b.records.values(), strict=True))
-    assert dict(differing_settings(pairs)) == {("recipe.steps", "10", "20"): SEEDS}
+    assert dict(differing_settings(pairs)) == {("steps", "10", "20"): SEEDS}
     assert not differing_settings(list(zip(a.records.values(), a.records.values(), strict=True)))
 
 
 def test_the_committed_leaderboard_is_readable() -> None:
-    file = Path(__file__).parents[2] / "leaderboards" / "bss.offline.csv"
-    board = side_of_csv(file.read_text(), file.name)
+    file = Path(__file__).parents[2] / "leaderboards" / "bss" / "table2.offline.csv"
+    board = Side(file.name, read_cell_table(file.read_text(), file.name))
     found = diff(board, replace(board, name="again"), TOP1)
     assert not found.different
-    assert len(found.entries) == 72
+    assert len(found.changes) == 72

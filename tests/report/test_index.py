@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pytest
 
 from bench.errors import UserError
 from bench.records.record import Provenance
+from bench.report.claims.verdict import without_records
 from bench.report.index import (
     PageFacts,
     facts_json,
@@ -16,7 +18,6 @@ from bench.report.index import (
     may_write_index,
     page_facts,
 )
-from bench.report.verdicts import without_records
 from bench.spec.claims import Claim
 
 from .studies import MADE, study, tables_of
@@ -28,7 +29,8 @@ CLAIM = Claim(
 
 def facts(**changes: object) -> PageFacts:
     given: dict[str, object] = {
-        "page": "tiny.offline.md", "paper": "tiny", "title": "A table", "profile": "offline",
+        "page": "table.offline.md", "paper": "tiny", "paper_title": "A <tiny> paper",
+        "title": "A table", "profile": "offline",
         "done": 10, "planned": 12, "last": "2026-01-01", "hardware": ("CPU X",),
         "claims": {"supported": 2, "refuted": 0, "undecided": 1, "not run": 4},
     }  # fmt: skip
@@ -37,8 +39,10 @@ def facts(**changes: object) -> PageFacts:
 
 def lay(folder: Path, *pages: PageFacts) -> None:
     for page in pages:
-        (folder / page.page).write_text("# A page\n")
-        (folder / page.page).with_suffix(".json").write_text(facts_json(page))
+        file = folder / page.paper / page.page
+        file.parent.mkdir(exist_ok=True)
+        file.write_text("# A page\n")
+        file.with_suffix(".json").write_text(facts_json(page))
 
 
 def test_facts_are_those_of_the_records() -> None:
@@ -49,8 +53,8 @@ def test_facts_are_those_of_the_records() -> None:
     cell = made.cells(method="l2", seed=0)[0].cell.id
     made.records[cell] = replace(made.records[cell], ended="2026-03-04T23:59:59Z")
     stranger = replace(made.records[cell], ended="2027-01-01T00:00:00Z")
-    records = {**made.records, "another": stranger}
-    found = page_facts("t", made.plan, records, made.states, [without_records(CLAIM)])
+    made.records["another"] = stranger
+    found = page_facts("t", made.results, [without_records(CLAIM)])
     assert (found.done, found.planned) == (4, 6)
     assert found.last == "2026-03-04"
     # MADE names no processor.
@@ -61,7 +65,7 @@ def test_facts_are_those_of_the_records() -> None:
 
 def test_without_records_there_is_no_date() -> None:
     made = study()
-    found = page_facts("t", made.plan, {}, {}, [])
+    found = page_facts("t", made.results, [])
     assert (found.last, found.hardware, found.claims) == (None, (), {})
 
 
@@ -71,30 +75,40 @@ def test_a_row_a_page_in_the_order_of_their_names(tmp_path: Path) -> None:
     text = index(tmp_path)
     assert text is not None
     header, first, second = tables_of(text)[0]
-    assert header[3:] == [
+    assert header[2:] == [
         "cells", "supported", "refuted", "undecided", "not run", "last record", "hardware",
     ]  # fmt: skip
-    assert first == ["[A table](<a.paper.md>)", "`tiny`", "`paper`", "10/12", *["–"] * 6]
-    assert second[3:] == ["10/12", "2", "0", "1", "4", "2026-01-01", "CPU X"]
+    assert first == ["[A table](<tiny/a.paper.md>)", "`paper`", "10/12", *["–"] * 6]
+    assert second[2:] == ["10/12", "2", "0", "1", "4", "2026-01-01", "CPU X"]
     assert index(tmp_path) == text
+
+
+def test_pages_are_grouped_by_paper(tmp_path: Path) -> None:
+    lay(tmp_path, facts(), facts(paper="other", paper_title="Another"), facts(page="z.offline.md"))
+    text = index(tmp_path)
+    assert text is not None
+    assert re.findall("^## .*", text, re.MULTILINE) == [
+        "## `other`: Another", "## `tiny`: A \\<tiny\\> paper"
+    ]  # fmt: skip
+    assert [len(table) for table in tables_of(text)] == [2, 3]
 
 
 def test_what_has_no_page_is_not_listed(tmp_path: Path) -> None:
     lay(tmp_path, facts())
-    (tmp_path / "tiny.offline.md").unlink()
-    (tmp_path / "package.json").write_text("{}")
+    (tmp_path / "tiny/table.offline.md").unlink()
+    (tmp_path / "tiny/package.json").write_text("{}")
     assert index(tmp_path) is None
 
 
 def test_smoke_runs_are_not_listed(tmp_path: Path) -> None:
-    lay(tmp_path, facts(page="tiny.smoke.md", profile="smoke"))
+    lay(tmp_path, facts(page="table.smoke.md", profile="smoke"))
     assert index(tmp_path) is None
 
 
 def test_facts_that_cannot_be_read_are_the_users_to_mend(tmp_path: Path) -> None:
     lay(tmp_path, facts())
-    (tmp_path / "tiny.offline.json").write_text('{"page": "x"}')
-    with pytest.raises(UserError, match=r"tiny\.offline\.json: is not what .*\n.*make its page"):
+    (tmp_path / "tiny/table.offline.json").write_text('{"page": "x"}')
+    with pytest.raises(UserError, match=r"table\.offline\.json: is not what .*\n.*make its page"):
         index(tmp_path)
 
 

@@ -356,7 +356,7 @@ def test_curves_of_one_unit_are_drawn_together_and_endless_values_left_out() -> 
         "penalty/gone": Curve((5, 10), (nan, nan)),
     }
     record = Record({"id": "x"}, 1, "", "", 1.0, Outcome("done", curves=given, provenance=MADE))
-    found = groups(record)
+    found = groups(record, {"anytime/source/top1": "%", "anytime/test/top1": "%"})
     assert [(g.name, list(g.curves), g.checkpoints) for g in found] == [
         ("anytime-accuracy", ["anytime/source/top1", "anytime/test/top1"], True),
         ("loss", ["train/loss"], False),

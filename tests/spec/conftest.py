@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from bench.spec.expand import load_plan
+from bench.spec.plan import load_plan
 
 SUITE = """
 title: A small suite

@@ -300,7 +300,7 @@ def test_a_profile_that_extends_itself(plan):
 
 
 def test_a_paper_that_is_missing(suite):
-    from bench.spec.expand import load_plan
+    from bench.spec.plan import load_plan
 
     file = suite()
     (file.parent / "paper.yaml").unlink()

@@ -8,7 +8,7 @@ import pytest
 
 from bench.errors import SpecError
 from bench.spec.claims import Claim
-from bench.spec.expand import load_plan
+from bench.spec.plan import load_plan
 
 from .conftest import SUITE
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from bench.spec.expand import load_plan
+from bench.spec.plan import load_plan
 
 PAGE = Path(__file__).parents[2] / "docs" / "claims.md"
 

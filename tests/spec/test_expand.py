@@ -269,7 +269,7 @@ def test_the_attention_settings_leave_other_methods_alone(plan):
 def test_ids_are_the_same_in_another_process(suite):
     file = suite()
     code = (
-        "import sys; from pathlib import Path; from bench.spec.expand import load_plan;"
+        "import sys; from pathlib import Path; from bench.spec.plan import load_plan;"
         "print(*[p.cell.id for p in load_plan(Path(sys.argv[1])).cells])"
     )
     runs = {

@@ -7,9 +7,9 @@ from pathlib import Path
 from hypothesis import given
 from hypothesis import strategies as st
 
-from bench.spec.expand import load_plan
 from bench.spec.find import find_suite
 from bench.spec.further import with_further
+from bench.spec.plan import load_plan
 
 SUITE = find_suite(str(Path(__file__).parents[2] / "suites" / "bss" / "table2.yaml"))
 

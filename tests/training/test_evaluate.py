@@ -3,10 +3,12 @@ from __future__ import annotations
 import pytest
 import torch
 
+from bench.parts.objectives.classification import Classification
 from bench.training.evaluate import evaluate, named
 from bench.training.finite import NotANumber
-from bench.training.metrics import split_metrics
 from tests.training.conftest import ToyBatches, toy_network
+
+TOP1 = Classification()
 
 
 def test_a_split_is_scored_as_a_whole_in_evaluation_mode() -> None:
@@ -14,17 +16,17 @@ def test_a_split_is_scored_as_a_whole_in_evaluation_mode() -> None:
     batches = [ToyBatches().batch(step) for step in range(3)]
     images = torch.cat([batch[0] for batch in batches])
     labels = torch.cat([batch[1] for batch in batches])
-    metrics = evaluate(network, [*batches[:2], (batches[2][0][:5], batches[2][1][:5])])
+    metrics = evaluate(network, [*batches[:2], (batches[2][0][:5], batches[2][1][:5])], TOP1)
     with torch.no_grad():
         logits = toy_network().eval()(images[:17]).logits
-    expected = split_metrics(logits.numpy(), labels[:17].numpy())
+    expected = TOP1.scores(logits.numpy(), labels[:17].numpy())
     assert metrics == pytest.approx(expected)
 
 
 def test_modes_and_statistics_are_left_as_they_were() -> None:
     network = toy_network().train()
     network.backbone.norm.eval()
-    evaluate(network, [ToyBatches().batch(0)])
+    evaluate(network, [ToyBatches().batch(0)], TOP1)
     assert network.backbone.conv.training
     assert not network.backbone.norm.training
     assert network.backbone.norm.num_batches_tracked == 0
@@ -35,7 +37,7 @@ def test_ten_crops_predict_by_the_sum_of_their_logits() -> None:
     generator = torch.Generator().manual_seed(0)
     crops = torch.randn(40, 10, 3, 8, 8, generator=generator)
     labels = torch.arange(40) % 3
-    metrics = evaluate(network, [(crops, labels)])
+    metrics = evaluate(network, [(crops, labels)], TOP1)
     with torch.no_grad():
         total = sum(network(crops[:, i]).logits for i in range(10))
     assert metrics["top1"] == (total.argmax(1) == labels).sum().item() / 40

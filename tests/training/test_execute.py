@@ -7,7 +7,7 @@ import os
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -16,25 +16,22 @@ import torch
 from torch import Tensor
 
 from bench.errors import UserError
+from bench.files import file_sha256
 from bench.models.checkpoint import load_checkpoint
 from bench.records.record import Outcome
 from bench.scheduling.job import Job, ParentArtifact
-from bench.spec.cell import Method
-from bench.spec.recipe import Augmentation, Evaluation, HeadInit, Recipe, Zeros
+from bench.spec.cell import START
+from bench.spec.recipe import Augmentation, Evaluation, Recipe
 from bench.training.execute import execute
 from bench.training.finite import NotANumber
-from bench.training.objective import Objective
-from tests.training.conftest import CLASSES, METHODS, RECIPE
+from bench.training.loss import ATTENTION, Batch, Loss
+from tests.training.conftest import CLASSES, METHODS, RECIPE, Build, left, use
 from tests.training.in_another_process import bits
-
-Build = Callable[..., Job]
 
 
 @pytest.fixture
 def attention(attention_job: Job) -> ParentArtifact:
-    artifact = execute(attention_job).artifacts["channel-weights"]
-    path = attention_job.folder / artifact.file
-    return ParentArtifact(attention_job.cell, 1, path, artifact.sha256)
+    return left(attention_job, execute(attention_job), "arrays")
 
 
 @pytest.fixture
@@ -44,8 +41,7 @@ def six(job: Build, attention: ParentArtifact, source: ParentArtifact) -> dict[s
         name: job(
             penalties=parts,
             weights="stage",
-            parents={"weights": source}
-            | ({"channel-attention": attention} if "delta" in parts else {}),
+            parents={START: source} | ({ATTENTION: attention} if "delta" in parts else {}),
         )
         for name, parts in METHODS.items()
     }
@@ -74,13 +70,14 @@ def test_at_one_seed_all_methods_see_the_same_batches_and_start_alike(
     six: dict[str, Job], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     seen: list[tuple[Tensor, Tensor]] = []
-    terms = Objective.terms
+    terms = Loss.terms
 
-    def spy(self: Objective, images: Tensor, labels: Tensor) -> Tensor:
+    def spy(self: Loss, batches: Mapping[str, Batch]) -> Tensor:
+        ((images, labels),) = batches.values()
         seen.append((images.clone(), labels.clone()))
-        return terms(self, images, labels)
+        return terms(self, batches)
 
-    monkeypatch.setattr(Objective, "terms", spy)
+    monkeypatch.setattr(Loss, "terms", spy)
     batches, first = {}, set()
     for name, each in six.items():
         seen.clear()
@@ -103,7 +100,13 @@ def test_an_outcome_says_everything(job: Build) -> None:
     assert outcome.status == "done"
     assert set(outcome.metrics) == {
         f"test/{name}" for name in ("top1", "top5", "mean_class_accuracy", "loss")
-    } | {"features/distance", "head/norm"}
+    } | {
+        "features/distance", "head/norm", "train/gradients",
+        "parameters/trained", "parameters/private", "parameters/total",
+    }  # fmt: skip
+    assert outcome.metrics["train/gradients"] == 4
+    assert outcome.metrics["parameters/trained"] == outcome.metrics["parameters/total"]
+    assert outcome.metrics["parameters/private"] == CLASSES * 96 + CLASSES
     assert set(outcome.curves) == {
         "train/loss", "train/cross_entropy", "train/learning_rate", "penalty/l2", "penalty/bss",
     }  # fmt: skip
@@ -111,13 +114,16 @@ def test_an_outcome_says_everything(job: Build) -> None:
     parts = sum(v for n, v in outcome.timings.items() if n != "total_s")
     assert outcome.timings["total_s"] == pytest.approx(parts, rel=0.5)
     made_of = outcome.provenance
-    assert set(made_of.code) == {"core", "l2", "bss"}
+    assert set(made_of.code) == {
+        "train", "data:folder", "objective:classification", "head:normal", "trainable:all",
+        "update:gradient", "penalty:l2", "penalty:bss",
+    }  # fmt: skip
     assert made_of.data["train_images"] == 30
     assert made_of.data["test_images"] == 12
     assert (made_of.data["selection"], made_of.data["selected_step"]) == ("last", 4)
     assert {len(made_of.data[n]) for n in ("dataset", "subset", "test")} == {64}
-    assert made_of.weights["source"] == "random"
-    assert len(made_of.weights["sha256"]) == 64
+    assert made_of.weights[START]["source"] == "random"
+    assert len(made_of.weights[START]["sha256"]) == 64
     libraries = {"python", "retable", "torch", "torchvision", "timm", "numpy", "pillow"}
     assert set(made_of.versions) == libraries
     assert made_of.machine["threads"] == "1"
@@ -127,8 +133,8 @@ def test_an_outcome_says_everything(job: Build) -> None:
 
 
 def test_a_zero_head_starts_at_the_loss_of_guessing(job: Build) -> None:
-    method = Method(penalties={}, head_init=HeadInit(zeros=Zeros()))
-    curve = execute(job(method=method)).curves["train/loss"]
+    recipe = RECIPE.model_copy(update={"head_init": use("zeros")})
+    curve = execute(job(recipe)).curves["train/loss"]
     assert curve.value[0] == pytest.approx(math.log(CLASSES))
 
 
@@ -146,21 +152,19 @@ def test_training_learns_the_colours(job: Build) -> None:
 @pytest.mark.parametrize("crops", [1, 10])
 def test_a_stage_is_picked_up_where_it_was_left(job: Build, crops: int) -> None:
     recipe = _fitting(evaluation=Evaluation(crops=crops))
-    source = job(recipe=recipe, keep_checkpoint=True)
-    first = execute(source)
-    artifact = first.artifacts["checkpoint"]
-    path = source.folder / artifact.file
-    kept = load_checkpoint(path)
-    assert (kept.name, kept.classes) == ("test_resnet", CLASSES)
-    parent = ParentArtifact(source.cell, 1, path, artifact.sha256)
-    method = Method(trainable="head")
-    second = execute(job(recipe=recipe, method=method, weights="stage", parents={"weights": parent},
-                         keep_checkpoint=True))  # fmt: skip
-    assert second.provenance.weights["source"] == "stage"
-    assert second.provenance.parents["weights"] == {
-        "id": source.cell.id, "attempt": 1, "sha256": artifact.sha256,
+    source = job(recipe=recipe, keep={"checkpoint"})
+    parent = left(source, execute(source))
+    kept = load_checkpoint(parent.path, parent.sha256)
+    assert (kept.name, len(kept.heads[""]["weight"])) == ("test_resnet", CLASSES)
+    child = job(
+        recipe, trainable="head", weights="stage", parents={START: parent}, keep={"checkpoint"}
+    )
+    second = execute(child)
+    assert second.provenance.weights[START]["source"] == "stage"
+    assert second.provenance.parents[START] == {
+        "id": source.cell.id, "artifact": "checkpoint", "attempt": 1, "sha256": parent.sha256,
     }  # fmt: skip
-    after = load_checkpoint(path)  # the same folder: written anew by the second cell
+    after = load_checkpoint(left(child, second).path)
     for name, value in kept.backbone.items():
         assert torch.equal(after.backbone[name], value), name
 
@@ -169,12 +173,12 @@ def test_a_stage_is_picked_up_where_it_was_left(job: Build, crops: int) -> None:
 def test_the_selected_state_is_the_one_reported_and_kept(job: Build, selection: str) -> None:
     split = selection.removeprefix("best-on-")
     recipe = _fitting(selection=selection, validation=0.3, validate_every=1, steps=6)
-    outcome = execute(job(recipe=recipe, keep_checkpoint=True))
+    outcome = execute(job(recipe=recipe, keep={"checkpoint"}))
     curve = outcome.curves[f"{split}/top1"]
     assert outcome.metrics[f"{split}/top1"] == max(curve.value)
     facts = outcome.provenance.data
     assert facts["selection"] == selection
-    assert facts["selected_step"] == curve.step[curve.value.index(max(curve.value))]
+    assert facts["selected_step"] == curve.at[curve.value.index(max(curve.value))]
     assert (facts["train_images"], facts["validation_images"]) == (21, 9)
 
 
@@ -189,7 +193,9 @@ def test_the_test_split_is_scored_while_training_only_by_that_name(job: Build) -
 def test_a_recipe_may_leave_the_test_split_alone(job: Build) -> None:
     recipe = _fitting(validation=0.3, evaluation=Evaluation(test=False))
     metrics = execute(job(recipe=recipe)).metrics
-    assert {name.partition("/")[0] for name in metrics} == {"validation", "features", "head"}
+    assert {name.partition("/")[0] for name in metrics} == {
+        "validation", "features", "head", "train", "parameters",
+    }  # fmt: skip
 
 
 def test_bfloat16_trains_on_a_cpu_and_float16_is_refused(job: Build) -> None:
@@ -206,14 +212,14 @@ def test_bfloat16_trains_on_a_cpu_and_float16_is_refused(job: Build) -> None:
 def test_a_users_penalty_that_breaks_is_named(job: Build, tmp_path: Path) -> None:
     plugin = tmp_path / "mine.py"
     plugin.write_text(
-        "from bench.methods import Penalty, Step, penalty\n\n\n"
+        "from bench.parts import Penalty, Step, penalty\n\n\n"
         '@penalty("mine")\nclass Mine(Penalty):\n'
         "    weight: float = 1.0\n\n"
         "    def __call__(self, step: Step):\n"
         "        return self.weight * step.features.sum() / 0.0\n"
     )
     with pytest.raises(NotANumber) as caught:
-        execute(job(penalties={"mine": {}}, plugins=(str(plugin),)))
+        execute(job(penalties={"mine": {}}, plugins=[plugin]))
     assert (caught.value.term, caught.value.step) == ("mine", 1)
 
 
@@ -235,7 +241,7 @@ def test_the_delta_cell_reads_its_parents_weights(
 
     path = tmp_path / "other.safetensors"
     save_file({name: torch.roll(w, 1) for name, w in load_file(attention.path).items()}, path)
-    other = dataclasses.replace(attention, path=path)
-    parents = {**six["delta"].parents, "channel-attention": other}
+    other = dataclasses.replace(attention, path=path, sha256=file_sha256(path))
+    parents = {**six["delta"].parents, ATTENTION: other}
     changed = dataclasses.replace(six["delta"], parents=parents)
     assert not _same(execute(six["delta"]), execute(changed))

@@ -1,4 +1,4 @@
-"""FAST's equations (Varno et al. 2020), in float64, through the one objective and loop."""
+"""FAST's equations (Varno et al. 2020), in float64, through the one loss and loop."""
 
 from __future__ import annotations
 
@@ -13,10 +13,7 @@ from torch import Tensor, nn
 
 from bench.models.network import Network
 from bench.spec.recipe import SGD, Optimizer, Recipe
-from bench.training.curves import CurveBook
-from bench.training.loop import train
-from bench.training.objective import Objective
-from tests.training.conftest import ToyBackbone
+from tests.training.conftest import ToyBackbone, fit, loss_of
 
 CLASSES, IMAGES = 4, 10
 
@@ -48,7 +45,7 @@ class LinearBackbone(nn.Module):
 def _network(backbone: type[nn.Module] = ToyBackbone) -> Network:
     with torch.random.fork_rng():
         torch.manual_seed(1)
-        return Network(backbone(), CLASSES, name="toy", bias=False).double()
+        return Network(backbone(), {"": CLASSES}, name="toy", bias=False).double()
 
 
 def _trained(steps: int, alpha: float, beta: float, **sgd: object) -> Network:
@@ -58,7 +55,7 @@ def _trained(steps: int, alpha: float, beta: float, **sgd: object) -> Network:
         head_bias=False,
         optimizer=Optimizer(sgd=SGD(lr=alpha, backbone_lr=beta, **sgd)),
     )
-    train(network, Objective(network, {}), recipe, Fixed(), CurveBook())
+    fit(network, recipe, batches=Fixed())
     return network
 
 
@@ -66,7 +63,7 @@ def test_a_zero_head_predicts_every_class_alike_and_moves_no_feature() -> None:
     # Sections 4.1.2 to 4.1.4.
     network = _network().train()
     images, labels = Fixed().batch(0)
-    loss = Objective(network, {}).terms(images, labels).sum()
+    loss = loss_of(network).terms({"": (images, labels)}).sum()
     loss.backward()
     assert loss.item() == pytest.approx(math.log(CLASSES), abs=1e-15)
     prediction = network(images).logits.softmax(1)
@@ -152,6 +149,6 @@ def test_a_head_rate_of_zero_keeps_the_head() -> None:
     before = network.head.weight.detach().clone()
     theta = network.backbone.theta.weight.detach().clone()
     recipe = Recipe(steps=3, optimizer=Optimizer(sgd=SGD(lr=0.0, backbone_lr=0.1, momentum=0.9)))
-    train(network, Objective(network, {}), recipe, Fixed(), CurveBook())
+    fit(network, recipe, batches=Fixed())
     assert torch.equal(network.head.weight, before)
     assert not torch.equal(network.backbone.theta.weight, theta)

@@ -11,8 +11,8 @@ from bench.training.finite import NotANumber, TermWatch
 
 def _feed(every: int, rows: list[list[float]]) -> TermWatch:
     watch = TermWatch(["cross-entropy", "bss"], every)
-    for row in rows:
-        watch.add(torch.tensor(row))
+    for step, row in enumerate(rows, start=1):
+        watch.add(torch.tensor(row), step)
     watch.check()
     return watch
 
@@ -35,7 +35,7 @@ def test_of_two_bad_terms_in_one_step_the_cross_entropy_comes_first() -> None:
 def test_means_are_those_since_the_last_call(every: int) -> None:
     watch = _feed(every, [[1.0, 10.0], [2.0, 20.0], [6.0, 0.0]])
     assert watch.means() == {"cross-entropy": 3.0, "bss": 10.0}
-    watch.add(torch.tensor([8.0, 4.0]))
+    watch.add(torch.tensor([8.0, 4.0]), 4)
     assert watch.means() == {"cross-entropy": 8.0, "bss": 4.0}
 
 

@@ -7,11 +7,14 @@ import torch
 from scipy import stats
 from torch import nn
 
-from bench.spec.recipe import HeadInit, Kaiming, Normal, Zeros
+from bench.parts.heads.kaiming import Kaiming
+from bench.parts.heads.normal import Normal
+from bench.parts.heads.zeros import Zeros
+from bench.parts.kinds import Head
 from bench.training.head import initialise_head
 
 
-def _head(init: HeadInit, seed: int = 0) -> nn.Linear:
+def _head(init: Head, seed: int = 0) -> nn.Linear:
     head = nn.Linear(200, 50)
     initialise_head(head, init, seed)
     return head
@@ -20,12 +23,12 @@ def _head(init: HeadInit, seed: int = 0) -> nn.Linear:
 @pytest.mark.parametrize(
     ("init", "std"),
     [
-        (HeadInit(normal=Normal(std=0.01)), 0.01),
-        (HeadInit(kaiming=Kaiming(mode="fan_in")), math.sqrt(2 / 200)),
-        (HeadInit(kaiming=Kaiming(mode="fan_out")), math.sqrt(2 / 50)),
+        (Normal(std=0.01), 0.01),
+        (Kaiming(mode="fan_in"), math.sqrt(2 / 200)),
+        (Kaiming(mode="fan_out"), math.sqrt(2 / 50)),
     ],
 )
-def test_weights_are_normal_with_the_stated_deviation(init: HeadInit, std: float) -> None:
+def test_weights_are_normal_with_the_stated_deviation(init: Head, std: float) -> None:
     head = _head(init)
     sample = head.weight.detach().double().flatten().numpy()
     assert stats.kstest(sample, stats.norm(0, std).cdf).pvalue > 0.01
@@ -33,13 +36,13 @@ def test_weights_are_normal_with_the_stated_deviation(init: HeadInit, std: float
 
 
 def test_zeros_are_zero() -> None:
-    head = _head(HeadInit(zeros=Zeros()))
+    head = _head(Zeros())
     assert torch.count_nonzero(head.weight) == 0
     assert torch.count_nonzero(head.bias) == 0
 
 
 def test_the_seed_decides_and_nothing_else() -> None:
-    init = HeadInit(normal=Normal())
+    init = Normal()
     torch.manual_seed(1)
     first = _head(init, seed=3).weight
     torch.manual_seed(2)
@@ -50,5 +53,5 @@ def test_the_seed_decides_and_nothing_else() -> None:
 def test_the_global_random_state_is_left_alone() -> None:
     head = nn.Linear(4, 2)
     before = torch.get_rng_state()
-    initialise_head(head, HeadInit(kaiming=Kaiming()), 0)
+    initialise_head(head, Kaiming(), 0)
     assert torch.equal(before, torch.get_rng_state())

@@ -8,26 +8,25 @@ import torch
 from torch import Tensor
 from torch.nn.functional import cross_entropy
 
-from bench.methods.part import Penalty, Step
 from bench.models.network import Network
+from bench.parts.kinds import Penalty, Step
+from bench.parts.objectives.classification import Classification
+from bench.parts.trainables.head import Head
 from bench.records.record import Curve
-from bench.spec.cell import Method
-from bench.spec.recipe import SGD, Adam, Cosine, Optimizer, Recipe, Schedule
+from bench.spec.recipe import SGD, Cosine, Optimizer, Recipe, Schedule
 from bench.training.curves import CurveBook
 from bench.training.finite import NotANumber
-from bench.training.loop import train as train_loop
 from bench.training.monitor import Monitor, Scores
-from bench.training.objective import Objective
-from tests.training.conftest import ToyBatches, toy_network
+from tests.training.conftest import ToyBatches, fit, toy_network
 
 SLOW = Optimizer(sgd=SGD(lr=0.01))
 
 
 def train(
-    network: Network, objective: Objective, recipe: Recipe, batches: ToyBatches, **settings: Any
+    network: Network, recipe: Recipe, *penalties: Any, **settings: Any
 ) -> Mapping[str, Curve]:
     book = CurveBook()
-    train_loop(network, objective, recipe, batches, book, **settings)
+    fit(network, recipe, *penalties, book=book)
     return book.curves()
 
 
@@ -51,18 +50,16 @@ CALLS: list[int] = []
 
 def test_the_term_that_breaks_is_named_with_its_step() -> None:
     CALLS.clear()
-    network = toy_network()
-    objective = Objective(network, {"constant": Constant(), "breaks": Breaks()})
+    penalties = {"constant": Constant(), "breaks": Breaks()}
     with pytest.raises(NotANumber) as caught:
-        train(network, objective, Recipe(steps=9, optimizer=SLOW), ToyBatches())
+        fit(toy_network(), Recipe(steps=9, optimizer=SLOW), penalties)
     assert (caught.value.term, caught.value.step) == ("breaks", 4)
 
 
 def test_a_rate_that_explodes_ends_at_the_cross_entropy() -> None:
-    network = toy_network()
     recipe = Recipe(steps=60, optimizer=Optimizer(sgd=SGD(lr=1e30)))
     with pytest.raises(NotANumber) as caught:
-        train(network, Objective(network, {}), recipe, ToyBatches())
+        fit(toy_network(), recipe)
     assert caught.value.term == "cross-entropy"
     assert caught.value.step > 1
 
@@ -70,8 +67,8 @@ def test_a_rate_that_explodes_ends_at_the_cross_entropy() -> None:
 def test_curves_are_means_since_the_point_before_and_end_at_the_last_step() -> None:
     network, still = toy_network(), toy_network()
     recipe = Recipe(steps=125, optimizer=Optimizer(sgd=SGD(lr=0.0)))
-    curves = train(network, Objective(network, {"two": Constant()}), recipe, ToyBatches())
-    steps = curves["train/loss"].step
+    curves = train(network, recipe, {"two": Constant()})
+    steps = curves["train/loss"].at
     assert steps == (*range(2, 125, 2), 125)  # 125 / 50 rounds to 2
     losses = [
         cross_entropy(still(images).logits, labels).item()
@@ -93,39 +90,31 @@ def test_the_learning_rate_curve_is_the_heads() -> None:
         optimizer=Optimizer(sgd=SGD(lr=0.1, backbone_lr=0.7)),
         schedule=Schedule(cosine=Cosine(warmup=2)),
     )
-    curve = train(network, Objective(network, {}), recipe, ToyBatches())["train/learning_rate"]
+    curve = train(network, recipe)["train/learning_rate"]
     assert curve.value[:3] == pytest.approx((0.05, 0.1, 0.1))
 
 
 def test_batch_normalisation_learns_statistics_when_all_trains() -> None:
     network = toy_network()
-    train(network, Objective(network, {}), Recipe(steps=3, optimizer=SLOW), ToyBatches())
+    fit(network, Recipe(steps=3, optimizer=SLOW))
     assert network.backbone.norm.num_batches_tracked == 3
 
 
 def test_training_the_head_alone_leaves_every_bit_of_the_backbone() -> None:
     network, before = toy_network(), toy_network()
     recipe = Recipe(steps=3, optimizer=SLOW)
-    train(network, Objective(network, {}), recipe, ToyBatches(), method=Method(trainable="head"))
+    fit(network, recipe, trainable=Head())
     for name, value in before.backbone.state_dict().items():
         assert torch.equal(network.backbone.state_dict()[name], value), name
     assert not torch.equal(network.head.weight, before.head.weight)
 
 
-def test_a_methods_own_optimizer_replaces_the_recipes() -> None:
-    own, reference = toy_network(), toy_network()
-    fast = Optimizer(adam=Adam(lr=0.01, backbone_lr=0.002))
-    recipe = Recipe(steps=4, optimizer=SLOW)
-    train(own, Objective(own, {}), recipe, ToyBatches(), method=Method(optimizer=fast))
-    given = recipe.model_copy(update={"optimizer": fast})
-    train(reference, Objective(reference, {}), given, ToyBatches())
-    for name, value in reference.state_dict().items():
-        assert torch.equal(own.state_dict()[name], value), name
-
-
 def _scored(network: Network, recipe: Recipe, scores: list[float]) -> tuple[Monitor, CurveBook]:
     left, book = iter(scores), CurveBook()
-    validation = Scores(validation=lambda network, step: {"validation/top1": next(left)})
+    validation = Scores(
+        validation=lambda network, step: {"validation/top1": next(left)},
+        objectives={"": Classification()},
+    )
     return Monitor(network, recipe, book, validation), book
 
 
@@ -135,10 +124,10 @@ def test_the_best_state_is_kept_and_of_equals_the_earliest() -> None:
     )
     network, reference = toy_network(), toy_network()
     monitor, book = _scored(network, recipe, [0.1, 0.6, 0.6, 0.2])
-    train_loop(network, Objective(network, {}), recipe, ToyBatches(), book, monitor=monitor)
+    fit(network, recipe, book=book, monitor=monitor)
     assert monitor.report() == 4
-    train(reference, Objective(reference, {}), recipe.model_copy(update={"steps": 4}), ToyBatches())
-    assert book.curves()["validation/top1"].step == (2, 4, 6, 7)
+    fit(reference, recipe.model_copy(update={"steps": 4}))
+    assert book.curves()["validation/top1"].at == (2, 4, 6, 7)
     assert book.curves()["validation/top1"].value == (0.1, 0.6, 0.6, 0.2)
     for name, value in reference.state_dict().items():
         assert torch.equal(network.state_dict()[name], value), name
@@ -148,7 +137,7 @@ def test_watching_alone_reports_the_last_state() -> None:
     recipe = Recipe(steps=4, optimizer=SLOW, validate_every=2)
     network, reference = toy_network(), toy_network()
     monitor, book = _scored(network, recipe, [0.9, 0.1])
-    train_loop(network, Objective(network, {}), recipe, ToyBatches(), book, monitor=monitor)
+    fit(network, recipe, book=book, monitor=monitor)
     assert monitor.report() == 4
-    train(reference, Objective(reference, {}), recipe, ToyBatches())
+    fit(reference, recipe)
     assert torch.equal(network.head.weight, reference.head.weight)

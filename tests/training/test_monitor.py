@@ -6,16 +6,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.models.network import Network
+from bench.parts.objectives.classification import Classification
 from bench.records.record import Curve
 from bench.spec.recipe import SGD, Anytime, Optimizer, Recipe
 from bench.training.curves import CurveBook
 from bench.training.deployment import pseudo_fibonacci
 from bench.training.evaluate import evaluate
-from bench.training.loop import train
 from bench.training.monitor import Monitor, Scores
 from bench.training.norms import feature_distance, head_norm, parameters_of
-from bench.training.objective import Objective
-from tests.training.conftest import ToyBatches, toy_network
+from tests.training.conftest import ToyBatches, fit, toy_network
 
 STEPS = 13
 # Validation at 0, 1, 3, 6, 10 and, the last step, 13.
@@ -27,6 +26,7 @@ RECIPE = Recipe(
 )
 
 
+TOP1 = {"": Classification()}
 STATE = ("head.weight", "backbone.conv.weight", "backbone.norm.running_mean")
 
 
@@ -34,7 +34,7 @@ def _state_after(steps: int) -> Network:
     network = toy_network()
     if steps:
         recipe = Recipe(steps=steps, optimizer=RATES)
-        train(network, Objective(network, {}), recipe, ToyBatches(), CurveBook())
+        fit(network, recipe)
     return network
 
 
@@ -53,18 +53,16 @@ class Watched:
             validation=lambda network, step: {"validation/top1": VALIDATION[step]},
             test=self._test,
             source=lambda network, step: {"source/top1": -_mark(network), "source/loss": 1.0},
+            objectives=TOP1,
         )
         self.monitor = Monitor(self.network, RECIPE, book, scores)
-        train(
-            self.network, Objective(self.network, {}), RECIPE, ToyBatches(), book,
-            monitor=self.monitor,
-        )  # fmt: skip
+        fit(self.network, RECIPE, book=book, monitor=self.monitor)
         self.curves: dict[str, Curve] = book.curves()
 
     def _test(self, network: Network, step: int) -> dict[str, float]:
         self.tested.append(step)
         # A real look at the network, in evaluation mode.
-        evaluate(network, [ToyBatches().batch(99)])
+        evaluate(network, [ToyBatches().batch(99)], Classification())
         return {"test/top1": _mark(network), "test/mean_class_accuracy": 0.0}
 
 
@@ -74,7 +72,8 @@ def test_each_checkpoint_has_the_test_score_of_the_state_it_deploys() -> None:
     assert curves["anytime/test/top1"] == Curve(tuple(DEPLOYED), expected)
     assert curves["anytime/source/top1"].value == tuple(-value for value in expected)
     assert curves["anytime/step"].value == tuple(map(float, DEPLOYED.values()))
-    assert "anytime/test/mean_class_accuracy" not in curves
+    assert set(curves["anytime/test/mean_class_accuracy"].value) == {0.0}
+    assert set(curves["anytime/source/loss"].value) == {1.0}
 
 
 def _deployed(validation: dict[int, float]) -> dict[int, float]:
@@ -84,6 +83,7 @@ def _deployed(validation: dict[int, float]) -> dict[int, float]:
     scores = Scores(
         validation=lambda network, step: {"validation/top1": validation[step]},
         test=lambda network, step: {"test/top1": float(step)},
+        objectives=TOP1,
     )
     monitor = Monitor(network, recipe, book, scores)
     for step in range(recipe.steps + 1):
@@ -92,7 +92,7 @@ def _deployed(validation: dict[int, float]) -> dict[int, float]:
     if "anytime/step" not in curves:
         return {}
     assert curves["anytime/step"] == curves["anytime/test/top1"]
-    return dict(zip(curves["anytime/step"].step, curves["anytime/step"].value, strict=True))
+    return dict(zip(curves["anytime/step"].at, curves["anytime/step"].value, strict=True))
 
 
 def test_of_equal_scores_the_earliest_is_deployed() -> None:
@@ -132,7 +132,7 @@ def test_the_reported_state_is_the_last_one_deployed() -> None:
 
 def test_norms_are_recorded_at_checkpoints_and_validations() -> None:
     curves = Watched().curves
-    assert curves["features/distance"].step == (0, 1, 2, 3, 5, 6, 8, 10, 13)
+    assert curves["features/distance"].at == (0, 1, 2, 3, 5, 6, 8, 10, 13)
     assert curves["features/distance"].value[0] == 0
     start, moved = toy_network(), _state_after(5)
     square = sum(
@@ -140,12 +140,12 @@ def test_norms_are_recorded_at_checkpoints_and_validations() -> None:
         for a, b in zip(start.backbone.parameters(), moved.backbone.parameters(), strict=True)
     )
     assert abs(curves["features/distance"].value[4] - square**0.5) < 1e-12
-    assert curves["head/norm"].value[4] == head_norm(moved)
+    assert curves["head/norm"].value[4] == head_norm(moved.head)
 
 
 def test_running_statistics_and_the_head_are_no_part_of_the_distance() -> None:
     network = toy_network()
-    start = parameters_of(network.backbone)
+    start = parameters_of(network)
     network.backbone.norm.running_mean += 3
     network.head.weight.data += 1
     assert feature_distance(network, start) == 0

@@ -7,11 +7,8 @@ import torch
 from torch.nn.functional import cross_entropy
 
 from bench.spec.recipe import SGD, Adam, AdamW, Optimizer, RAdam, Recipe, RMSprop
-from bench.training.curves import CurveBook
-from bench.training.loop import train
-from bench.training.objective import Objective
 from bench.training.optimizer import build_optimizer, scale_rates
-from tests.training.conftest import ToyBatches, toy_network
+from tests.training.conftest import ToyBatches, fit, toy_network
 
 CASES: list[tuple[Optimizer, Any]] = [
     (
@@ -42,7 +39,7 @@ CASES: list[tuple[Optimizer, Any]] = [
 def test_the_loop_takes_the_steps_of_plain_torch(optimizer: Optimizer, plain: Any) -> None:
     ours, reference = toy_network(), toy_network()
     recipe = Recipe(steps=8, optimizer=optimizer)
-    train(ours, Objective(ours, {}), recipe, ToyBatches(), CurveBook())
+    fit(ours, recipe)
 
     stepper = plain(reference.parameters())
     for step in range(8):
@@ -60,7 +57,7 @@ def test_head_and_backbone_move_by_their_own_rates() -> None:
     before = {n: (p.detach().clone(), p.grad.clone()) for n, p in network.named_parameters()}
     recipe = Recipe(steps=1, optimizer=Optimizer(sgd=SGD(lr=0.3, backbone_lr=0.002)))
     network.zero_grad()
-    train(network, Objective(network, {}), recipe, ToyBatches(), CurveBook())
+    fit(network, recipe)
     for name, value in network.named_parameters():
         rate = 0.3 if name.startswith("head.") else 0.002
         start, gradient = before[name]
@@ -69,16 +66,14 @@ def test_head_and_backbone_move_by_their_own_rates() -> None:
 
 def test_without_a_rate_of_its_own_the_backbone_has_the_heads() -> None:
     network = toy_network()
-    optimizer = build_optimizer(
-        Optimizer(adam=Adam(lr=0.25)), network.backbone.parameters(), network.head.parameters()
-    )
+    optimizer = build_optimizer(Optimizer(adam=Adam(lr=0.25)), network)
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
 
 
 def test_scaling_starts_from_the_first_rates_each_time() -> None:
     network = toy_network()
     spec = Optimizer(sgd=SGD(lr=1.0, backbone_lr=0.1))
-    optimizer = build_optimizer(spec, network.backbone.parameters(), network.head.parameters())
+    optimizer = build_optimizer(spec, network)
     assert scale_rates(optimizer, 0.5) == 0.5
     assert scale_rates(optimizer, 0.5) == 0.5
     assert [group["lr"] for group in optimizer.param_groups] == [0.05, 0.5]
@@ -87,7 +82,5 @@ def test_scaling_starts_from_the_first_rates_each_time() -> None:
 def test_a_frozen_backbone_is_not_in_the_optimizer() -> None:
     network = toy_network()
     network.backbone.requires_grad_(False)
-    optimizer = build_optimizer(
-        Optimizer(sgd=SGD(lr=1.0)), network.backbone.parameters(), network.head.parameters()
-    )
+    optimizer = build_optimizer(Optimizer(sgd=SGD(lr=1.0)), network)
     assert [group["name"] for group in optimizer.param_groups] == ["head"]

@@ -1,17 +1,18 @@
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from torch import nn
 
 from bench.models.network import Network
-from bench.spec.cell import Method
+from bench.parts.objectives.classification import Classification
+from bench.parts.trainables.head import Head
 from bench.spec.recipe import SGD, Anytime, Optimizer, Recipe, Warmup
 from bench.training.curves import CurveBook
-from bench.training.loop import set_trainable, train
 from bench.training.monitor import Monitor, Scores
-from bench.training.objective import Objective
 from bench.training.warmup import WarmupRule, drop_after
-from tests.training.conftest import ToyBatches, toy_network
+from tests.training.conftest import fit, toy_network
 
 
 def _end(scores: list[float], warmup: Warmup) -> int | None:
@@ -45,20 +46,24 @@ def test_the_drop_is_to_the_lowest_score_within_the_window() -> None:
     assert drop_after(scores, 7, 4) is None
 
 
-def _run(warmup: Warmup | None, scores: list[float], steps: int) -> tuple[Network, int | None]:
+def _run(
+    warmup: Warmup | None,
+    scores: list[float],
+    steps: int,
+    network: Network | None = None,
+    **settings: Any,
+) -> tuple[Network, int | None]:
     recipe = Recipe(
         steps=steps, optimizer=Optimizer(sgd=SGD(lr=0.1)), validation=0.5, anytime=Anytime()
     )
-    network, book, left = toy_network(), CurveBook(), iter(scores)
+    network, book, left = network or toy_network(), CurveBook(), iter(scores)
     scored = Scores(
         validation=lambda network, step: {"validation/top1": next(left)},
         test=lambda network, step: {"test/top1": 0.0},
+        objectives={"": Classification()},
     )
     monitor = Monitor(network, recipe, book, scored)
-    switch = train(
-        network, Objective(network, {}), recipe, ToyBatches(), book,
-        method=Method(warmup=warmup), monitor=monitor,
-    )  # fmt: skip
+    switch, _ = fit(network, recipe, book=book, warmup=warmup, monitor=monitor, **settings)
     return network, switch
 
 
@@ -83,10 +88,15 @@ def test_frozen_statistics_stay_and_updated_ones_move() -> None:
 def test_updating_statistics_wakes_no_dropout() -> None:
     network = toy_network()
     network.backbone.add_module("drop", nn.Dropout(0.5))
-    set_trainable(network, "head", update_statistics=True)
-    assert network.backbone.norm.training
-    assert not network.backbone.drop.training
-    assert not any(p.requires_grad for p in network.backbone.parameters())
+    seen: list[tuple[bool, bool, bool]] = []
+
+    def look(step: int) -> None:
+        moves = any(p.requires_grad for p in network.backbone.parameters())
+        seen.append((network.backbone.norm.training, network.backbone.drop.training, moves))
+
+    _run(Warmup(patience=3, statistics="updated"), [0.5] * 20, steps=4, network=network, after=look)
+    assert seen[:4] == [(True, False, False)] * 4
+    assert seen[4] == (True, True, True)
 
 
 def test_every_step_of_the_drop_is_validated_and_then_the_gaps_grow_anew() -> None:
@@ -97,21 +107,17 @@ def test_every_step_of_the_drop_is_validated_and_then_the_gaps_grow_anew() -> No
     scored = Scores(
         validation=lambda network, step: {"validation/top1": 0.5},
         test=lambda network, step: {"test/top1": 0.0},
+        objectives={"": Classification()},
     )
-    train(
-        network, Objective(network, {}), recipe, ToyBatches(), book,
-        method=Method(warmup=Warmup(patience=5)), monitor=Monitor(network, recipe, book, scored),
-    )  # fmt: skip
-    assert book.curves()["validation/top1"].step == (*range(11), 11, 13, 16, 20, 22)
+    monitor = Monitor(network, recipe, book, scored)
+    fit(network, recipe, book=book, warmup=Warmup(patience=5), monitor=monitor)
+    assert book.curves()["validation/top1"].at == (*range(11), 11, 13, 16, 20, 22)
 
 
 def test_a_warmup_that_nobody_validates_is_refused() -> None:
     network = toy_network()
     with pytest.raises(ValueError, match="monitor"):
-        train(
-            network, Objective(network, {}), Recipe(steps=2), ToyBatches(), CurveBook(),
-            method=Method(warmup=Warmup()),
-        )  # fmt: skip
+        fit(network, Recipe(steps=2), warmup=Warmup())
 
 
 def test_a_warmup_that_never_ends_is_training_the_head_alone() -> None:
@@ -120,8 +126,5 @@ def test_a_warmup_that_never_ends_is_training_the_head_alone() -> None:
     assert switch is None
     reference = toy_network()
     recipe = Recipe(steps=12, optimizer=Optimizer(sgd=SGD(lr=0.1)))
-    train(
-        reference, Objective(reference, {}), recipe, ToyBatches(), CurveBook(),
-        method=Method(trainable="head"),
-    )  # fmt: skip
+    fit(reference, recipe, trainable=Head())
     assert network.head.weight.equal(reference.head.weight)

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 
 from bench.data.decode import decode_pixels
 from bench.data.prepared import Split
-from bench.data.procedural import fractals, glyphs, rings
-from bench.data.procedural.canvas import SIDE
 from bench.data.sources.source import ArraySource, Blob, Source, SourceSplit
 from bench.spec.recipe import Image
 
@@ -25,18 +23,23 @@ class Plan(NamedTuple):
 
 
 PLANS = {
-    "fractals": Plan(fractals.CLASSES, 200, 20),
+    "fractals": Plan(100, 200, 20),
     "glyphs": Plan(20, 60, 30),
     "glyphs-source": Plan(100, 200, 20),
-    "rings": Plan(rings.CLASSES, 100, 50),
+    "rings": Plan(10, 100, 50),
 }
+# Generators are imported where they are used: editing one concerns the cells of its sets alone.
 
 
 def class_images(name: str, label: int, split: str) -> NDArray[np.uint8]:
     """Return all images of a class in a split, ``(n, 64, 64, 3)`` uint8."""
     count: int = getattr(PLANS[name], split)
     if name == "fractals":
+        from bench.data.procedural import fractals
+
         return fractals.images(label, split, count)
+    from bench.data.procedural import glyphs
+
     return glyphs.images(name, label, split, count)
 
 
@@ -53,6 +56,8 @@ def _split(name: str, split: str) -> SourceSplit:
 
 
 def _points(split: str) -> Split:
+    from bench.data.procedural import rings
+
     plan = PLANS["rings"]
     count: int = getattr(plan, split)
     inputs = [rings.points(label, split, count) for label in range(plan.classes)]
@@ -61,19 +66,27 @@ def _points(split: str) -> Split:
 
 
 def _decode(data: bytes, image: Image) -> NDArray[np.uint8]:
+    from bench.data.procedural.canvas import SIDE
+
     return decode_pixels(np.frombuffer(data, dtype=np.uint8).reshape(SIDE, SIDE, 3), image)
 
 
 def procedural_source(name: str) -> Source | ArraySource:
     """Return the rows of a procedural set, sorted by class."""
     if name == "rings":
-        return ArraySource("vectors", rings.CLASSES, _points("train"), _points("test"))
-    names = (
-        [f"system-{label}" for label in range(PLANS[name].classes)]
-        if name == "fractals"
-        else [
-            "family-{}-variant-{}".format(*divmod(label, glyphs.VARIANTS))
-            for label in range(PLANS[name].classes)
-        ]
+        return ArraySource("vectors", PLANS[name].classes, _points("train"), _points("test"))
+    labels = range(PLANS[name].classes)
+    return Source(
+        tuple(_class_name(name, label) for label in labels),
+        _split(name, "train"),
+        _split(name, "test"),
+        _decode,
     )
-    return Source(tuple(names), _split(name, "train"), _split(name, "test"), _decode)
+
+
+def _class_name(name: str, label: int) -> str:
+    if name == "fractals":
+        return f"system-{label}"
+    from bench.data.procedural.glyphs import VARIANTS
+
+    return "family-{}-variant-{}".format(*divmod(label, VARIANTS))

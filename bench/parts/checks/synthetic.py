@@ -6,10 +6,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import torch
-from bench.methods.part import Step
 from torch import Tensor
 
+from bench.parts.kinds import Step
+from bench.spec.parts import SOURCE_MAPS
+
 _MAPS = {"layer1": (3, 4, 3), "layer2": (4, 2, 2)}
+_CHANNELS = {name: size[:1] for name, size in _MAPS.items()}
 _BACKBONE = {"conv.weight": (3, 2, 2, 2), "norm.weight": (3,), "norm.bias": (3,)}
 _FROZEN = {"stem.weight": (2, 3, 1, 1)}
 _CLASSES = 3
@@ -57,12 +60,20 @@ def synthetic_step(
     start |= {name: backbone[name].clone() for name in _FROZEN}
     head = {"weight": draw(_CLASSES, shape.width), "bias": draw(_CLASSES)}
     labels = torch.randint(_CLASSES, (images,), generator=generator).to(device)
-    sizes = _MAPS if "source_maps" in needs else {}
+    sizes = _MAPS if SOURCE_MAPS in needs else {}
     maps = {name: draw(images, *size, kind=active) for name, size in sizes.items()}
     sources = {name: draw(images, *size, kind=active, leaf=False) for name, size in sizes.items()}
-    attended = _MAPS if "channel_attention" in needs else {}
-    weights = {name: draw(size[0], leaf=False).softmax(dim=0) for name, size in attended.items()}
-    return Step(features, logits, labels, backbone, head, start, maps, sources, weights)
+    # Channel attention has a vector a map; of another measurement, a positive number a weight is
+    # what a penalty is most likely to ask for.
+    measured = {
+        need: {
+            name: draw(*size, leaf=False).softmax(dim=0)
+            for name, size in (_CHANNELS if need == "channel-attention" else _BACKBONE).items()
+        }
+        for need in needs
+        if need != SOURCE_MAPS
+    }
+    return Step(features, logits, labels, backbone, head, start, maps, sources, measured)
 
 
 def leaves(step: Step) -> list[Tensor]:
@@ -107,13 +118,15 @@ def in_float64(step: Step) -> Step:
         start=all_exact(step.start),
         maps=all_exact(step.maps),
         source_maps=all_exact(step.source_maps),
-        channel_weights=all_exact(step.channel_weights),
+        measured={name: all_exact(arrays) for name, arrays in step.measured.items()},
     )
 
 
 def tensors_of(step: Step) -> dict[str, Tensor]:
     """Return every tensor of a step by the path to it, such as ``backbone.conv.weight``."""
     found = {"features": step.features, "logits": step.logits, "labels": step.labels}
-    for group in ("backbone", "head", "start", "maps", "source_maps", "channel_weights"):
+    for group in ("backbone", "head", "start", "maps", "source_maps"):
         found |= {f"{group}.{name}": t for name, t in getattr(step, group).items()}
+    for measurement, arrays in step.measured.items():
+        found |= {f"measured.{measurement}.{name}": t for name, t in arrays.items()}
     return found

@@ -17,14 +17,15 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.figure import Figure as Canvas
 
 from bench.records.record import Curve, Record
-from bench.report import numbers, scales, style, thinning
-from bench.report.curve_figure import POINTS
-from bench.report.measured import FRACTIONS
-from bench.report.scales import scale_steps, scale_values
-from bench.report.style import COLOURS, SETTINGS, plain, svg_text
-from bench.report.thinning import extremes
-from bench.spec.cell import canonical_json
-from bench.spec.figure import Panel
+from bench.report import numbers
+from bench.report.figures import scales, style, thinning
+from bench.report.figures.curve_figure import POINTS, STEP
+from bench.report.figures.scales import scale_points, scale_values
+from bench.report.figures.style import COLOURS, SETTINGS, plain, svg_text
+from bench.report.figures.thinning import extremes
+from bench.report.values import unit_scale
+from bench.spec.metrics import PERCENT
+from bench.spec.work import canonical_json
 
 # Values that span more than this are drawn on a logarithmic scale.
 _WIDE = 100.0
@@ -57,25 +58,44 @@ class Group:
     percent: bool
     checkpoints: bool
     curves: Mapping[str, Curve]
+    axis: str = STEP
 
     @property
     def key(self) -> str:
         """Digest of all that the picture depends on: its numbers, and the code that draws it."""
-        curves = {n: [list(c.step), [repr(v) for v in c.value]] for n, c in self.curves.items()}
-        text = canonical_json([self.title, self.percent, self.checkpoints, curves, _drawing_code()])
+        curves = {n: [list(c.at), [repr(v) for v in c.value]] for n, c in self.curves.items()}
+        text = canonical_json(
+            [self.title, self.percent, self.checkpoints, self.axis, curves, _drawing_code()]
+        )
         return hashlib.sha256(text.encode()).hexdigest()[:10]
 
 
-def groups(record: Record) -> list[Group]:
-    """Return a record's curves that have a finite value, by what they measure."""
+def groups(record: Record, units: Mapping[str, str]) -> list[Group]:
+    """Return a record's curves that have a finite value, by what they measure.
+
+    Parameters
+    ----------
+    units
+        Curve to its unit, as far as known.
+    """
     curves = {n: c for n, c in record.outcome.curves.items() if any(map(math.isfinite, c.value))}
-    anytime = {curve.step for name, curve in curves.items() if name.startswith("anytime/")}
-    members: dict[tuple[str, str, bool], dict[str, Curve]] = {}
+    anytime = {curve.at for name, curve in curves.items() if "anytime" in name.split("/")}
+    members: dict[tuple[tuple[str, str, bool], str], dict[str, Curve]] = {}
     for name, curve in sorted(curves.items()):
-        members.setdefault(_kind(name), {})[name] = curve
+        key = (_kind(name, units.get(name) == PERCENT), curve.axis)
+        members.setdefault(key, {})[name] = curve
     return [
-        Group(name, title, percent, any(c.step in anytime for c in own.values()), own)
-        for (name, title, percent), own in sorted(members.items(), key=lambda m: _rank(m[0][0]))
+        Group(
+            name if axis == STEP else f"{name}-{_plain_name(axis)}",
+            title,
+            percent,
+            any(c.at in anytime for c in own.values()),
+            own,
+            axis,
+        )
+        for ((name, title, percent), axis), own in sorted(
+            members.items(), key=lambda m: _rank(m[0][0][0])
+        )
     ]
 
 
@@ -100,11 +120,10 @@ def group_svg(group: Group) -> str:
             label = plain(_short(name, group))
             axes.plot(*points, label=label, color=colour, linestyle=dash, **shown)
             drawn.append(np.stack([points[1]] * 3))
-        panel = Panel(curve=group.name, unit="%" if group.percent else "", scale=scale)
-        scale_values(axes, panel, drawn)
-        scale_steps(axes, "log" if group.checkpoints else "linear")
+        scale_values(axes, scale, PERCENT if group.percent else "", drawn)
+        scale_points(axes, "log" if group.checkpoints else "linear", whole=group.axis == STEP)
         axes.set_title(plain(group.title))
-        axes.set_xlabel("step")
+        axes.set_xlabel(plain(group.axis.replace("_", " ")))
         if len(group.curves) > 1 or group.name in _FIRST:
             axes.legend(fontsize=8)
         return svg_text(canvas)
@@ -114,15 +133,15 @@ def _rank(name: str) -> int:
     return _FIRST.index(name) if name in _FIRST else len(_FIRST)
 
 
-def _kind(name: str) -> tuple[str, str, bool]:
+def _kind(name: str, percent: bool) -> tuple[str, str, bool]:
     """Return the name of a curve's group, its title, and whether it is a fraction."""
     first, _, rest = name.partition("/")
     last = rest.rpartition("/")[2]
     if first == "anytime":
-        if last in FRACTIONS:
+        if percent:
             return "anytime-accuracy", "anytime accuracy (%)", True
         return f"anytime-{last}", "deployed step" if last == "step" else f"anytime {last}", False
-    if last in FRACTIONS:
+    if percent:
         return "accuracy", "accuracy (%)", True
     if name in ("train/loss", "train/cross_entropy"):
         return "loss", "training loss (nats)", False
@@ -130,8 +149,11 @@ def _kind(name: str) -> tuple[str, str, bool]:
         return "learning-rate", "learning rate", False
     if first == "penalty":
         return "penalty", "penalties", False
-    plain_name = "-".join("".join(c if c.isalnum() else "-" for c in name).split("-"))
-    return plain_name[:60], name.replace("_", " "), False
+    return _plain_name(name), name.replace("_", " "), percent
+
+
+def _plain_name(name: str) -> str:
+    return "".join(c if c.isalnum() else "-" for c in name)[:60]
 
 
 def _short(name: str, group: Group) -> str:
@@ -146,8 +168,8 @@ def _scale(group: Group) -> str:
 
 
 def _points(curve: Curve, group: Group, *, positive: bool) -> np.ndarray:
-    step = np.asarray(curve.step, dtype=np.float64)
-    value = np.asarray(curve.value, dtype=np.float64) * (100.0 if group.percent else 1.0)
+    step = np.asarray(curve.at, dtype=np.float64)
+    value = np.asarray(curve.value, dtype=np.float64) * unit_scale(PERCENT if group.percent else "")
     kept = np.isfinite(value) & ((value > 0) | (not positive))
     step, value = step[kept], value[kept]
     place = np.log1p(step) if group.checkpoints else step

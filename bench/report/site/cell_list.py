@@ -4,13 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from bench.report.aggregate import unit_scale
-from bench.report.frame import cell_state, metric_value
 from bench.report.numbers import NOTHING, number
+from bench.report.results import place_key, seed_of
 from bench.report.site.grid import Column, Field, Grid, Row, number_field
 from bench.report.site.tables import axis_field
-from bench.report.site.track import Track, place_of
-from bench.report.tables import axis_name, measure_label
+from bench.report.site.track import Track
+from bench.report.tables.layout import axis_name, measure_label
 from bench.spec.cell import PlannedCell
 
 
@@ -23,14 +22,13 @@ def cell_list(track: Track, linked: Mapping[str, str]) -> Grid:
         Cell id to its page, of the cells that have one.
     """
     suite = track.plan.suite
-    shown = [planned for planned in track.plan.cells if planned.labels]
-    others = {p.cell.id: p for p in track.plan.cells if not p.labels}
+    others = {planned.cell.id: planned for planned in track.plan.behind}
     columns = [Column("cell"), Column("state"), *(Column(axis_name(a)) for a in track.varying)]
-    columns += [Column(measure_label(suite, m.metric), numeric=True) for m in suite.table.measures]
+    columns += [Column(measure_label(suite, m.metric), numeric=True) for m in suite.metrics]
     columns.append(Column("seconds", numeric=True))
     rows, seen = [], set()
-    for planned in (*shown, *others.values()):
-        place = track.places[place_of(planned.labels)] if planned.labels else None
+    for planned in (*track.plan.shown, *others.values()):
+        place = track.numbers[place_key(planned.labels)] if planned.shown else None
         fields = _fields(planned, track, linked)
         rows.append(Row(fields, place=place, first=place not in seen and place is not None))
         seen.add(place)
@@ -39,7 +37,7 @@ def cell_list(track: Track, linked: Mapping[str, str]) -> Grid:
 
 def _fields(planned: PlannedCell, track: Track, linked: Mapping[str, str]) -> list[Field]:
     cell_id, suite = planned.cell.id, track.plan.suite
-    state = cell_state(cell_id, track.records, track.states)
+    state = track.results.state(cell_id)
     fields = [
         Field(cell_id, link=linked.get(cell_id), kind="id"),
         Field(state, kind=f"badge {state}"),
@@ -51,11 +49,10 @@ def _fields(planned: PlannedCell, track: Track, linked: Mapping[str, str]) -> li
             kind = "source training" if planned.cell.kind == "train" else planned.cell.kind
             fields.append(Field(f"({kind})" if axis == track.varying[0] else "", sort=""))
     record = track.records.get(cell_id)
-    for measure in suite.table.measures:
-        value = metric_value(record.outcome.metrics, measure.metric) if record else None
-        scaled = None if value is None else value * unit_scale(measure)
-        text = NOTHING if scaled is None else number(scaled, measure.decimals)
-        fields.append(number_field(scaled, text))
+    for shown in suite.metrics:
+        value = track.results.entry([planned], shown).values.get(seed_of(planned))
+        text = NOTHING if value is None else number(value, shown.decimals)
+        fields.append(number_field(value, text))
     seconds = record.seconds if record else None
     fields.append(number_field(seconds, NOTHING if seconds is None else f"{seconds:,.1f}"))
     return fields

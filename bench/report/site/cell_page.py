@@ -11,13 +11,13 @@ from pathlib import Path
 
 from bench.records.record import Record
 from bench.records.store import MISSING, CellState, Store
-from bench.report.measured import FRACTIONS
 from bench.report.numbers import number, plural
 from bench.report.site.cell_curves import Group, groups
 from bench.report.site.grid import Column, Field, Grid, Row, number_field, plain_grid
 from bench.report.site.names import Names
 from bench.report.site.track import Track
-from bench.report.tables import axis_name, label
+from bench.report.tables.layout import axis_name, label
+from bench.report.values import unit_scale
 from bench.spec.cell import Cell, Scalar
 
 # Of a longer log its end is shown.
@@ -76,7 +76,7 @@ class Cells:
                     states[cell_id] = state
         self._cells = {i: CellOnSite(c, states[i], places[i]) for i, c in cells.items()}
         self._children = Counter(
-            parent for cell in cells.values() for parent in cell.parents.values()
+            parent.id for cell in cells.values() for parent in cell.parents.values()
         )
 
     def chosen(self, which: str) -> list[CellOnSite]:
@@ -99,7 +99,7 @@ def cell_page(
     record = state.record
     number_of = record.attempt if record is not None else None
     log, cut = _log(store.log(cell.id, number_of)) if number_of is not None else ("", False)
-    shown = groups(record) if record is not None else []
+    shown = groups(record, units(on_site)) if record is not None else []
     starting = cells.children(cell.id)
     return CellPage(
         id=cell.id,
@@ -107,10 +107,12 @@ def cell_page(
         on_site=on_site,
         record=record,
         facts=_facts(on_site),
-        metrics=_metrics(record) if record is not None and record.outcome.metrics else None,
+        metrics=_metrics(record, units(on_site))
+        if record is not None and record.outcome.metrics
+        else None,
         groups={Names.curves(cell.id, group.name, group.key): group for group in shown},
         parents=[
-            Field(f"{role}: {parent}", link=linked.get(parent))
+            Field(f"{role}: {parent.id}", link=linked.get(parent.id))
             for role, parent in sorted(cell.parents.items())
         ],
         children=f"{plural(starting, 'cell')} of this site start from it" if starting else "",
@@ -146,9 +148,9 @@ def _facts(on_site: CellOnSite) -> Grid:
     facts: dict[str, str] = {
         "kind": cell.kind,
         "backbone": cell.backbone,
-        "weights": cell.weights,
+        "weights": ", ".join(cell.weights),
         "dataset": cell.dataset,
-        "sampling rate": f"{100 * cell.sampling_rate:g}%",
+        "sampling rate": ", ".join(f"{100 * t.sampling_rate:g}%" for t in cell.tasks.values()),
         "seed": str(cell.seed),
     }
     for track, labels in on_site.places:
@@ -157,10 +159,17 @@ def _facts(on_site: CellOnSite) -> Grid:
     return plain_grid("Axes", ["axis", "value"], list(facts.items()), left=2)
 
 
-def _metrics(record: Record) -> Grid:
+def units(on_site: CellOnSite) -> dict[str, str]:
+    """Return metric or curve to its unit, as the suites that the cell is in declare them."""
+    plans = [track.plan for track, _ in on_site.places]
+    return {name: m.unit for plan in plans for name, m in {**plan.curves, **plan.metrics}.items()}
+
+
+def _metrics(record: Record, units: Mapping[str, str]) -> Grid:
     rows = []
     for name, value in sorted(record.outcome.metrics.items()):
-        percent = f"{number(100 * value, 2)}%" if name.rpartition("/")[2] in FRACTIONS else ""
+        unit = units.get(name, "")
+        percent = f"{number(unit_scale(unit) * value, 2)}%" if unit == "%" else ""
         rows.append(
             Row([Field(name), number_field(value, f"{value:.6g}".replace("-", "−")),
                  number_field(value if percent else None, percent)])

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.report.claims.verdict import OUTCOMES
 from bench.report.numbers import NOTHING, portion
 from bench.report.site.grid import Column, Field, Grid, Row, number_field
 from bench.report.site.names import Names
 from bench.report.site.suite_part import SuitePart
-from bench.report.verdicts import OUTCOMES
 
 
 def index_grid(parts: Sequence[SuitePart], names: Names) -> Grid:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from bench.report.claims.verdict import without_records
 from bench.report.site.grid import Column, Field, Grid, Row
 from bench.report.site.suite_part import SuitePart, claim_html, outcome_kind
-from bench.report.verdicts import without_records
 from bench.spec.paper import Note, Paper
 
 

@@ -7,24 +7,27 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from bench.report import claim_section, sections, verdict_text
-from bench.report import comparison as compared
 from bench.report import provenance as origin
-from bench.report import setting as settings
+from bench.report import sections
 from bench.report.again import commands
-from bench.report.aggregate import Entry
-from bench.report.curve_section import caption, curve_numbers, curve_svgs, draw_figures
-from bench.report.frame import frame_csv
+from bench.report.cell_table import cell_table
+from bench.report.claims import section as claim_section
+from bench.report.claims import text as verdict_text
+from bench.report.claims.verdict import Verdict, verdicts
+from bench.report.figures.section import curve_numbers, draw_figures, figure_svgs
 from bench.report.index import PageFacts, page_facts
 from bench.report.numbers import plural, portion
 from bench.report.page import make_board, table_figure
+from bench.report.results import Entry, place_key
 from bench.report.sections import Board
+from bench.report.setting.tables import setting_tables
 from bench.report.site import tables
 from bench.report.site.grid import Column, Field, Grid, Row, number_field, plain_grid
 from bench.report.site.inline import inline, paragraphs
 from bench.report.site.names import Names
-from bench.report.site.track import Track, place_of
-from bench.report.verdicts import Verdict, verdicts
+from bench.report.site.track import Track
+from bench.report.tables import reported
+from bench.report.tables.grid import estimate_spans
 from bench.spec.paper import Note
 
 
@@ -64,7 +67,7 @@ class SuitePart:
     differences: Part | None
     reported: Sequence[Part]
     notes: Sequence[Note]
-    setting: Sequence[Grid]
+    setting: Sequence[Part]
     provenance: Grid | None
     effort: str
     commands: str
@@ -73,17 +76,17 @@ class SuitePart:
 
 def suite_part(track: Track, names: Names) -> SuitePart:
     """Make a suite's part of its paper's page."""
-    plan, records = track.plan, track.records
-    board, frame = make_board(plan, records, track.states, track.reported)
-    found = verdicts(plan, records, track.states, track.further)
+    plan = track.plan
+    board = make_board(track.results, track.reported)
+    found = verdicts(track.results, track.further)
     shown, elsewhere = claim_section.by_profile(found, plan)
     pictures, files = _pictures(board, track, names)
-    own = board.own_records()
+    own = board.results.own_records()
     origins = [(a, b, c, f"{n:,}") for a, b, c, n in origin.origins(own)]
     return SuitePart(
         track=track,
         board=board,
-        facts=page_facts(names.stem(track), plan, records, track.states, found),
+        facts=page_facts(names.stem(track), track.results, found),
         profile=inline(sections.profile_text(board)),
         stale=inline(sections.stale_text(board)),
         claims=_claims(shown, board),
@@ -108,17 +111,17 @@ def suite_part(track: Track, names: Names) -> SuitePart:
         effort=f"{plural(len(own), 'record')}; their attempts took {origin.effort(own)} in all."
         if own else "",
         commands="\n".join(commands(board)),
-        files={names.csv(track): frame_csv(frame), **files},
+        files={names.csv(track): cell_table(track.results).csv(), **files},
     )  # fmt: skip
 
 
 def _pictures(board: Board, track: Track, names: Names) -> tuple[list[Picture], dict[str, str]]:
     plan, stem = board.plan, names.stem(track)
-    drawings = draw_figures(plan, board.records, stem)
+    drawings = draw_figures(board.results, stem)
     own = table_figure(board, stem)
-    svgs = {**own, **curve_svgs(drawings, plan.suite)}
+    svgs = {**own, **figure_svgs(drawings)}
     pictures = [
-        Picture(d.figure.title, [names.figure(f) for f in d.pictures], paragraphs(caption(d, plan)))
+        Picture(d.figure.title, [names.figure(f) for f in d.svgs], paragraphs(d.caption))
         for d in drawings
     ]
     if own:
@@ -135,7 +138,7 @@ def _results(board: Board, track: Track, names: Names) -> Part:
     page = names.cells(track)
 
     def link(entry: Entry) -> str:
-        return f"{page}#p{track.places[place_of(entry.where)]}"
+        return f"{page}#p{track.numbers[place_key(entry.where)]}"
 
     return Part(paragraphs(sections.results_caption(board)), tables.results(board, link))
 
@@ -147,7 +150,7 @@ def _differences(board: Board) -> Part | None:
         return None
     texts = [
         sections.contrast_caption(board, contrast),
-        origin.unpaired(board.own_records(shown=True)),
+        origin.unpaired(board.results.own_records(shown=True)),
     ]
     return Part([inline(text) for text in texts if text], grids)
 
@@ -156,7 +159,7 @@ def _reported(board: Board) -> list[Part]:
     parts = []
     for text, found in sections.reported_groups(board):
         grids, notes = tables.reported(board, found)
-        agreement = compared.agreement(found, board.plan.suite)
+        agreement = reported.agreement(found, board.plan.suite)
         parts.append(Part([inline(text), inline(agreement)], grids, notes))
     return parts
 
@@ -204,11 +207,11 @@ def _comparisons(shown: Sequence[Verdict]) -> Part | None:
     columns = [Column(title, numeric=i >= 2) for i, title in enumerate(header)]
     rows = []
     for verdict in shown:
-        if verdict.decision is None or verdict.measure is None:
+        if verdict.decision is None or verdict.shown is None:
             continue
-        decimals = verdict.measure.decimals
+        decimals = verdict.shown.decimals
         for each, test in zip(verdict.compared, verdict.decision.tests, strict=True):
-            mean = tables.estimate_html(test.estimate, decimals, signed=True)
+            mean = tables.spans_html(estimate_spans(test.estimate, decimals, signed=True))
             ps = (test.p_support, test.sign_flip, test.adjusted_refute)
             fields = [Field(Markup("<code>{}</code>").format(verdict.claim.id)), Field(each.name)]
             fields += [number_field(test.estimate.mean, mean)]
@@ -220,13 +223,10 @@ def _comparisons(shown: Sequence[Verdict]) -> Part | None:
     return Part([inline(claim_section.EACH)], [Grid("Comparisons", columns, rows)])
 
 
-def _setting(board: Board) -> list[Grid]:
-    named = (
-        ("Methods", ["method", "cross-entropy plus"], settings.method_rows(board.plan)),
-        ("Recipe", ["setting", "value"], settings.setting_rows(board.plan)),
-    )
-    return [
-        plain_grid(name, header, [[inline(text) for text in row] for row in rows], left=2)
-        for name, header, rows in named
-        if rows
-    ]
+def _setting(board: Board) -> list[Part]:
+    parts = []
+    for each in setting_tables(board.plan):
+        rows = [[inline(text) for text in row] for row in each.rows]
+        grid = plain_grid(each.title, each.header, rows, left=len(each.header))
+        parts.append(Part([inline(each.caption)] if each.caption else [], [grid]))
+    return parts

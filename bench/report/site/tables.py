@@ -2,115 +2,77 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 
-from markupsafe import Markup, escape
+from markupsafe import Markup
 
-from bench.report.aggregate import Block, E, Entry, arrange
-from bench.report.comparison import Compared, by_measure, printed_decimals
-from bench.report.contrasts import Difference, differences
-from bench.report.numbers import NOTHING, number, portion
+from bench.report.results import E, Entry, arrange
 from bench.report.sections import Board
 from bench.report.site.grid import Column, Field, Grid, Row, number_field
-from bench.report.tables import axis_name, best_entries, complete_mean, label
-from bench.spec.cell import Scalar
+from bench.report.tables.contrasts import contrast_grids, differences
+from bench.report.tables.grid import Grid as EntryGrid
+from bench.report.tables.grid import Span, Style
+from bench.report.tables.layout import axis_name, label, results_grids
+from bench.report.tables.reported import Matched, reported_grids
+from bench.spec.recipe import Scalar
 from bench.spec.suite import Contrast, Suite
-from bench.stats.intervals import Estimate
 
 Link = Callable[[Entry], str]
+_HTML: Mapping[Style, Markup] = {
+    "plain": Markup("{}"),
+    "strong": Markup("<strong>{}</strong>"),
+    "half": Markup(' <span class="half">{}</span>'),
+    "note": Markup(' <span class="note">{}</span>'),
+    "delta": Markup(' <span class="note">{}</span>'),
+    "mark": Markup("<sup>{}</sup>"),
+}
 
 
 def results(board: Board, link: Link) -> list[Grid]:
     """Return our numbers; each links to the seeds that it is the mean of."""
-    expected = {entry.expected for entry in board.entries}
-    best = _best(board.blocks, complete_mean)
-
-    def field(entry: Entry) -> Field:
-        text = estimate_html(entry.estimate, entry.measure.decimals, strong=id(entry) in best)
-        if entry.partial or len(expected) > 1:
-            text += _small(f"({portion(entry.n, entry.expected)})")
-        return number_field(entry.estimate.mean, text, link(entry))
-
-    return _grids("Results", board.blocks, board, field)
+    return _grids("Results", results_grids(board.blocks, board.axes), board.plan.suite, link)
 
 
 def contrasts(board: Board, contrast: Contrast) -> list[Grid]:
-    """Return the paired differences; strong where the interval excludes zero."""
-
-    def field(difference: Difference) -> Field:
-        estimate, expected = difference.estimate, difference.expected
-        strong = estimate.excludes_zero and estimate.n == expected
-        decimals = difference.treated.measure.decimals
-        text = estimate_html(estimate, decimals, strong=strong, signed=True)
-        if estimate.n < expected:
-            text += _small(f"({portion(estimate.n, expected)})")
-        return number_field(estimate.mean, text)
-
+    """Return the paired differences."""
     found = differences(board.entries, contrast, board.plan.suite)
-    blocks = arrange(found, *board.axes)
-    return _grids("Paired differences", blocks, board, field) if found else []
+    made = contrast_grids(arrange(found, *board.axes), board.axes)
+    return _grids("Paired differences", made, board.plan.suite)
 
 
-def reported(board: Board, found: Sequence[Compared]) -> tuple[list[Grid], list[str]]:
+def reported(board: Board, found: Sequence[Matched]) -> tuple[list[Grid], list[str]]:
     """Return reported numbers with our distance from them, and the notes that they refer to."""
-    blocks = arrange(found, *board.axes)
-    decimals = {metric: printed_decimals(own) for metric, own in by_measure(found).items()}
-    notes = list(dict.fromkeys(c.reported.note for c in found if c.reported.note))
-    best = _best(blocks, lambda compared: compared.reported.mean)
-
-    def field(compared: Compared) -> Field:
-        given, places = compared.reported, decimals[compared.measure.metric]
-        text = _strong(number(given.mean, places), id(compared) in best)
-        if given.spread is not None:
-            text += escape(f" ± {number(given.spread, places)}")
-        if given.note:
-            text += Markup("<sup>{}</sup>").format(notes.index(given.note) + 1)
-        if compared.delta is not None:
-            shown = f"Δ {number(compared.delta, compared.measure.decimals, signed=True)}"
-            if compared.ours.partial:
-                shown += f" ({portion(compared.ours.n, compared.ours.expected)})"
-            text += _small(shown)
-        return number_field(given.mean, text)
-
-    return _grids("Reported numbers", blocks, board, field), notes
+    made, notes = reported_grids(arrange(found, *board.axes), board.axes)
+    return _grids("Reported numbers", made, board.plan.suite), notes
 
 
-def estimate_html(
-    estimate: Estimate, decimals: int, *, strong: bool = False, signed: bool = False
-) -> Markup:
-    """Return ``mean ± half-width`` as HTML, the mean alone for one value, a dash for none."""
-    if estimate.n == 0:
-        return escape(NOTHING)
-    text = _strong(number(estimate.mean, decimals, signed=signed), strong)
-    if estimate.half_width is not None:
-        text += Markup(' <span class="half">± {}</span>').format(
-            number(estimate.half_width, decimals)
-        )
-    return text
+def spans_html(spans: Sequence[Span]) -> Markup:
+    """Return a field's spans as HTML."""
+    return Markup().join(_HTML[span.style].format(span.text) for span in spans)
 
 
 def _grids(
-    name: str, blocks: Sequence[Block[E]], board: Board, field: Callable[[E], Field]
+    name: str,
+    found: Sequence[EntryGrid[E]],
+    suite: Suite,
+    link: Callable[[E], str] | None = None,
 ) -> list[Grid]:
-    rows, column_axis = board.axes
-    suite = board.plan.suite
-    shared: dict[tuple[Scalar, ...], list[Block[E]]] = {}
-    for block in blocks:
-        shared.setdefault(block.columns, []).append(block)
-    grids = []
-    for columns, members in shared.items():
-        header = [Column(axis_name(axis)) for axis in rows]
-        header += [Column(label(suite, column_axis, c), numeric=True) for c in columns]
-        lines = []
-        for block in members:
-            for row in block.rows:
-                values = zip(rows, (*block.key, row), strict=True)
-                fields = [axis_field(suite, axis, value) for axis, value in values]
-                entries = [block.entries.get((row, column)) for column in columns]
-                fields += [Field("", sort="") if e is None else field(e) for e in entries]
-                lines.append(Row(fields))
-        grids.append(Grid(f"{name}: {suite.title}", header, lines))
-    return grids
+    made = []
+    for grid in found:
+        header = [Column(axis_name(axis)) for axis in grid.rows]
+        header += [Column(label(suite, grid.column, c), numeric=True) for c in grid.columns]
+        rows = []
+        for line in grid.lines:
+            values = zip(grid.rows, line.values, strict=True)
+            fields = [axis_field(suite, axis, value) for axis, value in values]
+            fields += [
+                Field("", sort="") if f is None
+                else number_field(f.number, spans_html(f.spans), link(f.entry) if link else None)
+                for f in line.fields
+            ]  # fmt: skip
+            rows.append(Row(fields))
+        made.append(Grid(f"{name}: {suite.title}", header, rows))
+    return made
 
 
 def axis_field(suite: Suite, axis: str, value: Scalar) -> Field:
@@ -118,20 +80,3 @@ def axis_field(suite: Suite, axis: str, value: Scalar) -> Field:
     shown = label(suite, axis, value)
     numeric = isinstance(value, int | float) and not isinstance(value, bool)
     return Field(shown, sort=repr(float(value)) if numeric else None)
-
-
-def _best(blocks: Sequence[Block[E]], mean: Callable[[E], float | None]) -> set[int]:
-    return {
-        id(entry)
-        for block in blocks
-        for column in block.columns
-        for entry in best_entries(block.column(column), mean)  # type: ignore[type-var]
-    }
-
-
-def _strong(text: str, strong: bool) -> Markup:
-    return Markup("<strong>{}</strong>").format(text) if strong else escape(text)
-
-
-def _small(text: str) -> Markup:
-    return Markup(' <span class="note">{}</span>').format(text)

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 
 from bench.records.record import Record
 from bench.records.store import CellState
-from bench.report.further import Further
-from bench.spec.cell import Scalar
-from bench.spec.expand import Plan
+from bench.report.claims.further import Further
+from bench.report.results import Arrays, PlaceKey, Results, no_arrays, varying_axes
+from bench.spec.cell import SEED
 from bench.spec.paper import Reported
+from bench.spec.plan import Plan
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ class Track:
     plan: Plan
     states: Mapping[str, CellState]
     reported: Reported | None = None
+    arrays: Callable[[Record], Mapping[str, Arrays]] = no_arrays
     further: Further | None = None
 
     @cached_property
@@ -40,6 +42,11 @@ class Track:
             if state.state == "done" and state.record is not None
         }
 
+    @cached_property
+    def results(self) -> Results:
+        """The plan with its records, as the report takes them."""
+        return Results(self.plan, self.records, self.states, self.arrays)
+
     @property
     def begun(self) -> bool:
         """Whether any of its cells has been attempted."""
@@ -48,23 +55,10 @@ class Track:
     @cached_property
     def varying(self) -> tuple[str, ...]:
         """The axes that tell the plan's cells apart, the seed among them."""
-        shown = [p.labels for p in self.plan.cells if p.labels]
-        return tuple(
-            axis
-            for axis in self.plan.suite.axes
-            if axis == "seed" or len({labels.get(axis) for labels in shown}) > 1
-        )
+        several = varying_axes(self.plan)
+        return tuple(axis for axis in self.plan.suite.axes if axis == SEED or axis in several)
 
     @cached_property
-    def places(self) -> dict[tuple[tuple[str, Scalar], ...], int]:
-        """Axis values but the seed's, sorted by axis, to the place's number in the plan."""
-        numbers: dict[tuple[tuple[str, Scalar], ...], int] = {}
-        for planned in self.plan.cells:
-            if planned.labels:
-                numbers.setdefault(place_of(planned.labels), len(numbers))
-        return numbers
-
-
-def place_of(labels: Mapping[str, Scalar]) -> tuple[tuple[str, Scalar], ...]:
-    """Return axis values as a key, without what does not name a place: seed and metric."""
-    return tuple(sorted((a, v) for a, v in labels.items() if a not in ("seed", "metric")))
+    def numbers(self) -> dict[PlaceKey, int]:
+        """A place to its number in the plan."""
+        return {place: number for number, place in enumerate(self.results.places)}

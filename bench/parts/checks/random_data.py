@@ -1,0 +1,64 @@
+"""Random data, and the small networks that take them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from bench.models.weights import NetworkBuilder
+from bench.parts.kinds import Objective
+from bench.parts.networks.mlp import MultilayerPerceptron
+
+CLASSES = 3
+ROWS = 4
+_MLP = NetworkBuilder("mlp", MultilayerPerceptron(widths=(12, 9)).build)
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """A network and what goes into it."""
+
+    network: str | NetworkBuilder
+    shape: tuple[int, ...]
+    tokens: bool = False
+
+    @property
+    def name(self) -> str:
+        """The network's name."""
+        return self.network if isinstance(self.network, str) else self.network.name
+
+    def draw(self, seed: int, rows: int = ROWS) -> Tensor:
+        """Return random inputs ``(rows, …)``; whole numbers below 10 are tokens."""
+        generator = torch.Generator().manual_seed(seed)
+        if self.tokens:
+            return torch.randint(10, (rows, *self.shape), generator=generator)
+        return torch.randn(rows, *self.shape, generator=generator)
+
+
+# Batch normalisation, layer normalisation, none: not every part can be used on each.
+RESNET = Inputs("test_resnet", (3, 64, 64))
+NETWORKS = (RESNET, Inputs("test_vit", (3, 160, 160)), Inputs(_MLP, (8,)))
+SMALL = NETWORKS[-1]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What an objective may know of random data of its kind."""
+
+    classes: int | None
+    target_shape: tuple[int, ...]
+
+
+def facts_of(objective: type[Objective] | Objective, classes: int = CLASSES) -> Facts:
+    """Return what an objective's data look like: classes, or two numbers a row."""
+    return Facts(classes, ()) if objective.targets == "classes" else Facts(None, (2,))
+
+
+def random_targets(facts: Facts, rows: int, seed: int) -> Tensor:
+    """Return targets of ``rows`` rows: labels, each class in turn, or numbers in float32."""
+    if facts.classes is not None:
+        return (torch.arange(rows) + seed) % facts.classes
+    generator = torch.Generator().manual_seed(1000 + seed)
+    return torch.randn(rows, *facts.target_shape, generator=generator)

@@ -1,0 +1,141 @@
+"""A page's first section: what its records say of the paper's claims."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+
+from bench.report import markdown
+from bench.report.claims import text
+from bench.report.claims.verdict import OUTCOMES, Verdict
+from bench.report.numbers import mean_text, plural, portion
+from bench.spec.plan import Plan
+
+_CAPTION = (
+    "The estimate is that of the comparison that decides: the weakest one, or where a claim is "
+    "refuted the strongest one against it. Its interval is the 95% one (Student's t over seeds, "
+    "paired by seed). p takes the number of a claim's comparisons into account, and is for the "
+    "claim, or against it where it is refuted. Supported: p at most 2.5%, one-sided; a claim about "
+    "every place is supported only if each of its comparisons is, and refuted by one that lies "
+    "significantly on the other side (Holm's correction). Hold: how many of its comparisons pass "
+    "by themselves. Nothing is corrected over claims. Undecided is no verdict against a claim."
+)
+_SPENDING = {"pocock": "Pocock-type", "obrien-fleming": "O'Brien-Fleming-type"}
+EACH = (
+    "p: one-sided, for the claim, of this comparison alone; beside it the exact one by flipping "
+    "signs, which is 2⁻ⁿ at best."
+)
+
+
+def claims_section(found: Sequence[Verdict], plan: Plan) -> str:
+    """Return the verdicts with their estimates, and every comparison folded; empty without any."""
+    if not found:
+        return ""
+    shown, elsewhere = by_profile(found, plan)
+    parts = ["## Claims"]
+    if shown:
+        parts += [caption(shown, plan), sequential_note(shown)]
+        parts += [_table(shown), _every_comparison(shown)]
+    if elsewhere:
+        ids = ", ".join(markdown.code(verdict.claim.id) for verdict in elsewhere)
+        parts.append(f"Asked in another profile only: {ids}.")
+    return "\n\n".join(part for part in parts if part)
+
+
+def by_profile(found: Sequence[Verdict], plan: Plan) -> tuple[list[Verdict], list[Verdict]]:
+    """Return the verdicts on claims that the plan's profile is asked, and the others."""
+    here = [not v.claim.profiles or plan.profile in v.claim.profiles for v in found]
+    shown = [verdict for verdict, asked in zip(found, here, strict=True) if asked]
+    return shown, [verdict for verdict, asked in zip(found, here, strict=True) if not asked]
+
+
+def caption(shown: Sequence[Verdict], plan: Plan) -> str:
+    """Return how many claims have which verdict, and what the columns mean."""
+    return f"{counted(shown)} {explained(plan)}"
+
+
+def counted(shown: Sequence[Verdict]) -> str:
+    """Return how many claims have which verdict."""
+    counts = Counter(verdict.outcome for verdict in shown)
+    listed = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name])
+    return f"{plural(len(shown), 'claim')}: {listed}."
+
+
+def explained(plan: Plan) -> str:
+    """Return what verdicts of a profile are about, and what the columns mean."""
+    return f"{_about(plan)}{_CAPTION}"
+
+
+def sequential_note(shown: Sequence[Verdict]) -> str:
+    """Return how claims were settled; empty where no further seeds were allowed for."""
+    looks = next((v.settled.looks for v in shown if v.settled is not None), None)
+    if looks is None:
+        return ""
+    at = ", ".join(map(str, looks.at))
+    return (
+        "**Settled by a sequential rule** (`bench run --until-decided`): seeds were added where "
+        f"claims were open, with looks at {at} seeds that spend {100 * looks.alpha:g}% a claim, "
+        f"both sides together ({_SPENDING[looks.spending]} spending, Lan and DeMets 1983). "
+        "So p is the sequential p-value, the smallest level at which the looks so far would have "
+        "decided; the intervals are those of a look, which hold at all looks together; n is a "
+        "comparison's own number of seeds; and no sign flips are shown. The tables below are of "
+        "the suite's own seeds alone; the further ones' numbers are in the CSV named `further`."
+    )
+
+
+def _about(plan: Plan) -> str:
+    if plan.profile == "paper" or plan.paper.url is None:
+        return ""
+    return (
+        "A verdict is on the claim in this profile's setting, and says nothing of the paper's "
+        "own numbers. "
+    )
+
+
+def _table(shown: Sequence[Verdict]) -> str:
+    rows = [
+        [
+            f"{markdown.escape(v.claim.text)} ({markdown.escape(v.claim.source)}) "
+            f"{markdown.code(v.claim.id)}",
+            f"**{text.outcome_text(v)}**",
+            markdown.escape(text.estimate_text(v)),
+            markdown.escape(text.p_text(v.p)),
+            text.holding_text(v),
+            markdown.escape(text.remark(v)),
+        ]
+        for v in shown
+    ]
+    return _left_ended(["claim", "verdict", "estimate", "p", "hold", "remark"], rows, left=2)
+
+
+def _every_comparison(shown: Sequence[Verdict]) -> str:
+    rows = []
+    for verdict in shown:
+        if verdict.decision is None or verdict.shown is None:
+            continue
+        for compared, test in zip(verdict.compared, verdict.decision.tests, strict=True):
+            rows.append(
+                [
+                    markdown.code(verdict.claim.id),
+                    markdown.escape(compared.name),
+                    mean_text(test.estimate, verdict.shown.decimals, signed=True),
+                    portion(compared.n, compared.expected),
+                    markdown.escape(text.p_text(test.p_support)),
+                    markdown.escape(text.p_text(test.sign_flip)),
+                    markdown.escape(text.p_text(test.adjusted_refute)),
+                ]
+            )
+    if not rows:
+        return ""
+    header = ["claim", "comparison", "mean", "n", "p", "p (sign flips)", "p against (Holm)"]
+    table = markdown.table(header, rows, left=2)
+    return markdown.details(plural(len(rows), "comparison"), f"{EACH}\n\n{table}")
+
+
+def _left_ended(header: Sequence[str], rows: Sequence[Sequence[str]], left: int) -> str:
+    """Return a table whose last column is text too."""
+    lines = markdown.table(header, rows, left=left).splitlines()
+    cells = lines[1].rstrip("|").split("|")
+    cells[-1] = ":" + cells[-1].strip(":") + "-"
+    lines[1] = "|".join(cells) + "|"
+    return "\n".join(lines)

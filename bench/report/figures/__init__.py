@@ -1,0 +1,1 @@
+"""Pictures in SVG, of tables and of curves: the same bytes for the same numbers."""

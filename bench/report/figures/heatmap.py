@@ -1,0 +1,158 @@
+"""Maps of two-dimensional arrays that cells left: colours for values, one scale a row of panels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from matplotlib import rc_context
+from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.colors import LogNorm, Normalize
+from matplotlib.figure import Figure as Canvas
+from numpy.typing import NDArray
+
+from bench.report import markdown
+from bench.report.figures.drawn import Drawn, arranged, nothing_drawn
+from bench.report.figures.pictures import COLUMNS
+from bench.report.figures.style import SETTINGS, plain, svg_text
+from bench.report.numbers import plural, portion
+from bench.report.results import Results, varying_axes
+from bench.report.tables.layout import label
+from bench.spec.cell import PlannedCell
+from bench.spec.figure import Figure, Panel
+from bench.spec.recipe import Scalar
+from bench.spec.suite import Suite
+
+# Every value is a shape of the SVG: finer maps are drawn as means of blocks.
+SIDE = 96
+Map = NDArray[np.float64]
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The maps at one place: array's name to the mean over the seeds that have it."""
+
+    where: Mapping[str, Scalar]
+    maps: Mapping[str, Map]
+    n: int
+    expected: int
+
+
+def draw_heatmaps(results: Results, figure: Figure) -> Drawn:
+    """Return a figure's maps: a picture for each value of every axis that is not a column.
+
+    Panels name arrays of the artifact ``arrays``. Maps are means over the seeds, or of the first
+    ones where the figure says how many.
+    """
+    plan = results.plan
+    found = [
+        maps
+        for cells in results.places.values()
+        if figure.selects(cells[0].place) and (maps := _maps(results, figure, cells)).maps
+    ]
+    if not found:
+        return Drawn((), nothing_drawn(figure, plan, "these arrays"))
+    key = [axis for axis in varying_axes(plan) if axis != figure.columns]
+    pictures: dict[tuple[Scalar, ...], list[Maps]] = {}
+    for maps in found:
+        pictures.setdefault(tuple(maps.where[axis] for axis in key), []).append(maps)
+    svgs = [
+        _svg(chunk, figure, plan.suite, key)
+        for group in pictures.values()
+        for chunk in _chunks(group)
+    ]
+    return Drawn(tuple(svgs), _caption(found, figure, plan.suite, key))
+
+
+def block_means(values: Map, side: int = SIDE) -> Map:
+    """Return a map of at most ``side`` rows and columns: means of blocks as equal as can be.
+
+    >>> block_means(np.arange(8.0).reshape(2, 4), 2)
+    array([[0.5, 2.5],
+           [4.5, 6.5]])
+    """
+    for axis in (0, 1):
+        if values.shape[axis] > side:
+            blocks = np.array_split(values, side, axis=axis)
+            values = np.stack([block.mean(axis=axis) for block in blocks], axis=axis)
+    return values
+
+
+def _maps(results: Results, figure: Figure, cells: Sequence[PlannedCell]) -> Maps:
+    drawn = cells[: figure.seeds]
+    of_seeds = [results.arrays(results.records[p.cell.id]) for p in drawn
+                if p.cell.id in results.records]  # fmt: skip
+    maps = {}
+    for panel in figure.panels:
+        own = [np.asarray(a[panel.curve], np.float64) for a in of_seeds if panel.curve in a]
+        # Maps of other shapes are of other things: there is no mean of them.
+        if own and own[0].ndim == 2 and len({each.shape for each in own}) == 1:
+            maps[panel.curve] = np.mean(own, axis=0)
+    return Maps(cells[0].place, maps, len(of_seeds), len(drawn))
+
+
+def _chunks(maps: list[Maps]) -> Iterator[list[Maps]]:
+    for first in range(0, len(maps), COLUMNS):
+        yield maps[first : first + COLUMNS]
+
+
+def _svg(columns: Sequence[Maps], figure: Figure, suite: Suite, key: Sequence[str]) -> str:
+    with rc_context(SETTINGS):
+        across, down = len(columns), len(figure.panels)
+        canvas = Canvas(
+            figsize=(2.6 * across + 1.2, 2.3 * down + 0.4), facecolor="white", layout="constrained"
+        )
+        FigureCanvasSVG(canvas)
+        grid = canvas.subplots(down, across, squeeze=False)
+        for row, panel in enumerate(figure.panels):
+            _row(canvas, list(grid[row]), panel, columns)
+        for axes, maps in zip(grid[0], columns, strict=True):
+            named = [*key, *([figure.columns] if figure.columns else [])]
+            axes.set_title(plain(", ".join(label(suite, a, maps.where[a]) for a in named)))
+        return svg_text(canvas)
+
+
+def _row(canvas: Canvas, grid: list[Any], panel: Panel, columns: Sequence[Maps]) -> None:
+    shown = [block_means(m.maps[panel.curve]) if panel.curve in m.maps else None for m in columns]
+    norm = _norm([values for values in shown if values is not None], panel.scale)
+    drawn = None
+    for axes, values in zip(grid, shown, strict=True):
+        axes.grid(visible=False)
+        if values is None:
+            axes.set_axis_off()
+            continue
+        axes.invert_yaxis()
+        drawn = axes.pcolormesh(values, cmap="viridis", norm=norm, linewidth=0, rasterized=False)
+        axes.set_xticks([])
+        axes.set_yticks([])
+    if drawn is not None:
+        canvas.colorbar(drawn, ax=grid, label=plain(panel.label or panel.curve))
+
+
+def _norm(maps: Sequence[Map], scale: str) -> Normalize | None:
+    values = np.concatenate([each.ravel() for each in maps]) if maps else np.array([])
+    values = values[np.isfinite(values) & ((values > 0) | (scale != "log"))]
+    if not values.size:
+        return None
+    kind = LogNorm if scale == "log" else Normalize
+    return kind(float(values.min()), float(values.max()))
+
+
+def _caption(found: Sequence[Maps], figure: Figure, suite: Suite, key: Sequence[str]) -> str:
+    numbers = sorted({maps.n for maps in found})
+    n = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
+    texts = [f"Colours: means over seeds, n = {n}; one scale for all maps of a row."]
+    sizes = {each.shape for maps in found for each in maps.maps.values()}
+    if any(max(size) > SIDE for size in sizes):
+        texts.append(f"Maps of more than {plural(SIDE, 'row')} or columns: means of blocks.")
+    partial = [
+        f"{markdown.escape(', '.join(label(suite, a, maps.where[a]) for a in key) or 'all')} "
+        f"({portion(maps.n, maps.expected)})"
+        for maps in found
+        if maps.n < maps.expected
+    ]
+    if partial:
+        texts.append(f"**Partial**, seeds are missing: {', '.join(dict.fromkeys(partial))}.")
+    return arranged(figure) + " ".join(texts)

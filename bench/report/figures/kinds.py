@@ -1,0 +1,35 @@
+"""The kinds of figures by the name that a suite gives: a new kind is its file and a line here."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+
+from bench.errors import SpecError, did_you_mean
+from bench.report.figures.curves import draw_curves
+from bench.report.figures.drawn import Drawn
+from bench.report.figures.heatmap import draw_heatmaps
+from bench.report.results import Results
+from bench.spec.figure import Figure
+
+KINDS: Mapping[str, Callable[[Results, Figure], Drawn]] = {
+    "curves": draw_curves,
+    "heatmap": draw_heatmaps,
+}
+
+
+def draw(results: Results, figure: Figure) -> Drawn:
+    """Draw a figure.
+
+    Raises
+    ------
+    SpecError
+        If there is no such kind.
+    """
+    if figure.kind not in KINDS:
+        raise SpecError(
+            f"{figure.kind!r} is not a kind of figure",
+            file=results.plan.file,
+            field="figures",
+            remedy=did_you_mean(figure.kind, KINDS),
+        )
+    return KINDS[figure.kind](results, figure)

@@ -1,0 +1,1 @@
+"""The tables of a page: our numbers, their differences, the reported ones."""

@@ -1,0 +1,82 @@
+"""What one record says: of a metric, recorded or derived, of a curve, of a curve at a step."""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Mapping
+from dataclasses import replace
+
+import numpy as np
+
+from bench.records.record import Curve, Record
+from bench.spec.claims import At
+from bench.spec.metrics import Metric, complement_of
+from bench.spec.parts import built_in_parts
+
+
+def metric_unit(metric: str) -> str:
+    """Return the unit that a built-in part declares for a metric; for numbers without a plan.
+
+    >>> metric_unit("test/top1_error"), metric_unit("features/distance")
+    ('%', '')
+    """
+    name = (complement_of(metric) or metric).rpartition("/")[2]
+    for part in built_in_parts().values():
+        if part.kind == "objective" and name in part.metrics:
+            return str(part.metrics[name][0])
+    return ""
+
+
+def unit_scale(unit: str) -> float:
+    """Return what a record's value is multiplied by to be shown: fractions become percent."""
+    return Metric("", unit).scale
+
+
+def metric_value(metrics: Mapping[str, float], name: str) -> float | None:
+    """Return a record's metric, recorded or derived; None where it has neither.
+
+    >>> metric_value({"test/top1": 0.75}, "test/top1_error")
+    0.25
+    """
+    if name in metrics:
+        return metrics[name]
+    base = complement_of(name)
+    return 1.0 - metrics[base] if base is not None and base in metrics else None
+
+
+def curve_of(record: Record, name: str) -> Curve | None:
+    """Return a record's curve, recorded or derived (``…/top1_error``); None where it has none."""
+    curves = record.outcome.curves
+    if name in curves:
+        return curves[name]
+    base = complement_of(name)
+    if base is None or base not in curves:
+        return None
+    curve = curves[base]
+    return replace(curve, value=tuple(1.0 - value for value in curve.value))
+
+
+def record_value(record: Record, metric: str, at: At | None) -> float | None:
+    """Return what a record says of a metric, or of a curve; None where it says nothing."""
+    if at is None:
+        return metric_value(record.outcome.metrics, metric)
+    curve = curve_of(record, metric)
+    return None if curve is None else curve_value(curve, at)
+
+
+def curve_value(curve: Curve, at: At) -> float | None:
+    """Return a curve's value at a step, or its mean over the steps of a range.
+
+    Between two points a curve has the value of the first of them, as a state that stays deployed
+    until the next one. None where it begins only later.
+    """
+    first = at.step if at.area is None else at.area[0]
+    index = bisect_right(curve.at, first or 0) - 1
+    if index < 0:
+        return None
+    if at.area is None:
+        return curve.value[index]
+    steps = np.arange(at.area[0], at.area[1] + 1)
+    values = np.asarray(curve.value)[np.searchsorted(curve.at, steps, side="right") - 1]
+    weights = 1.0 / (steps + 1) if at.scale == "log" else np.ones(len(steps))
+    return float(np.average(values, weights=weights))

@@ -1,0 +1,114 @@
+"""A suite under one profile, read, validated and enumerated."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from bench.spec.cell import Cell, Place, PlannedCell, Resources
+from bench.spec.checks import check_cells, check_layers
+from bench.spec.claim_checks import check_claims
+from bench.spec.expand import Expansion
+from bench.spec.layers import Layers, profile_names, read_layers
+from bench.spec.metrics import Metrics
+from bench.spec.names import check_names
+from bench.spec.paper import Paper, load_paper
+from bench.spec.shown import Declarations, shown_metrics
+from bench.spec.suite import Suite
+from bench.spec.training_checks import check_training
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A suite under one profile, enumerated.
+
+    Attributes
+    ----------
+    cells
+        Every planned cell, parents before children. One cell may stand at several places,
+        where an axis does not change it.
+    metrics, curves
+        What the records of the table's cells will hold, derived errors included, by name.
+    """
+
+    paper: Paper
+    suite: Suite
+    profile: str
+    cells: tuple[PlannedCell, ...]
+    resources: Resources
+    file: Path
+    metrics: Metrics
+    curves: Metrics
+
+    def unique(self) -> dict[str, Cell]:
+        """Return each cell once, by id, parents before children."""
+        return {planned.cell.id: planned.cell for planned in self.cells}
+
+    @cached_property
+    def shown(self) -> tuple[PlannedCell, ...]:
+        """The cells of the table."""
+        return tuple(planned for planned in self.cells if planned.shown)
+
+    @cached_property
+    def behind(self) -> tuple[PlannedCell, ...]:
+        """The cells that are there only because those of the table start from them."""
+        return tuple(planned for planned in self.cells if not planned.shown)
+
+
+def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
+    """Read, validate and expand a suite.
+
+    Parameters
+    ----------
+    seeds
+        At least so many seeds everywhere: those that follow on the suite's own.
+
+    Raises
+    ------
+    SpecError
+        For anything wrong in the suite, its paper's folder or a plug-in, before anything runs.
+    """
+    layers = _read(file, profile)
+    check_layers(layers, layers.everywhere)
+    paper = load_paper(file.parent)
+    expansion = Expansion(layers, seeds)
+    cells = tuple(expansion.cells())
+    if not cells:
+        raise layers.sources[-1].error("selects no cell", ("axes",), "give every axis a value")
+    check_cells(layers, cells)
+    check_training(layers, cells)
+    declared = Declarations(layers, cells)
+    metrics = shown_metrics(layers, declared)
+    check_claims(paper, layers, declared, profile, _other_places(file, profile))
+    selections = {p.cell.recipe.selection for p in cells if p.shown and p.cell.recipe}
+    suite = Suite(
+        name=file.stem,
+        title=layers.title,
+        source=layers.source,
+        notes=layers.notes,
+        table=layers.table,
+        metrics=metrics,
+        labels=layers.labels,
+        axes=tuple(expansion.order),
+        selection=tuple(sorted(selections)),
+        figures=layers.figures,
+    )
+    return Plan(
+        paper, suite, profile, cells, layers.resources, file, declared.metrics, declared.curves
+    )
+
+
+def _other_places(file: Path, profile: str) -> Iterator[tuple[str, list[Place]]]:
+    """Yield the other profiles, each with the axis values, without the seed, of its cells."""
+    for name in profile_names(file):
+        if name != profile:
+            expansion = Expansion(_read(file, name))
+            yield name, [place for place, _ in expansion.places()]
+
+
+def _read(file: Path, profile: str) -> Layers:
+    layers = read_layers(file, profile)
+    check_names(layers)
+    return layers

@@ -1,0 +1,87 @@
+"""``bench test-method`` takes a file, a name, or a kind and a name."""
+
+from __future__ import annotations
+
+import pytest
+from click.testing import CliRunner
+
+from bench.cli.main import group
+from bench.errors import SpecError
+
+FILE = """
+import numpy as np
+from bench.parts import Head, Penalty, head, penalty
+
+@head("flat")
+class Flat(Head):
+    def weights(self, outputs, features, generator):
+        return np.full((outputs, features), {value})
+
+@penalty("flat")
+class Small(Penalty):
+    def __call__(self, step):
+        return step.logits.square().mean()
+"""
+
+
+@pytest.fixture
+def command():
+    return lambda given: CliRunner().invoke(group, ["test-method", given])
+
+
+def test_every_part_of_a_file_is_checked(command, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(FILE.format(value=0.01))
+    result = command(str(path))
+    assert result.exit_code == 0, result.output
+    lines = result.output.splitlines()
+    assert [line for line in lines if not line.startswith("  ")] == [
+        "head flat",
+        "penalty flat",
+        "all checks passed",
+    ]
+    assert "  ok     generator: the same for every generator" in lines
+
+
+def test_a_failed_check_is_counted_and_the_exit_code_is_1(command, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(FILE.format(value="1, dtype='float32'"))
+    result = command(str(path))
+    assert result.exit_code == 1
+    assert "  FAILED shape: gives float32, not float64" in result.output
+    assert result.output.endswith("1 check failed\n")
+
+
+@pytest.mark.parametrize("given", ["zeros", "head:zeros"])
+def test_a_built_in_is_asked_for_by_name(command, given):
+    result = command(given)
+    assert result.exit_code == 0
+    assert result.output.startswith("head zeros\n")
+
+
+def test_a_name_of_several_kinds_needs_its_kind(command, monkeypatch):
+    from bench.spec import parts
+
+    known = dict(parts.built_in_parts())
+    known["trainable", "zeros"] = known["trainable", "head"]
+    monkeypatch.setattr(parts, "built_in_parts", lambda: known)
+    result = command("zeros")
+    assert isinstance(result.exception, SpecError)
+    assert "several kinds have a part 'zeros'" in str(result.exception)
+    assert "trainable:zeros" in str(result.exception)
+    assert "head:zeros" in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("zeross", "neither a Python file nor a built-in part\n  did you mean 'zeros'"),
+        ("heads:zeros", "there is no kind of parts 'heads'\n  did you mean 'head'"),
+        ("patch:zeros", "there is no patch 'zeros'"),
+        ("nothing.py", "cannot be read"),
+    ],
+)
+def test_what_there_is_not_is_an_error_with_the_nearest(command, given, message):
+    error = command(given).exception
+    assert isinstance(error, SpecError)
+    assert message in str(error)

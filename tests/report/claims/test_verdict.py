@@ -1,0 +1,203 @@
+"""From records to verdicts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from scipy import stats
+
+from bench.records.record import Curve
+from bench.report.claims import text
+from bench.report.claims.verdict import Verdict, evaluate, verdicts
+from bench.report.results import Results
+from bench.spec.claims import Claim
+
+from ..studies import PAPER, Study, study
+
+SEEDS = list(range(6))
+BASE = np.array([0.50, 0.53, 0.47, 0.55, 0.52, 0.49])
+GAIN = np.array([0.02, 0.03, 0.01, 0.02, 0.04, 0.03])
+
+
+def claim(**fields: object) -> Claim:
+    given: dict[str, object] = {
+        "id": "bss-helps", "text": "BSS helps.", "source": "Table 1", "suite": "table1",
+        "compare": [{"axis": "method", "pairs": [["l2+bss", "l2"]]}],
+        "expect": "greater", "refuted_by": "It does not.",
+    }  # fmt: skip
+    return Claim.model_validate({**given, **fields})
+
+
+def ask(made: Study, **fields: object) -> Verdict:
+    return evaluate(claim(**fields), made.results)
+
+
+@pytest.fixture
+def made() -> Study:
+    """Six seeds; BSS gains at 15% and nothing at 100%."""
+    made = study({"seed": SEEDS}, labels={"method": {"l2": "L2", "l2+bss": "L2+BSS"}})
+    made.record(BASE, method="l2", sampling_rate=0.15)
+    made.record(BASE + GAIN, method="l2+bss", sampling_rate=0.15)
+    made.record(BASE + 0.2, method="l2", sampling_rate=1.0)
+    made.record(BASE + 0.2 + GAIN[::-1] - GAIN, method="l2+bss", sampling_rate=1.0)
+    return made
+
+
+def test_a_comparison_is_paired_by_seed_and_in_the_unit(made: Study) -> None:
+    found = ask(made, where={"sampling_rate": 0.15})
+    assert found.outcome == "supported"
+    assert found.decision is not None
+    (test,) = found.decision.tests
+    expected = stats.ttest_rel(BASE + GAIN, BASE, alternative="greater")
+    assert test.p_support == pytest.approx(expected.pvalue)
+    assert test.estimate.mean == pytest.approx(100 * GAIN.mean())
+    assert found.p == test.p_support
+
+
+def test_each_place_has_to_hold(made: Study) -> None:
+    found = ask(made)
+    assert found.outcome == "undecided"
+    assert [c.name for c in found.compared] == ["15%, L2+BSS − L2", "100%, L2+BSS − L2"]
+    assert found.holding == 1
+    assert text.holding_text(found) == "1/2"
+    assert text.deciding(found)[0].name == "100%, L2+BSS − L2"
+
+
+def test_a_difference_of_differences_is_that_of_each_seed(made: Study) -> None:
+    found = ask(
+        made,
+        compare=[
+            {"axis": "method", "pairs": [["l2+bss", "l2"]]},
+            {"axis": "sampling_rate", "pairs": [[0.15, 1.0]]},
+        ],
+    )
+    gains = GAIN - (GAIN[::-1] - GAIN)
+    assert found.decision is not None
+    assert list(found.compared[0].values.values()) == pytest.approx(list(100 * gains))
+    assert found.decision.p_support == pytest.approx(
+        stats.ttest_1samp(gains, 0, alternative="greater").pvalue
+    )
+    assert found.compared[0].name == "L2+BSS − L2, 15% − 100%"
+
+
+def test_means_are_made_seed_by_seed(made: Study) -> None:
+    for fields in ({"mean_over": ["sampling_rate"]}, {"of": "mean"}):
+        (compared,) = ask(made, **fields).compared
+        expected = 100 * (GAIN + GAIN[::-1] - GAIN) / 2
+        assert list(compared.values.values()) == pytest.approx(list(expected))
+
+
+def test_a_value_is_compared_with_a_number(made: Study) -> None:
+    where = {"sampling_rate": 0.15, "method": "l2"}
+    found = ask(made, compare=[], number=45.0, where=where)
+    assert found.outcome == "supported"
+    assert found.decision is not None
+    assert found.decision.p_support == pytest.approx(
+        stats.ttest_1samp(100 * BASE, 45, alternative="greater").pvalue
+    )
+    assert ask(made, compare=[], number=60.0, where=where).outcome == "refuted"
+    around = {"compare": [], "number": 51.0, "expect": "equal", "where": where}
+    assert ask(made, **around, by=5.0).outcome == "supported"
+
+
+def test_a_margin_is_in_the_unit(made: Study) -> None:
+    where = {"sampling_rate": 0.15}
+    assert ask(made, where=where, by=1.0).outcome == "supported"
+    assert ask(made, where=where, by=2.0).outcome == "undecided"
+
+
+def test_seeds_that_only_one_side_has_do_not_count(made: Study) -> None:
+    made.lose("failed", method="l2", sampling_rate=0.15, seed=0)
+    made.lose("missing", method="l2+bss", sampling_rate=0.15, seed=3)
+    found = ask(made, where={"sampling_rate": 0.15})
+    assert set(found.compared[0].values) == {1, 2, 4, 5}
+    assert found.partial
+    assert text.outcome_text(found) == f"{found.outcome} (partial)"
+
+
+def test_fewer_than_two_pairs_anywhere_are_no_verdict(made: Study) -> None:
+    for seed in SEEDS[1:]:
+        made.lose("missing", method="l2", sampling_rate=1.0, seed=seed)
+    found = ask(made)
+    assert (found.outcome, found.decision) == ("not run", None)
+    assert found.reason == ("fewer than two seeds in 1 of 2 comparisons: 100%, L2+BSS − L2")
+    assert ask(made, where={"sampling_rate": 0.15}).outcome == "supported"
+
+
+def test_a_long_list_of_what_is_missing_is_cut() -> None:
+    made = study({"sampling_rate": [0.1, 0.2, 0.3, 0.4, 0.5]})
+    assert ask(made).reason == (
+        "fewer than two seeds in 5 of 5 comparisons: 10%, l2+bss − l2; 20%, l2+bss − l2; "
+        "30%, l2+bss − l2; and 2 more"
+    )
+
+
+def test_one_planned_seed_is_said_to_be_too_few() -> None:
+    assert ask(study({"seed": [0]})).reason == "one seed is planned, and a verdict needs two"
+
+
+@pytest.mark.parametrize(
+    ("fields", "reason"),
+    [
+        ({"profiles": ["paper", "other"]}, "asked in profile paper and other only"),
+        ({"where": {"dataset": "cub"}}, "this profile has no such cells"),
+        ({"of": {"at-least": 3}}, "it asks for 3 comparisons, and this profile has 2"),
+        (
+            {"metric": "train/loss", "at": {"step": 11}},
+            "it looks at step 11, and cells have 10 here",
+        ),
+    ],
+)
+def test_what_a_profile_cannot_be_asked_is_not_run(
+    made: Study, fields: dict[str, object], reason: str
+) -> None:
+    found = ask(made, **fields)
+    assert (found.outcome, found.reason) == ("not run", reason)
+
+
+def test_curves_are_compared_at_a_step(made: Study) -> None:
+    for planned in made.cells(sampling_rate=0.15):
+        record = made.records[planned.cell.id]
+        start = 0.5 if planned.labels["method"] == "l2" else 0.7
+        curve = Curve((0, 2, 5), (start, start + 0.001 * int(planned.labels["seed"]), 0.9))
+        outcome = replace(record.outcome, curves={"anytime/test/top1": curve})
+        made.records[planned.cell.id] = replace(record, outcome=outcome)
+    fields = {"metric": "anytime/test/top1", "where": {"sampling_rate": 0.15}}
+    early = ask(made, at={"step": 1}, **fields)
+    # The same difference at six seeds: decided by flipping signs.
+    assert early.outcome == "supported"
+    assert early.p == 2**-6
+    assert ask(made, at={"step": 5}, **fields).outcome == "undecided"
+
+
+def test_only_claims_about_the_suite_are_evaluated_in_the_papers_order(made: Study) -> None:
+    other = claim(id="other", suite="table9")
+    proved = Claim(id="p", text="P.", source="eq. 1", proved_by="tests/a.py::b")
+    paper = PAPER.model_copy(update={"claims": (claim(id="b"), other, proved, claim(id="a"))})
+    plan = replace(made.plan, paper=paper)
+    assert [v.claim.id for v in verdicts(Results(plan, made.records, made.states))] == ["b", "a"]
+    assert evaluate(proved, Results(plan, {}, {})).outcome == "proved"
+    unbuilt = Claim(id="n", text="N.", source="Figure 1", not_rebuilt="Not yet.")
+    assert evaluate(unbuilt, Results(plan, {}, {})).reason == "Not yet."
+
+
+def test_the_texts_of_a_verdict(made: Study) -> None:
+    found = ask(made)
+    assert text.estimate_text(found) == "0.00 ± 1.15 points"
+    assert text.remark(found).startswith("not within 1,000 seeds as it looks; weakest: 100%")
+    refuted = ask(made, expect="less", where={"sampling_rate": 0.15})
+    assert refuted.outcome == "refuted"
+    assert text.estimate_text(refuted) == "+2.50 ± 1.10 points"
+    assert refuted.p == pytest.approx(stats.ttest_rel(BASE + GAIN, BASE, alternative="greater")[1])
+
+
+def test_json_has_every_comparison_and_no_infinity(made: Study) -> None:
+    data = text.as_json(ask(made))
+    assert (data["verdict"], data["deciding"]) == ("undecided", 1)
+    assert [c["n"] for c in data["comparisons"]] == [6, 6]
+    first = data["comparisons"][0]
+    assert first["sign_flip_p"] == 2**-6
+    assert first["low"] < first["mean"] < first["high"]
+    assert text.as_json(ask(made, profiles=["paper"]))["p"] is None

@@ -1,0 +1,118 @@
+"""Maps: means over seeds, one scale a row, the same bytes for the same numbers."""
+
+from __future__ import annotations
+
+import xml.etree.ElementTree as ET
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from safetensors.numpy import save
+
+from bench.errors import SpecError
+from bench.files import bytes_sha256
+from bench.records.record import Artifact, Record
+from bench.records.store import Store
+from bench.report.arrays import StoredArrays
+from bench.report.figures.heatmap import block_means, draw_heatmaps
+from bench.report.figures.kinds import draw
+from bench.report.results import Arrays, Results
+
+from ..curved import figure
+from ..studies import Study, study
+
+PANELS = ({"curve": "attention", "label": "weight"}, {"curve": "counts", "scale": "log"})
+HEATMAP = figure(title="Maps", kind="heatmap", panels=PANELS, columns="sampling_rate")
+
+
+def mapped() -> tuple[Study, Results]:
+    """Two rates and two methods; the maps of each seed are a ramp plus the seed."""
+    made = study()
+    for planned in made.plan.cells:
+        made.put(planned.cell, {"test/top1": 0.5})
+
+    def arrays(record: Record) -> Mapping[str, Arrays]:
+        ramp = np.arange(12.0).reshape(3, 4)
+        return {"attention": ramp + record.cell["seed"], "counts": ramp, "vector": ramp[0]}
+
+    return made, replace(made.results, arrays=arrays)
+
+
+def texts(svg: str) -> list[str]:
+    return [t.text or "" for t in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}text")]
+
+
+def test_a_picture_a_method_a_column_a_rate_a_row_a_panel() -> None:
+    _, results = mapped()
+    drawn = draw_heatmaps(results, HEATMAP)
+    assert len(drawn.svgs) == 2
+    words = texts(drawn.svgs[0])
+    assert {"l2, 15%", "l2, 100%", "weight", "counts"} <= set(words)
+    assert "means over seeds, n = 3" in drawn.caption
+    assert draw_heatmaps(results, HEATMAP) == drawn
+    assert not drawn.bands
+
+
+def test_a_map_is_the_mean_over_seeds() -> None:
+    made, results = mapped()
+    ramp = np.arange(12.0).reshape(3, 4)
+
+    def same(record: Record) -> Mapping[str, Arrays]:
+        return {"attention": ramp + 1, "counts": ramp}
+
+    assert draw_heatmaps(results, HEATMAP) == draw_heatmaps(
+        replace(made.results, arrays=same), HEATMAP
+    )
+    first = draw_heatmaps(results, HEATMAP.model_copy(update={"seeds": 1}))
+    assert first.svgs != draw_heatmaps(results, HEATMAP).svgs
+
+
+def test_missing_seeds_are_said_and_no_array_is_no_picture() -> None:
+    made, results = mapped()
+    made.lose("missing", method="l2", sampling_rate=1.0, seed=2)
+    assert "**Partial**, seeds are missing: l2 (2/3)." in draw_heatmaps(results, HEATMAP).caption
+    nothing = draw_heatmaps(made.results, HEATMAP)
+    assert (nothing.svgs, nothing.caption) == ((), "No record has these arrays yet.")
+    flat = figure(kind="heatmap", panels=({"curve": "vector"},))
+    assert draw_heatmaps(results, flat).svgs == ()
+
+
+def test_fine_maps_are_means_of_blocks() -> None:
+    fine = np.arange(8.0).reshape(2, 4)
+    assert block_means(fine, 2).tolist() == [[0.5, 2.5], [4.5, 6.5]]
+    assert block_means(fine, 4) is fine
+    assert block_means(np.ones((200, 100))).shape == (96, 96)
+
+
+def test_a_page_has_them_among_its_figures() -> None:
+    made, results = mapped()
+    made = made.with_suite(figures=(HEATMAP,))
+    from bench.report.page import build_page
+
+    page = build_page(replace(results, plan=made.plan), stem="t")
+    assert sorted(page.figures) == ["t-1.svg", "t-2.svg"]
+    assert "![Maps](<t-1.svg>)" in page.markdown
+    assert page.curves is None
+
+
+def test_an_unknown_kind_is_the_users_error() -> None:
+    _, results = mapped()
+    with pytest.raises(SpecError, match="did you mean 'heatmap'"):
+        draw(results, HEATMAP.model_copy(update={"kind": "heatmaps"}))
+
+
+def test_arrays_are_read_from_the_store_and_checked(tmp_path: Path) -> None:
+    made, _ = mapped()
+    record = next(iter(made.records.values()))
+    store = Store(tmp_path)
+    folder = store.layout.cell(record.id)
+    content = save({"attention": np.eye(2)})
+    artifact = Artifact("0001.arrays.safetensors", bytes_sha256(content))
+    record = replace(record, outcome=replace(record.outcome, artifacts={"arrays": artifact}))
+    assert StoredArrays(store)(record) == {}
+    path = folder.artifact(artifact.file)
+    path.parent.mkdir(parents=True)
+    path.write_bytes(content)
+    assert StoredArrays(store)(record)["attention"].tolist() == [[1, 0], [0, 1]]

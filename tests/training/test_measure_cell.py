@@ -1,0 +1,304 @@
+"""Cells that measure: what they look at, and what they give."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from bench.errors import UserError, WeightsError
+from bench.files import file_sha256
+from bench.models.architecture import create_backbone
+from bench.records.record import Curve
+from bench.scheduling.job import Job, ParentArtifact
+from bench.spec.cell import START, Cell, Resources
+from bench.spec.metrics import declared_curves, declared_metrics
+from bench.spec.parts import find_part
+from bench.spec.recipe import SGD, Optimizer
+from bench.spec.work import Measure, Start
+from bench.training.execute import execute
+from bench.training.finite import NotANumber
+from tests.training.conftest import IMAGE, RECIPE, Build, job_of, left, task, use
+
+# -- channel attention ---------------------------------------------------------------------------
+
+
+def test_the_file_has_a_weight_for_each_channel_of_each_tapped_layer(attention_job: Job) -> None:
+    outcome = execute(attention_job)
+    weights = load_file(left(attention_job, outcome, "arrays").path)
+    assert {name: len(w) for name, w in weights.items()} == {
+        "layer1.0.conv2": 32, "layer2.0.conv2": 48, "layer3.0.conv3": 192, "layer4.0.conv2": 96,
+    }  # fmt: skip
+    for value in weights.values():
+        torch.testing.assert_close(value.sum(), torch.tensor(1.0))
+    assert outcome.status == "done"
+    assert set(outcome.metrics) == {
+        f"train/{name}" for name in ("top1", "top5", "mean_class_accuracy", "loss")
+    }
+    assert outcome.provenance.data["train_images"] == 30
+    assert set(outcome.timings) == {"data_s", "measure_s", "total_s"}
+
+
+def test_it_is_the_same_again_and_other_at_another_seed(attention_job: Job) -> None:
+    first = execute(attention_job).artifacts["arrays"].sha256
+    assert execute(attention_job).artifacts["arrays"].sha256 == first
+    cell = attention_job.cell
+    other = Cell(cell.work, 1, cell.parents)
+    again = execute(dataclasses.replace(attention_job, cell=other))
+    assert again.artifacts["arrays"].sha256 != first
+
+
+# -- distance ------------------------------------------------------------------------------------
+
+Pair = dict[str, ParentArtifact]
+
+
+def _measure(
+    resources: Resources, folder: Path, parents: Pair, *, part: Any = None, **settings: Any
+) -> Job:
+    starts = {role: Start("test_resnet", "stage") for role in parents}
+    work = Measure(part or use("distance"), starts, settings.pop("task", None))
+    return job_of(work, folder, resources, parents=parents, **settings)
+
+
+@pytest.fixture
+def pair(job: Build) -> Pair:
+    """Return what two trainings from one start left: one of four steps, one of six."""
+    found = {}
+    for role, steps in (("first", 4), ("second", 6)):
+        recipe = RECIPE.model_copy(update={"steps": steps, "optimizer": Optimizer(sgd=SGD(lr=0.2))})
+        made = job(recipe, keep={"checkpoint"})
+        found[role] = left(made, execute(made))
+    return found
+
+
+def _parameters(path: Path) -> dict[str, np.ndarray]:
+    """Return a checkpoint's parameters by name, in the network's order; statistics are none."""
+    state = load_file(path)
+    names = [name for name, _ in create_backbone("test_resnet").named_parameters()]
+    return {name: state[f"backbone.{name}"].double().numpy() for name in names}
+
+
+def test_the_distance_is_that_of_the_two_checkpoints(
+    pair: Pair, resources: Resources, tmp_path: Path
+) -> None:
+    made = _measure(resources, tmp_path, pair)
+    outcome = execute(made)
+    first, second = (_parameters(pair[role].path) for role in ("first", "second"))
+    apart = {name: float(np.square(first[name] - second[name]).sum()) for name in first}
+    whole = math.sqrt(sum(apart.values()))
+    norm = math.sqrt(sum(float(np.square(value).sum()) for value in first.values()))
+    assert whole > 0
+    assert outcome.metrics == pytest.approx({"distance": whole, "distance/relative": whole / norm})
+    modules: dict[str, float] = {}
+    for name, square in apart.items():
+        module = name.rpartition(".")[0]
+        modules[module] = modules.get(module, 0.0) + square
+    curve = outcome.curves["distance/module"]
+    assert curve.axis == "module"
+    assert curve.at == tuple(range(1, len(modules) + 1))
+    assert curve.value == pytest.approx([math.sqrt(square) for square in modules.values()])
+    arrays = left(made, outcome, "arrays")
+    assert arrays.path.name == "0001.arrays.safetensors"
+    assert file_sha256(arrays.path) == arrays.sha256
+    np.testing.assert_allclose(load_file(arrays.path)["modules"], curve.value, rtol=1e-6)
+
+
+def test_it_tells_which_networks_it_looked_at(
+    pair: Pair, resources: Resources, tmp_path: Path
+) -> None:
+    made = _measure(resources, tmp_path, pair)
+    facts = execute(made).provenance
+    assert set(facts.code) == {"measure", "measurement:distance"}
+    for role, parent in pair.items():
+        assert facts.parents[role]["sha256"] == parent.sha256
+        assert facts.weights[role]["source"] == "stage"
+    assert facts.weights["first"]["sha256"] != facts.weights["second"]["sha256"]
+
+
+def test_roles_are_not_mixed_up(pair: Pair, resources: Resources, tmp_path: Path) -> None:
+    ours = execute(_measure(resources, tmp_path, pair)).metrics
+    swapped = {"first": pair["second"], "second": pair["first"]}
+    theirs = execute(_measure(resources, tmp_path, swapped)).metrics
+    assert ours["distance"] == theirs["distance"]
+    assert ours["distance/relative"] != theirs["distance/relative"]
+
+
+def test_a_network_is_no_distance_from_itself(
+    pair: Pair, resources: Resources, tmp_path: Path
+) -> None:
+    outcome = execute(_measure(resources, tmp_path, dict.fromkeys(pair, pair["first"])))
+    assert outcome.metrics == {"distance": 0.0, "distance/relative": 0.0}
+    assert set(outcome.curves["distance/module"].value) == {0.0}
+
+
+def test_what_was_trained_moved_by_what_its_own_record_says(
+    job: Build, resources: Resources, tmp_path: Path
+) -> None:
+    made = job(keep={"checkpoint", "checkpoint@start"})
+    outcome = execute(made)
+    pair = {"first": left(made, outcome, "checkpoint@start"), "second": left(made, outcome)}
+    found = execute(_measure(resources, tmp_path, pair)).metrics["distance"]
+    assert found == pytest.approx(outcome.metrics["features/distance"], rel=1e-8)
+
+
+def test_networks_of_different_parameters_are_refused(
+    job: Build, pair: Pair, resources: Resources, tmp_path: Path
+) -> None:
+    image = RECIPE.model_copy(
+        update={"image": IMAGE.model_copy(update={"size": 160, "resize": 160}), "steps": 1}
+    )
+    other = job(image, network="test_vit", keep={"checkpoint"})
+    parents = {"first": pair["first"], "second": left(other, execute(other))}
+    starts = {"first": Start("test_resnet", "stage"), "second": Start("test_vit", "stage")}
+    made = job_of(Measure(use("distance"), starts), tmp_path, resources, parents=parents)
+    with pytest.raises(UserError, match="same parameters"):
+        execute(made)
+
+
+def test_a_changed_checkpoint_is_not_measured(
+    pair: Pair, resources: Resources, tmp_path: Path
+) -> None:
+    content = bytearray(pair["second"].path.read_bytes())
+    content[-1] ^= 1
+    path = tmp_path / "changed.safetensors"
+    path.write_bytes(content)
+    changed = dataclasses.replace(pair["second"], path=path)
+    with pytest.raises(WeightsError, match="is not the file that was written"):
+        execute(_measure(resources, tmp_path, {**pair, "second": changed}))
+
+
+# -- measurements of one's own -------------------------------------------------------------------
+
+PLUGIN = '''
+import torch
+
+from bench.parts import Line, Measured, Measurement, measurement
+
+
+@measurement("mine")
+class Mine(Measurement):
+    """What the start scores on its task."""
+
+    roles = ("start",)
+    metrics = {"test/top1": ("%", "highest"), "mine": ("", "lowest")}
+    curves = {"line": "lambda"}
+
+    def __call__(self, measuring):
+        network = measuring.network("start")
+        top1 = measuring.scores(network, "test")["top1"]
+        rows = [targets for _, targets in measuring.batches("test", 5)]
+        return Measured(
+            {"test/top1": top1, "mine": float(sum(map(len, rows)))},
+            {"line": Line([0.0, 0.5], [1.0, 2.0])},
+            {"targets": torch.cat(rows)},
+        )
+'''
+
+
+def _mine(
+    resources: Resources, folder: Path, parent: ParentArtifact, *changes: tuple[str, str]
+) -> Job:
+    text = PLUGIN
+    for old, new in changes:
+        assert old in text
+        text = text.replace(old, new)
+    file = folder / "mine.py"
+    file.write_text(text)
+    return _measure(
+        resources, folder, {START: parent}, part=use("mine"), task=task(image=IMAGE), plugins=[file]
+    )
+
+
+@pytest.fixture
+def trained(job: Build) -> tuple[ParentArtifact, float]:
+    made = job(RECIPE.model_copy(update={"steps": 12}), keep={"checkpoint"})
+    outcome = execute(made)
+    return left(made, outcome), outcome.metrics["test/top1"]
+
+
+def test_a_network_is_measured_with_the_head_it_was_left_with(
+    trained: tuple[ParentArtifact, float], resources: Resources, tmp_path: Path
+) -> None:
+    parent, top1 = trained
+    made = _mine(resources, tmp_path, parent)
+    outcome = execute(made)
+    assert outcome.metrics == {"test/top1": top1, "mine": 12.0}
+    assert outcome.curves == {"line": Curve((0.0, 0.5), (1.0, 2.0), "lambda")}
+    arrays = left(made, outcome, "arrays")
+    assert file_sha256(arrays.path) == arrays.sha256
+    assert load_file(arrays.path)["targets"].tolist() == [k for k in range(3) for _ in range(4)]
+
+    def find(kind, name):  # type: ignore[no-untyped-def]
+        return find_part(kind, name, made.resources.plugins)
+
+    assert set(outcome.metrics) == set(declared_metrics(made.cell, find, None))
+    assert set(outcome.curves) == set(declared_curves(made.cell, find, None))
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        (('"mine": float', '"other": float'), r"declares the metrics \['mine', 'test/top1'\]"),
+        (('"mine": ("", "lowest")', ""), r"and gives \['mine', 'test/top1'\]"),
+        (('{"line": Line([0.0, 0.5], [1.0, 2.0])}', "{}"), r"declares the curves \['line'\]"),
+        (('"line": "lambda"', ""), r"declares the curves \[\]"),
+    ],
+)
+def test_a_measurement_gives_what_it_declares_and_nothing_else(
+    source: ParentArtifact,
+    resources: Resources,
+    tmp_path: Path,
+    change: tuple[str, str],
+    problem: str,
+) -> None:
+    made = _mine(resources, tmp_path, source, change)
+    with pytest.raises(UserError, match=problem):
+        execute(made)
+    assert not list(made.folder.iterdir())
+
+
+@pytest.mark.parametrize("change", [("sum(map(len, rows))", "'nan'"), ("2.0]", "float('inf')]")])
+def test_what_is_not_a_number_is_no_measurement(
+    source: ParentArtifact, resources: Resources, tmp_path: Path, change: tuple[str, str]
+) -> None:
+    with pytest.raises(NotANumber, match=r"mine became nan|line became inf"):
+        execute(_mine(resources, tmp_path, source, change))
+
+
+@pytest.mark.parametrize("dataset", ["stripes", "noise"])
+def test_a_network_is_not_scored_by_the_head_of_other_classes(
+    job: Build, resources: Resources, tmp_path: Path, dataset: str
+) -> None:
+    tasks = {"": task()} if dataset == "stripes" else {"a": task(), "b": task()}
+    first = job(RECIPE, tasks=tasks, keep={"checkpoint"})
+    parent = left(first, execute(first))
+    file = tmp_path / "mine.py"
+    file.write_text(PLUGIN)
+    made = _measure(
+        resources, tmp_path, {START: parent}, part=use("mine"),
+        task=task(dataset, image=IMAGE), plugins=[file],
+    )  # fmt: skip
+    with pytest.raises(UserError, match=r"heads have: (3|a 3, b 3)"):
+        execute(made)
+
+
+def test_a_line_needs_a_place_for_each_value(
+    source: ParentArtifact, resources: Resources, tmp_path: Path
+) -> None:
+    with pytest.raises(ValueError, match="2 places for 3 values"):
+        execute(_mine(resources, tmp_path, source, ("[1.0, 2.0]", "[1.0, 2.0, 3.0]")))
+
+
+def test_a_measurement_without_arrays_leaves_no_file(
+    source: ParentArtifact, resources: Resources, tmp_path: Path
+) -> None:
+    made = _mine(resources, tmp_path, source, ('{"targets": torch.cat(rows)},', ""))
+    assert execute(made).artifacts == {}
+    assert not list(made.folder.iterdir())
