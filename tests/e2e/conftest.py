@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import time
@@ -86,7 +87,11 @@ class Bench:
 
     def __call__(self, *arguments: object, code: int | None = 0) -> str:
         process = self.start(*arguments)
-        output, _ = process.communicate(timeout=300)
+        try:
+            output, _ = process.communicate(timeout=300)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            raise
         if code is not None:
             assert process.returncode == code, output
         return output
