@@ -94,7 +94,7 @@ def test_a_part_of_any_kind_is_read_without_running_its_file(tmp_path, kind):
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_suite_with_a_plug_in_that_cannot_be_imported_validates(suite, kind):
-    from bench.spec.expand import load_plan
+    from bench.spec.plan import load_plan
 
     from .conftest import SUITE
 
