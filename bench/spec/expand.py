@@ -131,6 +131,12 @@ class Expansion:
         if state == "reported":
             return CHECKPOINT
         if state == PREDICTIONS:
+            if cell.recipe is not None and not cell.recipe.evaluation.test:
+                raise self.layers.stage_source(stage).error(
+                    "leaves the test split alone, and its predictions on it are asked for",
+                    ("recipe", "evaluation", "test"),
+                    "set evaluation.test: true in the stage's recipe",
+                )
             return PREDICTIONS
         if state == "start" or int(state) == 0:
             return f"{CHECKPOINT}@start"

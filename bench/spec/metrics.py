@@ -124,7 +124,7 @@ def _of_training(work: Train, find: FindPart, source: Mapping[str, Task]) -> Ite
     if work.warmup is not None:
         yield Metric("warmup/steps", "", "lowest")
         yield Metric("warmup/ended", "", "highest")
-        yield Metric("warmup/drop", PERCENT, "lowest")
+        yield Metric("warmup/drop", _score(next(iter(work.tasks.values())), find).unit, "lowest")
 
 
 def _curves_of_training(

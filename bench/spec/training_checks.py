@@ -95,6 +95,31 @@ def _check_tasks(layers: Layers, work: Train) -> None:
             ("axes", "backbone"),
             "use a network part, such as mlp",
         )
+    sizes = {
+        image.size for task in work.tasks.values() if (image := task.image or work.recipe.image)
+    }
+    if not isinstance(work.network, str) and len(sizes) > 1:
+        raise layers.source_of("tasks").error(
+            f"{work.network.name} is built for inputs of one shape, and the tasks' images have "
+            f"{' and '.join(map(str, sorted(sizes)))} pixels",
+            ("tasks",),
+        )
+    _check_choice_between_states(layers, work)
+
+
+def _check_choice_between_states(layers: Layers, work: Train) -> None:
+    """States are chosen by the mean of the tasks' scores, which must be of one kind."""
+    recipe = work.recipe
+    objectives = [layers.part("objective", t.objective.name) for t in work.tasks.values()]
+    scores = {(o.score, *o.metrics[o.score]) for o in objectives}
+    chosen = recipe.selection != "last" or recipe.anytime is not None or work.warmup is not None
+    if chosen and len(scores) > 1:
+        raise layers.source_of("recipe", "selection").error(
+            "states are chosen by the mean of the tasks' scores, and these are "
+            f"{' and '.join(sorted(score for score, *_ in scores))}",
+            ("recipe", "selection"),
+            "use selection: last without anytime and warm-up, or objectives of one score",
+        )
 
 
 def _check_precision(layers: Layers, work: Train) -> None:

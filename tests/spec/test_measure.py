@@ -275,6 +275,10 @@ def test_predictions_are_read_from_a_stage(suite, plan):
     for role in ("{weights: random}", "{stage: target, checkpoint: start}"):
         with pytest.raises(SpecError, match=r"measure.roles.start: mine reads predictions"):
             plan(text.replace("{stage: target}", role))
+    unseen = "steps: 20\n  validation: 0.1\n  evaluation: {test: false}"
+    assert "steps: 20" in text
+    with pytest.raises(SpecError, match="leaves the test split alone"):
+        plan(text.replace("steps: 20", unseen))
 
 
 def test_a_measurement_without_data_does_not_look_for_any(suite, plan):

@@ -245,3 +245,18 @@ def test_a_wrong_network_is_named_even_if_no_cell_has_it(plan, written, message)
     with pytest.raises(SpecError, match=message) as caught:
         plan(LIGHT + f"networks: {written}\n")
     assert caught.value.line == len(LIGHT.lstrip().splitlines()) + 1
+
+
+def test_states_of_tasks_with_scores_of_two_kinds_are_not_chosen_between(plan):
+    several = TASKS.replace("a: {dataset: digits}", "a: {dataset: digits, objective: regression}")
+    text = (SEVERAL + several).replace("a/test/top1", "a/test/mse")
+    assert len(plan(text).metrics) > 0
+    chosen = "steps: 10\n  validation: 0.1\n  validate_every: 5\n  selection: best-on-validation"
+    with pytest.raises(SpecError, match=r"recipe.selection: .* scores, and these are mse and top1"):
+        plan(text.replace("steps: 10", chosen))
+
+
+def test_a_network_of_one_shape_takes_no_images_of_two_sizes(plan):
+    text = (SEVERAL + TASKS).replace("test_resnet", "mlp")
+    with pytest.raises(SpecError, match=r"tasks: mlp is built .* have 32 and 224 pixels"):
+        plan(text)
