@@ -4,8 +4,13 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from bench.spec.plan import load_plan
+
+# What a property says does not depend on how busy the machine is.
+settings.register_profile("patient", deadline=None)
+settings.load_profile("patient")
 
 SUITE = """
 title: A small suite

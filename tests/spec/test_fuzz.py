@@ -115,9 +115,7 @@ def is_clear(error: SpecError) -> bool:
 
 
 @pytest.mark.parametrize("base", [TRAINING, MEASURING], ids=["training", "measuring"])
-@settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150, deadline=None
-)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=150)
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=2))
 def test_anything_is_a_suite_or_one_message(plan, base, changes):
     data = base

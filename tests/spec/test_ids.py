@@ -20,9 +20,7 @@ from bench.spec.work import LongTail, Measure, Start, Task, Train, canonical_jso
 
 from .conftest import SUITE
 
-PER_TEST = settings(
-    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20, deadline=None
-)
+PER_TEST = settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=20)
 # Each value a default, written as a suite may write it.
 DEFAULTS: dict[str, Any] = {
     "batch_size": 48,
