@@ -94,8 +94,8 @@ def command(
 def _given(name: str, suite: str | None, profile: str, store: Path) -> _Given:
     from bench.cli.revision import file_at_revision
     from bench.errors import UserError
-    from bench.report.cell_table import read_cell_table
     from bench.report.diff import Side
+    from bench.report.frame import read_frame
     from bench.spec.find import find_suite
     from bench.spec.layers import profile_names
 
@@ -107,13 +107,13 @@ def _given(name: str, suite: str | None, profile: str, store: Path) -> _Given:
     if path.suffix in (".csv", ".md") and path.is_file():
         file = path.with_suffix(".csv")
         try:
-            return _Given(Side(name, read_cell_table(file.read_text(encoding="utf-8"), name)))
+            return _Given(Side(name, read_frame(file.read_text(encoding="utf-8"), name)))
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot be read: {error}", file=file) from None
     if ":" in name:
         page, ending = name.removesuffix(".md"), ".csv"
         text = file_at_revision(page + ending if page != name else name)
-        return _Given(Side(name, read_cell_table(text, name)))
+        return _Given(Side(name, read_frame(text, name)))
     if suite is not None and name in profile_names(find_suite(suite)):
         return _store_side(name, suite, name, store)
     known = "a CSV, a page, REVISION:PATH, a store's folder, or a profile of --suite"
@@ -123,8 +123,8 @@ def _given(name: str, suite: str | None, profile: str, store: Path) -> _Given:
 def _store_side(name: str, suite: str, profile: str, store: Path) -> _Given:
     from bench.cli.session import open_session
     from bench.errors import StoreError
-    from bench.report.cell_table import cell_table
     from bench.report.diff import Side
+    from bench.report.frame import cell_frame
 
     session = open_session(suite, profile, store)
     records = session.done()
@@ -135,7 +135,7 @@ def _store_side(name: str, suite: str, profile: str, store: Path) -> _Given:
             remedy=f"bench run {suite} --profile {profile} --store {store}",
         )
     units = {metric.name: metric.unit for metric in session.plan.metrics.values()}
-    side = Side(name, cell_table(session.results()), units)
+    side = Side(name, cell_frame(session.results()), units)
     return _Given(side, session.plan.suite.metrics[0].metric, records)
 
 

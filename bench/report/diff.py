@@ -5,10 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import repeat
 from typing import Literal
 
+import pandas as pd
+
 from bench.errors import UserError, did_you_mean
-from bench.report.cell_table import CellRow, CellTable
+from bench.report.frame import CELL, STATE, frame_axes, frame_metrics
 from bench.report.values import metric_unit, metric_value, unit_scale
 from bench.spec.cell import SEED
 from bench.spec.metrics import complement_of
@@ -28,13 +31,25 @@ class Side:
 
     Attributes
     ----------
+    frame
+        One row a cell, as ``report.frame.cell_frame`` makes it and ``read_frame`` reads it.
     units
         Metric to its unit, where a plan declares it: a CSV has numbers alone.
     """
 
     name: str
-    cells: CellTable
+    frame: pd.DataFrame
     units: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def axes(self) -> list[str]:
+        """The axes without the seed."""
+        return [axis for axis in frame_axes(self.frame) if axis != SEED]
+
+    @property
+    def metrics(self) -> list[str]:
+        """The metrics of its cells."""
+        return frame_metrics(self.frame)
 
 
 @dataclass(frozen=True)
@@ -151,13 +166,14 @@ def diff(a: Side, b: Side, metric: str) -> Diff:
 
 def known_metrics(a: Side, b: Side) -> list[str]:
     """Return the metrics that both have."""
-    return [name for name in a.cells.metrics if name in b.cells.metrics]
+    theirs = b.metrics
+    return [name for name in a.metrics if name in theirs]
 
 
 def _axes(a: Side, b: Side) -> tuple[list[str], dict[str, tuple[str, str]]]:
     """Return the axes that name an change, and those that are a setting of each side."""
     first, second = _single_values(a), _single_values(b)
-    ours, theirs = a.cells.place_axes, b.cells.place_axes
+    ours, theirs = a.axes, b.axes
     axes, settings = [], {}
     for axis in dict.fromkeys([*ours, *theirs]):
         if axis in first and axis in second and first[axis] != second[axis]:
@@ -175,31 +191,36 @@ def _axes(a: Side, b: Side) -> tuple[list[str], dict[str, tuple[str, str]]]:
 
 def _single_values(side: Side) -> dict[str, str]:
     """Return axis to its value, of the axes with one value."""
-    values = {
-        axis: {_text(row.labels[axis]) for row in side.cells.rows} for axis in side.cells.place_axes
-    }
+    values = {axis: set(_texts(side, axis)) for axis in side.axes}
     return {axis: next(iter(own)) for axis, own in values.items() if len(own) == 1}
 
 
 def _places(side: Side, axes: Sequence[str], metric: str) -> dict[PlaceText, dict[str, float]]:
     """Return place to seed to value, of the cells that are done."""
-    known = side.cells.metrics
-    if metric not in known and (complement_of(metric) or metric) not in known:
+    known = side.metrics
+    recorded = metric if metric in known else complement_of(metric)
+    if recorded not in known:
         raise UserError(f"{side.name} has no metric {metric!r}", remedy=did_you_mean(metric, known))
+    done = side.frame[STATE] == "done"
+    measured = replace(side, frame=side.frame[done & side.frame[recorded].notna()])
     found: dict[PlaceText, dict[str, float]] = {}
-    for row in side.cells.rows:
-        value = metric_value(row.metrics, metric)
-        if row.state == "done" and value is not None and not math.isnan(value):
-            found.setdefault(_place(row, axes), {})[_seed(row)] = value
+    for (place, seed), own in zip(_keys(measured, axes), measured.frame[recorded], strict=True):
+        value = metric_value({recorded: own}, metric)
+        if value is not None:
+            found.setdefault(place, {})[seed] = value
     return found
 
 
-def _place(row: CellRow, axes: Sequence[str]) -> PlaceText:
-    return tuple((axis, _text(row.labels[axis])) for axis in axes)
+def _keys(side: Side, axes: Sequence[str]) -> list[tuple[PlaceText, str]]:
+    """Return the place and the seed of each cell."""
+    columns = [[(axis, text) for text in _texts(side, axis)] for axis in axes]
+    places = zip(*columns, strict=True) if columns else repeat((), len(side.frame))
+    seeds = _texts(side, SEED) if SEED in side.frame else repeat("", len(side.frame))
+    return list(zip(places, seeds, strict=True))
 
 
-def _seed(row: CellRow) -> str:
-    return _text(row.labels.get(SEED, ""))
+def _texts(side: Side, axis: str) -> list[str]:
+    return [_text(value) for value in side.frame[axis]]
 
 
 def _text(value: object) -> str:
@@ -239,6 +260,6 @@ def _p(
 
 
 def _cells(a: Side, b: Side, axes: Sequence[str]) -> tuple[tuple[str, str], ...]:
-    right = {(_place(row, axes), _seed(row)): row.cell for row in b.cells.rows}
-    left = (((_place(row, axes), _seed(row)), row.cell) for row in a.cells.rows)
-    return tuple((cell, right[key]) for key, cell in left if key in right)
+    left, right = (zip(_keys(side, axes), side.frame[CELL], strict=True) for side in (a, b))
+    theirs = dict(right)
+    return tuple((cell, theirs[key]) for key, cell in left if key in theirs)

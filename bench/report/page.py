@@ -11,11 +11,11 @@ from bench.errors import UserError
 from bench.files import write_whole
 from bench.report import sections
 from bench.report.again import again
-from bench.report.cell_table import cell_table
 from bench.report.claims.section import claims_section
 from bench.report.claims.verdict import Verdict, verdicts
 from bench.report.figures.section import curve_numbers, draw_figures, figure_section, figure_svgs
 from bench.report.figures.table_figure import figure_svg
+from bench.report.frame import cell_frame, frame_csv
 from bench.report.results import Results, arrange, row_axes
 from bench.report.sections import Board
 from bench.spec.paper import Reported
@@ -103,9 +103,8 @@ def build_page(
     )
     markdown = "\n\n".join(part for part in parts if part) + "\n"
     figures |= figure_svgs(drawings)
-    return Page(
-        stem, markdown, cell_table(results).csv(), figures, curve_numbers(drawings, plan.suite)
-    )
+    cells, curves = frame_csv(cell_frame(results)), curve_numbers(drawings, plan.suite)
+    return Page(stem, markdown, cells, figures, curves)
 
 
 def make_board(results: Results, reported: Reported | None) -> Board:

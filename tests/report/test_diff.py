@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -13,10 +12,9 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from bench.errors import UserError
-from bench.report.cell_table import CellTable, cell_table, read_cell_table
 from bench.report.diff import Diff, Side, diff
 from bench.report.diff_origin import Differing, differing_origins, differing_settings
-from bench.spec.cell import Scalar
+from bench.report.frame import cell_frame, frame_csv, read_frame
 
 from .studies import MADE, RECIPE, Study, study
 
@@ -39,17 +37,11 @@ def made(**values: np.ndarray) -> Study:
 
 
 def side(of: Study, name: str = "A") -> Side:
-    return Side(name, cell_table(of.results))
+    return Side(name, cell_frame(of.results))
 
 
 def csv(of: Study, name: str = "B") -> Side:
-    return Side(name, read_cell_table(cell_table(of.results).csv(), name))
-
-
-def labelled(cells: CellTable, more: Callable[[int], Mapping[str, Scalar]]) -> CellTable:
-    """Return a table with other labels, and with their axes."""
-    rows = tuple(replace(r, labels={**r.labels, **more(i)}) for i, r in enumerate(cells.rows))
-    return CellTable(tuple(rows[0].labels), cells.metrics, rows)
+    return Side(name, read_frame(frame_csv(cell_frame(of.results)), name))
 
 
 def compare(a: Study, b: Study) -> Diff:
@@ -134,15 +126,13 @@ def test_cells_that_are_not_done_do_not_count() -> None:
 def test_numbers_on_axes_agree_however_they_are_written() -> None:
     text = "sampling_rate,seed,cell,state,test/top1\n0.30,0,x,done,0.5\n1.00,0,y,done,0.5\n"
     other = text.replace("0.30", "0.3").replace("1.00", "1")
-    found = diff(
-        Side("A", read_cell_table(text, "A")), Side("B", read_cell_table(other, "B")), TOP1
-    )
+    found = diff(Side("A", read_frame(text, "A")), Side("B", read_frame(other, "B")), TOP1)
     assert len(found.changes) == 2
 
 
 def test_an_axis_of_one_value_each_is_a_setting() -> None:
     a = side(made(l2=BASE))
-    b = Side("B", labelled(a.cells, lambda i: {"backbone": "resnet50"}))
+    b = replace(a, name="B", frame=a.frame.assign(backbone="resnet50"))
     found = diff(a, b, TOP1)
     assert found.settings == {"backbone": ("test_resnet", "resnet50")}
     assert len(found.changes) == 1
@@ -158,13 +148,15 @@ def test_a_derived_error_can_be_compared() -> None:
     [
         ("", "is not a leaderboard's CSV"),
         ("cell,state\na\n", "is not a CSV"),
+        ("cell,state\na,b,c\n", "is not a CSV"),
+        ("cell,state\na,b\na,b,c\n", "is not a CSV"),
         ("step,value\n1,2\n", "no columns cell, state"),
         ("cell,value,state\na,b,c\n", "no columns cell, state"),
     ],
 )
 def test_another_file_is_the_users_error(text: str, message: str) -> None:
     with pytest.raises(UserError, match=message):
-        read_cell_table(text, "x.csv")
+        read_frame(text, "x.csv")
 
 
 def test_nothing_in_common_and_no_such_metric_are_the_users_errors() -> None:
@@ -173,7 +165,8 @@ def test_nothing_in_common_and_no_such_metric_are_the_users_errors() -> None:
         compare(one, made(bss=BASE))
     with pytest.raises(UserError, match=r"A has no metric 'test/topp1'\n.*test/top1"):
         diff(side(one), csv(one), "test/topp1")
-    wide = Side("B", labelled(side(one).cells, lambda i: {"extra": i}))
+    wide = side(one, "B")
+    wide.frame.insert(0, "extra", range(len(wide.frame)))
     with pytest.raises(UserError, match="B has several values of extra"):
         diff(side(one), wide, TOP1)
 
@@ -217,7 +210,7 @@ def test_settings_that_differ_are_counted() -> None:
 
 def test_the_committed_leaderboard_is_readable() -> None:
     file = Path(__file__).parents[2] / "leaderboards" / "bss" / "table2.offline.csv"
-    board = Side(file.name, read_cell_table(file.read_text(), file.name))
+    board = Side(file.name, read_frame(file.read_text(), file.name))
     found = diff(board, replace(board, name="again"), TOP1)
     assert not found.different
     assert len(found.changes) == 72

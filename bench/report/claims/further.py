@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
 
-from bench.report.cell_table import cell_table
+from bench.report.frame import cell_frame, frame_csv
 from bench.report.results import Entry, Results, place_key, seed_of
 from bench.spec.cell import PlannedCell
 from bench.spec.claims import At
@@ -73,4 +73,4 @@ def further_csv(further: Further, plan: Plan) -> str:
         for planned in results.plan.shown
         if planned.cell.id not in own and planned.cell.id in results.records
     )
-    return cell_table(replace(results, plan=replace(plan, cells=done))).csv() if done else ""
+    return frame_csv(cell_frame(replace(results, plan=replace(plan, cells=done)))) if done else ""

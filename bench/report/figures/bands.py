@@ -6,8 +6,10 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
+import pandas as pd
+
 from bench.records.record import Curve, Record
-from bench.report.cell_table import csv_text
+from bench.report.frame import frame_csv
 from bench.report.results import Results
 from bench.report.values import curve_of
 from bench.spec.cell import SEED, PlannedCell, Scalar
@@ -136,4 +138,5 @@ def curves_csv(bands: Iterable[Band], axes: Sequence[str]) -> str:
         "high",
         "sd",
     ]
-    return csv_text(columns, rows)
+    # As objects: whole steps stay whole beside others, and an axis may be named as a column is.
+    return frame_csv(pd.DataFrame(rows, columns=columns, dtype=object))

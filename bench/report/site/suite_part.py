@@ -10,11 +10,11 @@ from markupsafe import Markup
 from bench.report import provenance as origin
 from bench.report import sections
 from bench.report.again import commands
-from bench.report.cell_table import cell_table
 from bench.report.claims import section as claim_section
 from bench.report.claims import text as verdict_text
 from bench.report.claims.verdict import Verdict, verdicts
 from bench.report.figures.section import curve_numbers, draw_figures, figure_svgs
+from bench.report.frame import cell_frame, frame_csv
 from bench.report.index import PageFacts, page_facts
 from bench.report.numbers import plural, portion
 from bench.report.page import make_board, table_figure
@@ -111,7 +111,7 @@ def suite_part(track: Track, names: Names) -> SuitePart:
         effort=f"{plural(len(own), 'record')}; their attempts took {origin.effort(own)} in all."
         if own else "",
         commands="\n".join(commands(board)),
-        files={names.csv(track): cell_table(track.results).csv(), **files},
+        files={names.csv(track): frame_csv(cell_frame(track.results)), **files},
     )  # fmt: skip
 
 

@@ -10,7 +10,7 @@ import pytest
 from scipy import stats
 
 from bench.errors import SpecError
-from bench.report.cell_table import cell_table
+from bench.report.frame import cell_frame
 from bench.report.results import arrange, row_axes
 from bench.spec.suite import Table
 
@@ -119,7 +119,7 @@ def test_a_state_without_its_record_is_not_done() -> None:
     made.record([0.5] * 3, method="l2")
     gone = made.cells(method="l2", seed=0)[0].cell.id
     made.lose("done", method="l2", seed=0)
-    states = {row.cell: row.state for row in cell_table(made.results).rows}
+    states = cell_frame(made.results).set_index("cell")["state"]
     assert states[gone] == "missing"
 
 
