@@ -68,7 +68,7 @@ def heading(board: Board) -> str:
     return "\n\n".join(
         [
             f"# {markdown.escape(suite.title)}",
-            f"{markdown.escape(suite.source)} of: {line}",
+            f"{markdown.escape(suite.source)} of: {line}" if suite.source else line,
             f"**Profile {markdown.code(board.plan.profile)}.** {profile_text(board)}",
         ]
     )
