@@ -16,7 +16,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from bench.records.code import code_digests
+from bench.records.code import code_digests, units_of
 from bench.records.codec import dump_record
 from bench.records.layout import Layout
 from bench.records.record import Curve, Outcome, Provenance, Record
@@ -77,9 +77,13 @@ def write_store(folder: Path, count: int) -> int:
     text = SUITE.replace("METHODS", f"[{', '.join(METHODS)}]").replace("LISTED", "\n".join(listed))
     suite.write_text(text.replace("SEEDS", str(count // (4 * 5 * len(METHODS)))))
     (suite.parent / "paper.yaml").write_text(PAPER)
-    draw, layout, code = random.Random(0), Layout(folder / "store"), code_digests(("l2",))
-    cells = load_plan(suite).unique().values()
+    draw, layout, plan = random.Random(0), Layout(folder / "store"), load_plan(suite)
+    cells = plan.unique().values()
+    known: dict[int, dict[str, str]] = {}
     for cell in cells:
+        if id(cell.work) not in known:
+            known[id(cell.work)] = code_digests(units_of(cell, plan.resources))
+        code = known[id(cell.work)]
         level = draw.gauss(0.5, 0.05)
         values = tuple(level * step / 89 for step in STEPS)
         curve = Curve(STEPS, values)
