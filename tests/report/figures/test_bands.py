@@ -142,3 +142,9 @@ def test_the_csv_names_the_seed_where_single_seeds_are_drawn() -> None:
     assert [(row["seed"], row["n"], row["mean"]) for row in rows(made)] == [
         ("", "3", "1.0"), ("0", "1", "0.0"),
     ]  # fmt: skip
+
+
+def test_a_whole_step_is_written_whole_beside_others() -> None:
+    made = curved({"method": ["l2"]}, figure())
+    follow(made, lambda labels, step: step, steps=lambda labels: [0, 2.5, 10])
+    assert [row["step"] for row in rows(made)] == ["0", "2.5", "10"]
