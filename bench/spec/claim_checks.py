@@ -157,3 +157,10 @@ def _check_measured(claim: Claim, layers: Layers, declared: Declarations, where:
         remedy="; or name the profiles it can be asked in (profiles:)",
         suite=layers.file.stem,
     )
+    axis = declared.curves[claim.metric].axis if claim.at is not None else "step"
+    if axis != "step":
+        raise where.error(
+            f"{claim.metric} runs over {axis}, and at: names steps",
+            "at",
+            "let the measurement give the number that is asked for as a metric",
+        )

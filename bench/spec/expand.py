@@ -8,11 +8,12 @@ from typing import Any
 
 from bench.errors import did_you_mean
 from bench.spec.cell import CHECKPOINT, PREDICTIONS, SEED, START, Cell, Parent, PlannedCell
-from bench.spec.families import Families, Family, Labels
+from bench.spec.families import SEED_PLUS, Families, Family, Labels
 from bench.spec.further import with_further
 from bench.spec.layers import WHEN_KEYS, Layers, When
 from bench.spec.recipe import Scalar
 from bench.spec.suite import CELL_AXES, DOTTED, LAST_AXES
+from bench.spec.work import Measure
 
 
 def axis_order(axes: Mapping[str, object]) -> list[str]:
@@ -108,14 +109,15 @@ class Expansion:
         parents: dict[str, Parent] = {}
         behind: list[PlannedCell] = []
         for role, (stage, state, labels) in family.starts.items():
-            at = int(labels.get(SEED, seed + int(labels.get("seed_plus", 0))))
+            at = int(labels.get(SEED, seed + int(labels.get(SEED_PLUS, 0))))
             if at < 0:
                 raise self.layers.source_of("measure", "roles", role).error(
-                    f"adds {labels['seed_plus']} to the seed {seed}, and no seed is below 0",
+                    f"adds {labels[SEED_PLUS]} to the seed {seed}, and no seed is below 0",
                     ("measure", "roles", role, "seed_plus"),
                 )
             parent, above = self._stage_cell(stage, labels, at, below)
             behind += above
+            self._check_transforms(family, seed, parent, role)
             parents[role] = Parent(parent.id, self._artifact(stage, state, parent))
         for role, measure in family.needs:
             mine = {START: parents[START]} if START in measure.starts and START in parents else {}
@@ -126,6 +128,22 @@ class Expansion:
         cell = Cell(family.work, seed, parents)
         self._set_level(cell)
         return cell, behind
+
+    def _check_transforms(self, family: Family, seed: int, parent: Cell, role: str) -> None:
+        # A fixed transform draws from the cell's seed: another one's is another transform.
+        task = family.work.task if isinstance(family.work, Measure) else None
+        if task is None or parent.seed == seed:
+            return
+        if self.layers.part("measurement", family.work.kind).data != "task":
+            return
+        for use in task.transforms:
+            if not self.layers.part("transform", use.name).random:
+                raise self.layers.source_of("measure", "roles", role).error(
+                    f"was trained with seed {parent.seed}, and {use.name} is drawn by the "
+                    f"measurement's own, {seed}: it would see other inputs",
+                    ("measure", "roles", role),
+                    "measure networks of the cell's own seed, or without this transform",
+                )
 
     def _artifact(self, stage: str, state: str, cell: Cell) -> str:
         if state == "reported":

@@ -29,6 +29,8 @@ from bench.spec.work import Measure, Network, Start, Task, Train, Work
 Labels = dict[str, Scalar]
 # How its children are looked at is not how a stage is: it inherits none of these.
 _MEASURING = ("anytime", "forgetting", "selection", "validate_every")
+# No axis can have this name.
+SEED_PLUS = "seed +"
 
 
 @dataclass
@@ -60,8 +62,10 @@ class Families:
         if self.layers.measure:
             return self._measuring(place, whens, dotted)
         tasks_raw = self._overlaid("tasks", whens) or {"": {}}
+        # By name: the order decides sums and running statistics, and an id does not know it.
         tasks = {
-            name: self._task(name, raw, place, whens, dotted) for name, raw in tasks_raw.items()
+            name: self._task(name, raw, place, whens, dotted)
+            for name, raw in sorted(tasks_raw.items())
         }
         images = any(self.layers.modality(t.dataset) == "images" for t in tasks.values())
         method_name = str(place["method"])
@@ -345,7 +349,7 @@ class Families:
             if role.seed is not None:
                 labels = {**labels, SEED: role.seed}
             elif role.seed_plus:
-                labels = {**labels, "seed_plus": role.seed_plus}
+                labels = {**labels, SEED_PLUS: role.seed_plus}
             return (
                 Start(family.work.network, "stage"),
                 (role.stage, str(role.checkpoint), labels),

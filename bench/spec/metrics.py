@@ -98,9 +98,9 @@ def declared_curves(cell: Cell, find: FindPart, source: Mapping[str, Task] | Non
     work = cell.work
     if isinstance(work, Measure):
         part = find("measurement", work.kind)
-        units = {name: unit for name, (unit, _) in part.metrics.items()}
+        sides = {name: part.metrics.get(name, ("", "highest")) for name in part.curves}
         return {
-            name: Metric(name, units.get(name, ""), "highest", axis)
+            name: Metric(name, sides[name][0], sides[name][1], axis)
             for name, axis in part.curves.items()
         }
     return {m.name: m for m in _curves_of_training(work, find, source or {})}

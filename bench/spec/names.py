@@ -9,6 +9,7 @@ from typing import Any
 from bench.errors import did_you_mean
 from bench.spec.catalogue import names as dataset_names
 from bench.spec.layers import SHIPPED, Layers, parse_stage
+from bench.spec.merge import CHOICES
 from bench.spec.problems import Source, validate
 from bench.spec.recipe import Scalar
 from bench.spec.suite import (
@@ -38,6 +39,15 @@ def check_names(layers: Layers) -> None:
     """
     _check_axes(layers)
     _check_names(layers)
+    for what in ("methods", "stages", "tasks", "networks"):
+        for name in getattr(layers, what):
+            if name in CHOICES:
+                raise layers.source_of(what, name).error(
+                    f"is a word of suites, whose other choice replaces the whole of what a "
+                    f"profile overlays: no name for one of the {what}",
+                    (what, name),
+                    "give it another name",
+                )
 
 
 def _check_axes(layers: Layers) -> None:

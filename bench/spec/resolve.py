@@ -134,6 +134,7 @@ def lay_dotted(
     ``sources``, which are at ``below`` and then the axis's path, are joined by the axes.
     """
     for path, value in dotted_values(dotted, prefix):
+        _check_choice(layers, raw, path, prefix)
         raw = set_dotted(raw, path, value)
         sources.append(axis_source(layers, prefix, path, sources, (*below, *path)))
     return raw
@@ -232,15 +233,18 @@ def resolve_recipe(
     return validate(Recipe, raw, sources)
 
 
-def _check_choice(layers: Layers, raw: Mapping[str, Any], path: Sequence[str]) -> None:
+def _check_choice(
+    layers: Layers, raw: Mapping[str, Any], path: Sequence[str], prefix: str = "recipe"
+) -> None:
     made = raw.get(path[0])
     made = [made] if isinstance(made, str) else made
     if path[0] in CHOICES and len(path) > 2 and made and path[1] not in made:
-        axis = ".".join(["recipe", *path])
+        axis = ".".join([prefix, *path])
+        whose = "method" if prefix == "recipe" else prefix
         raise layers.source_of("axes", axis).error(
-            f"sets {path[1]}, and a method has {path[0]} {', '.join(made)}",
+            f"sets {path[1]}, and a {whose} has {path[0]} {', '.join(made)}",
             ("axes", axis),
-            f"leave the method's {path[0]} out, or the axis",
+            f"leave the {whose}'s {path[0]} out, or the axis",
         )
 
 

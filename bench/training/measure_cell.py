@@ -20,6 +20,7 @@ from bench.parts.kinds import Measured
 from bench.records.artifacts import place
 from bench.records.record import Curve, Outcome
 from bench.scheduling.job import Job
+from bench.spec.cell import START
 from bench.spec.recipe import Evaluation
 from bench.spec.seeds import stream_seed
 from bench.spec.work import Measure, network_name
@@ -51,11 +52,13 @@ def measure_cell(job: Job) -> Outcome:
     assert isinstance(work, Measure)
     device = torch.device(job.device)
     clock = [time.perf_counter()]
+    part = load_part("measurement", work.measurement, job.resources.plugins)
     data = None
     if work.task is not None:
-        data = load_task(work.task, cell.seed, job.resources)
+        # What the start was trained on is drawn by the start's own seed and recipe.
+        source = job.parents[START].cell if part.data == "source" else cell
+        data = load_task(work.task, source.seed, job.resources, recipe=source.recipe)
     clock.append(time.perf_counter())
-    part = load_part("measurement", work.measurement, job.resources.plugins)
     subject = Subject(job, work, data, device)
     found = part(subject)
     _check(work, part, found)

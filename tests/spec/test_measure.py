@@ -385,3 +385,12 @@ def test_an_axis_or_overlay_of_a_measurement_needs_one(plan):
 
 def test_a_parent_is_an_artifact_of_a_cell():
     assert Parent("0" * 20).artifact == "checkpoint"
+
+
+def test_a_fixed_transform_is_not_drawn_by_another_seed_than_the_networks(suite, plan):
+    declared = 'roles = ("start",)\n    data = "task"'
+    shuffled = "task: {transforms: {block-shuffle: {block: 4}}}\n"
+    own = with_part(suite, declared, "{start: {stage: target}}") + shuffled
+    assert len(plan(own).shown) > 0
+    with pytest.raises(SpecError, match=r"measure.roles.start: was trained with seed 7"):
+        plan(own.replace("{stage: target}", "{stage: target, seed_plus: 7}"))

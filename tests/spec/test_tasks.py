@@ -260,3 +260,29 @@ def test_a_network_of_one_shape_takes_no_images_of_two_sizes(plan):
     text = (SEVERAL + TASKS).replace("test_resnet", "mlp")
     with pytest.raises(SpecError, match=r"tasks: mlp is built .* have 32 and 224 pixels"):
         plan(text)
+
+
+def test_the_order_of_tasks_is_no_part_of_what_is_done(plan):
+    other = "tasks:\n  b: {dataset: glyphs}\n  a: {dataset: digits}\n"
+    same = "tasks:\n  a: {dataset: digits}\n  b: {dataset: glyphs}\n"
+    cells = [of(plan(SEVERAL + tasks)) for tasks in (other, same)]
+    assert cells[0].id == cells[1].id
+    # An id that two orders share must stand for one: sums and running statistics depend on it.
+    assert [list(cell.tasks) for cell in cells] == [["a", "b"], ["a", "b"]]
+
+
+def test_an_axis_within_an_objective_that_a_when_replaced_is_an_error(suite, plan):
+    suite("", "unused")
+    text = LIGHT.replace(
+        "  method:", "  kind: [hard, soft]\n  task.objective.regression.x: [1]\n  method:"
+    )
+    when = "when:\n  - {kind: hard, task: {objective: classification}}\n"
+    with pytest.raises(SpecError, match=r"sets regression, and a task has objective"):
+        plan(text + when + "task: {objective: {classification: {}}}\n")
+
+
+@pytest.mark.parametrize("name", ["schedule", "update", "objective"])
+def test_a_method_has_no_name_whose_overlay_would_replace_it_whole(plan, name):
+    text = LIGHT.replace("plain", name)
+    with pytest.raises(SpecError, match=rf"methods.{name}: is a word of suites"):
+        plan(text)

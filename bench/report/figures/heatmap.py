@@ -84,13 +84,15 @@ def _maps(results: Results, figure: Figure, cells: Sequence[PlannedCell]) -> Map
     drawn = cells[: figure.seeds]
     of_seeds = [results.arrays(results.records[p.cell.id]) for p in drawn
                 if p.cell.id in results.records]  # fmt: skip
-    maps = {}
+    maps, counts = {}, []
     for panel in figure.panels:
         own = [np.asarray(a[panel.curve], np.float64) for a in of_seeds if panel.curve in a]
         # Maps of other shapes are of other things: there is no mean of them.
         if own and own[0].ndim == 2 and len({each.shape for each in own}) == 1:
             maps[panel.curve] = np.mean(own, axis=0)
-    return Maps(cells[0].place, maps, len(of_seeds), len(drawn))
+            counts.append(len(own))
+    # A seed whose array is gone or damaged is missing, as one that has not run is.
+    return Maps(cells[0].place, maps, min(counts, default=0), len(drawn))
 
 
 def _chunks(maps: list[Maps]) -> Iterator[list[Maps]]:

@@ -120,16 +120,20 @@ def flat(settings: Mapping[str, Any]) -> Facts:
 def _leaves(name: str, value: object) -> Iterator[tuple[str, Value]]:
     prefix = f"{name}." if name else ""
     if isinstance(value, Mapping):
-        if len(value) == 1 and name and not (inner := next(iter(value.values()))) and inner == {}:
-            # A choice without settings of its own: `schedule` is `constant`.
-            yield name, str(next(iter(value)))
-            return
-        for key, inner in value.items():
-            yield from _leaves(f"{prefix}{key}", inner)
+        found = [leaf for key, own in value.items() for leaf in _leaves(f"{prefix}{key}", own)]
+        if (
+            len(value) == 1
+            and name
+            and not found
+            and isinstance(next(iter(value.values())), Mapping)
+        ):
+            # A choice without settings, or with none given: `schedule` is `constant`.
+            found = [(name, str(next(iter(value))))]
+        yield from found
     elif isinstance(value, list) and any(isinstance(item, Mapping) for item in value):
         for part in value:
             for key, inner in part.items():
-                yield from _leaves(f"{prefix}{key}", inner) if inner else [(f"{prefix}{key}", True)]
+                yield from list(_leaves(f"{prefix}{key}", inner)) or [(f"{prefix}{key}", True)]
     elif value is not None and value != []:
         yield name, _fixed(value)
 
