@@ -63,6 +63,14 @@ def _check_axes(layers: Layers) -> None:
         if not known and axis not in conditions:
             near = did_you_mean(axis, [*_AXES, *(f"{start}…" for start in DOTTED)])
             raise last.error("is an axis that changes nothing", ("axes", axis), near)
+    for axis in ("dataset", "sampling_rate"):
+        # Rows that differ in their names alone would be compared, and found equal.
+        if len(layers.axes.get(axis, ())) > 1 and axis in layers.task and not layers.measure:
+            raise layers.source_of("task", axis).error(
+                f"says the same for every value of the axis {axis}, which then changes nothing",
+                ("task", axis),
+                "leave it out here, or the axis",
+            )
     for axis in sorted(shown - set(layers.axes)):
         raise layers.sources[0].error(
             f"{axis!r} is not an axis", ("table",), did_you_mean(axis, layers.axes)

@@ -128,8 +128,10 @@ def test_any_other_value_of_the_recipe_changes_every_id(plan, name):
 @pytest.mark.parametrize("name", TASKS)
 def test_any_other_value_of_the_task_changes_every_id(plan, name):
     table = "" if name != "objective" else "table: {metric: test/mse}\n"
-    other = LIGHT + f"task: {json.dumps({name: TASKS[name]})}\n" + table
-    assert not set(ids(plan(other))) & set(ids(plan(LIGHT)))
+    # An axis of several rates would have nothing left to say beside the task's own.
+    light = LIGHT.replace("[0.15, 0.3]", "0.3")
+    other = light + f"task: {json.dumps({name: TASKS[name]})}\n" + table
+    assert not set(ids(plan(other))) & set(ids(plan(light)))
 
 
 def test_every_setting_of_a_recipe_is_tried():

@@ -286,3 +286,9 @@ def test_a_method_has_no_name_whose_overlay_would_replace_it_whole(plan, name):
     text = LIGHT.replace("plain", name)
     with pytest.raises(SpecError, match=rf"methods.{name}: is a word of suites"):
         plan(text)
+
+
+@pytest.mark.parametrize("said", ["dataset: rings", "sampling_rate: 0.5"])
+def test_what_an_axis_says_is_not_said_of_the_task_too(plan, said):
+    with pytest.raises(SpecError, match=r"task\..*: says the same for every value of the axis"):
+        plan(SUITE + f"task: {{{said}}}\n")
