@@ -10,12 +10,16 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from bench.records.store import Store
+from bench.scheduling.engines.forking import Nursery
+from bench.scheduling.job import Job
+from tests.scheduling import fake_cells
 from tests.scheduling.conftest import alive
 from tests.scheduling.runner import plan
 
@@ -165,6 +169,28 @@ def test_a_killed_fork_server_costs_the_cells_in_flight_an_attempt(
     os.kill(server, signal.SIGKILL)
     assert runner.wait()["done"] == 6
     assert runner.process.returncode == 0
+
+
+def test_connections_that_a_dying_server_loses_cost_no_attempt(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    losses = [EOFError(), ConnectionRefusedError(), ConnectionResetError()]
+    connect = forkserver.connect_to_new_process
+
+    def dying(fds: list[int]) -> tuple[int, int]:
+        if losses:
+            raise losses.pop()
+        return connect(fds)
+
+    monkeypatch.setattr(forkserver, "connect_to_new_process", dying)
+    (planned,) = plan([["look", {}, None]])
+    nursery = Nursery(fake_cells.TARGET, [])
+    process, pipe = nursery.start(Job(planned.cell, 1, tmp_path), tmp_path / "log", {})
+    process.join(60)
+    assert process.exitcode == 0
+    assert pipe.poll(0)
+    nursery.close()
+    assert not losses
 
 
 def test_workers_have_one_thread_whatever_the_runners_environment_says(

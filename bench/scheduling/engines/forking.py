@@ -7,6 +7,7 @@ import multiprocessing
 import os
 import signal
 import sys
+import time
 import types
 from collections.abc import Iterator, Sequence
 from multiprocessing.connection import Connection
@@ -23,6 +24,10 @@ _THREADS = {
     "OPENBLAS_NUM_THREADS": "1",
     "NUMEXPR_NUM_THREADS": "1",
 }
+
+
+# A server that was killed takes connections, and loses them, until the system has buried it.
+_PATIENCE = (0.05, 0.25, 1.0)
 
 
 class Nursery:
@@ -49,11 +54,23 @@ class Nursery:
     ) -> tuple[ForkServerProcess, Connection]:
         """Start a worker; return its process and the pipe that its report comes by.
 
+        A fork server that has died is started again.
+
         Raises
         ------
         OSError, EOFError
             If no process can be started.
         """
+        for seconds in _PATIENCE:
+            try:
+                return self._start(job, log, environment)
+            except (ConnectionError, EOFError):
+                time.sleep(seconds)
+        return self._start(job, log, environment)
+
+    def _start(
+        self, job: Job, log: Path, environment: dict[str, str]
+    ) -> tuple[ForkServerProcess, Connection]:
         receive, send = self._context.Pipe(duplex=False)
         process = self._context.Process(
             target=child.main,
