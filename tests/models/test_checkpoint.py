@@ -55,7 +55,7 @@ def test_the_file_says_what_it_holds_and_the_digest_is_of_its_bytes(tmp_path):
         "bias": (3,),
     }
     assert read.private == {}
-    assert read_tensors(path)[1] == {"backbone": "test_resnet", "classes": 3}
+    assert read_tensors(path)[1] == {"backbone": "test_resnet", "classes": 3, "trainings": 1}
     assert "layer1.0.conv1.weight" in read.backbone
     assert set(load_file(path)) == {f"backbone.{n}" for n in read.backbone} | {
         "head.weight",
