@@ -90,10 +90,7 @@ def test_facts_are_kept_beside_the_tensors(tmp_path):
 
 
 @pytest.mark.parametrize("name", shipped.shipped_names())
-def test_a_checkpoint_of_one_task_is_byte_for_byte_what_it_was_before_there_were_several(
-    tmp_path, name
-):
-    # Shipped files were written by this program when a network had one head.
+def test_a_shipped_checkpoint_that_is_saved_again_is_the_same_file(tmp_path, name):
     facts = shipped.shipped_weights(name)
     loaded = load_backbone(facts.backbone, f"shipped:{name}", seed=0, resources=Resources())
     again = Network(loaded.module, {"": facts.classes}, name=facts.backbone)
