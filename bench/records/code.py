@@ -138,8 +138,6 @@ def _source(dataset: str, resources: Resources) -> str:
         return "arrays"
     if dataset in resources.folders:
         return "folder"
-    if dataset in resources.arrays:
-        return "arrays"
     kind = catalogue.entry(dataset).kind
     return f"{kind}:{dataset}" if kind == "procedural" else kind
 
