@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -88,6 +88,7 @@ def load_backbone(
     input_shape: tuple[int, ...] | None = None,
     parent: tuple[Path, str] | None = None,
     task: str | None = None,
+    drawn_for: Sequence[str] = (),
 ) -> LoadedBackbone:
     """Build a backbone and give it its weights; the global random state is left as it was.
 
@@ -107,6 +108,9 @@ def load_backbone(
         The checkpoint of the stage, for ``stage``: its path and the SHA-256 of its bytes.
     task
         Whose modules to take, where a checkpoint has some of each task's own.
+    drawn_for
+        Names of the datasets that random weights are to be trained on: a network that is trained
+        from scratch does not begin as a source of the same seed did on other data.
 
     Raises
     ------
@@ -115,7 +119,7 @@ def load_backbone(
     """
     known = blueprint(network, input_shape)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, "backbone", known.name))
+        torch.manual_seed(stream_seed(seed, "backbone", known.name, *drawn_for))
         loaded = _load_kind(known, weights, resources, parent, task)
     sha256 = state_sha256(loaded.module.state_dict())
     return LoadedBackbone(

@@ -127,7 +127,8 @@ class Families:
             use = work.recipe.measurements.get(name) or resolve_use(
                 self.layers, "measurement", name, self.layers.sources, ("recipe", "measurements")
             )
-            start = Start(work.network, work.weights)
+            drawn_for = work.datasets if work.weights == "random" else ()
+            start = Start(work.network, work.weights, drawn_for)
             task = None
             if part.data == "task":
                 (task,) = work.tasks.values()

@@ -90,6 +90,11 @@ class Train:
 
     kind = "train"
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the tasks' datasets, each once, sorted."""
+        return tuple(sorted({task.dataset for task in self.tasks.values()}))
+
     @cached_property
     def parts(self) -> tuple[PartKey, ...]:
         """Kind and name of every part that the work uses."""
@@ -111,10 +116,14 @@ class Train:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a measured network comes from: its architecture and weights, as of ``Train``."""
+    """Where a measured network comes from: its architecture and weights, as of ``Train``.
+
+    ``drawn_for`` are the datasets of the training whose random start it is.
+    """
 
     network: Network
     weights: str
+    drawn_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)

@@ -11,12 +11,12 @@ from bench.spec.seeds import origin, stream_seed
 
 
 def initialise_head(
-    head: nn.Linear, init: Head, seed: int, task: str = "", trainings: int = 0
+    head: nn.Linear, init: Head, seed: int, task: str = "", dataset: str = "", trainings: int = 0
 ) -> None:
     """Fill a head's weights, and set its bias to zero, in place.
 
     Drawn from the stream ``head``, so that every method, device and machine starts from the same
-    head; with several tasks each has a stream of its own.
+    head; with several tasks each has a stream of its own, and so has each dataset.
 
     Parameters
     ----------
@@ -24,8 +24,8 @@ def initialise_head(
         How many are behind the network: a new head is not the one that its source began with.
     """
     outputs, features = head.weight.shape
-    context = ((task,) if task else ()) + origin(trainings)
-    weight = init.weights(outputs, features, Stream(stream_seed(seed, "head", *context)))
+    key = stream_seed(seed, "head", task, dataset, *origin(trainings))
+    weight = init.weights(outputs, features, Stream(key))
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weight))
         if head.bias is not None:

@@ -171,6 +171,7 @@ class Subject:
             resources=self._job.resources,
             parent=parent_file(self._job, role),
             input_shape=self._input_shape(role),
+            drawn_for=start.drawn_for,
         )
         self.loaded[role] = loaded
         width = self._data.width if self._data is not None else 1

@@ -66,6 +66,7 @@ def train_cell(job: Job) -> Outcome:
         resources=job.resources,
         parent=parent_file(job, START),
         input_shape=input_shape(list(tasks.values())),
+        drawn_for=work.datasets,
     )
     network = build_network(loaded, tasks, parts, work, cell.seed).to(device)
     trained = _Training(job, work, tasks, parts, loaded, network, device, clock)
@@ -188,7 +189,8 @@ def build_network(
     )
     for name, head in network.heads.items():
         if recipe.head == "new":
-            initialise_head(head, parts.head, seed, name, loaded.trainings)
+            dataset = tasks[name].task.dataset
+            initialise_head(head, parts.head, seed, name, dataset, loaded.trainings)
             continue
         kept = loaded.heads.get(name)
         if kept is None or {k: v.shape for k, v in kept.items()} != {

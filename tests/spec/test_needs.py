@@ -327,3 +327,23 @@ def test_what_a_training_holds_out_its_measurements_do_not_see(load):
 def test_measurements_that_hold_out_nothing_have_the_id_that_they_had(load):
     for cell in of(load(BASE), "channel-attention").values():
         assert "held_out" not in cell.canonical()
+
+
+def test_a_measurement_of_a_random_start_is_of_the_one_that_is_trained(load):
+    text = BASE.replace("weights: 'stage:source'", "weights: random").replace(
+        'needs = ("fisher", "source_maps", "channel-attention")', ""
+    )
+    text = (
+        text.replace("near: {penalties: {near: {}}}", "near: {penalties: {delta: {}}}")
+        .replace(
+            "both: {penalties: {near: {weight: 2}, also-near: {}}}",
+            "both: {penalties: {delta: {}}}",
+        )
+        .replace("other: {penalties: {also-near: {}}, recipe: {steps: 3}}", "other: {}")
+    )
+    found = load(text)
+    measured = {
+        (c.work.starts["start"].drawn_for, c.dataset)
+        for c in of(found, "channel-attention").values()
+    }
+    assert measured == {((p.cell.dataset,), p.cell.dataset) for p in found.shown}

@@ -176,7 +176,7 @@ def test_a_kept_head_is_the_starts_bit_for_bit(job: Build, parent: ParentArtifac
 def test_a_new_head_is_the_seeds_and_not_the_starts(job: Build, parent: ParentArtifact) -> None:
     child = job(weights="stage", parents={START: parent}, keep={"checkpoint@start"})
     head = load_file(left(child, execute(child), "checkpoint@start").path)["head.weight"]
-    draw = Stream(stream_seed(0, "head", "after 1"))
+    draw = Stream(stream_seed(0, "head", "", "noise", "after 1"))
     expected = 0.01 * draw.normal(head.numel()).reshape(head.shape)
     np.testing.assert_array_equal(head, expected.astype(np.float32))
     assert not torch.equal(head, load_file(parent.path)["head.weight"])

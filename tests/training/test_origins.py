@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import product
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -15,9 +16,10 @@ from bench.models.weights import load_backbone
 from bench.scheduling.job import Job, ParentArtifact
 from bench.spec.cell import START, Resources
 from bench.spec.seeds import origin, stream_seed
+from bench.spec.work import Measure, Start
 from bench.training.execute import execute
 from bench.training.task_data import load_task
-from tests.training.conftest import METHODS, RECIPE, Build, left, task
+from tests.training.conftest import METHODS, RECIPE, Build, job_of, left, task, use
 
 WIDE = RECIPE.model_copy(update={"steps": 1})
 
@@ -49,6 +51,37 @@ def test_a_new_head_is_neither_the_sources_first_head_nor_that_of_its_source(
     # Of 288 independent numbers a cosine has a standard deviation of 0.06.
     for first, second in ((0, 1), (0, 2), (1, 2)):
         assert abs(_cosine(heads[first], heads[second])) < 0.3
+
+
+def test_a_network_trained_from_scratch_does_not_begin_as_a_source_of_its_seed(job: Build) -> None:
+    starts = []
+    for dataset in ("noise", "stripes", "noise"):
+        made = job(WIDE, tasks={"": task(dataset)}, keep={"checkpoint@start"}, threads=1)
+        outcome = execute(made)
+        starts.append(load_checkpoint(left(made, outcome, "checkpoint@start").path))
+    first, second, again = starts
+    name = "layer1.0.conv1.weight"
+    assert torch.equal(first.backbone[name], again.backbone[name])
+    assert abs(_cosine(first.backbone[name], second.backbone[name])) < 0.1
+    shared = first.heads[""]["weight"][:2], second.heads[""]["weight"][:2]
+    assert abs(_cosine(*shared)) < 0.3
+
+
+def test_a_penaltys_measurement_looks_at_the_random_start_of_its_training(
+    job: Build, resources: Resources, tmp_path: Path
+) -> None:
+    training = job(WIDE, seed=2, keep={"checkpoint@start"})
+    start = left(training, execute(training), "checkpoint@start")
+    both = {
+        "first": Start("test_resnet", "random", training.cell.work.datasets),
+        "second": Start("test_resnet", "stage"),
+    }
+    measured = execute(
+        job_of(
+            Measure(use("distance"), both), tmp_path, resources, seed=2, parents={"second": start}
+        )
+    )
+    assert measured.metrics["distance"] == 0
 
 
 def test_all_methods_begin_with_one_head(job: Build, source: ParentArtifact) -> None:

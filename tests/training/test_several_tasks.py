@@ -110,7 +110,7 @@ def test_each_task_has_a_head_from_a_stream_of_its_own(job: Build) -> None:
     made = job(RECIPE, tasks={"one": task(), "other": task()}, keep={"checkpoint@start"}, seed=4)
     heads = load_checkpoint(left(made, execute(made), "checkpoint@start").path).heads
     for name in ("one", "other"):
-        draw = Stream(stream_seed(4, "head", name))
+        draw = Stream(stream_seed(4, "head", name, "noise"))
         features = heads[name]["weight"].shape[1]
         expected = 0.01 * draw.normal(CLASSES * features).reshape(CLASSES, features)
         np.testing.assert_array_equal(heads[name]["weight"], expected.astype(np.float32))
