@@ -76,6 +76,10 @@ class Ledger:
         """Return the names of the artifacts that an attempt at a cell must leave."""
         return frozenset(self._asked.get(cell_id, set()) | self._needed.get(cell_id, set()))
 
+    def code(self, cell_id: str) -> Mapping[str, str]:
+        """Return the code digests that a cell's record must have."""
+        return self._expected.code_of(self._cells[cell_id])
+
     def state(self, cell_id: str) -> CellState:
         """Return a cell's state now."""
         return self._store.state(self._cells[cell_id], self._expected, self._ancestors(cell_id))

@@ -194,6 +194,7 @@ class _Runner:
             keep=self.ledger.keep(cell_id),
             parents=parents,
             resources=self.resources,
+            code=self.ledger.code(cell_id),
             alone=alone_on is not None,
         )
         self.running[cell_id] = device

@@ -28,7 +28,7 @@ from bench.spec.work import Measure, Network, Start, Task, Train, Work
 
 Labels = dict[str, Scalar]
 # How its children are looked at is not how a stage is: it inherits none of these.
-_MEASURING = ("anytime", "forgetting", "selection", "validate_every")
+_MEASURING = ("anytime", "forgetting", "penalty_gradients", "selection", "validate_every")
 # No axis can have this name.
 SEED_PLUS = "seed +"
 
@@ -136,7 +136,8 @@ class Families:
                 )
             elif part.data == "source":
                 task = self._source_task(stage, labels, name, ("axes", "weights"))
-            measure = Measure(use, {START: start} if START in part.roles else {}, task)
+            held_out = work.recipe.held_out if part.data == "task" else None
+            measure = Measure(use, {START: start} if START in part.roles else {}, task, held_out)
             yield name, self._same(measure)  # type: ignore[misc]
 
     def _needed(self, name: str, penalty: Part) -> Part:

@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, PositiveFloat
 
 from bench.spec.parts import Kind, PartKey
-from bench.spec.recipe import Augmentation, Frozen, Image, OneOf, Recipe, Use, Warmup
+from bench.spec.recipe import Augmentation, Frozen, HeldOut, Image, OneOf, Recipe, Use, Warmup
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -129,11 +129,15 @@ class Measure:
         Role to network; weights ``stage`` are those of the parent in that role.
     task
         The data it is measured on; None where the measurement looks at none.
+    held_out
+        Rows of the task that it does not see, as the training that needs it does not; None where
+        nothing is.
     """
 
     measurement: Use
     starts: Mapping[str, Start] = field(default_factory=dict)
     task: Task | None = None
+    held_out: HeldOut | None = None
 
     @property
     def kind(self) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import faulthandler
 import fcntl
 import os
@@ -16,8 +15,6 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 
-from bench.errors import UserError
-from bench.records.code import code_digests, units_of
 from bench.records.codec import dump_outcome, load_outcome
 from bench.records.record import Outcome
 from bench.scheduling.engines.call import call, failed
@@ -71,7 +68,6 @@ def main(
     start = time.monotonic()
     try:
         redirect_output(log)
-        read_own_code(job)
         outcome = call(target, job)
         seconds = time.monotonic() - start
         message = Report(outcome, seconds).dump()
@@ -81,13 +77,6 @@ def main(
         message = Report(told, seconds).dump()
     report.send_bytes(message)
     report.close()
-
-
-def read_own_code(job: Job) -> None:
-    """Read the code of the job's parts before it is imported: the record tells of that code."""
-    # What is wrong with it the target will say.
-    with contextlib.suppress(UserError):
-        code_digests(units_of(job.cell, job.resources))
 
 
 def redirect_output(log: Path) -> None:

@@ -22,9 +22,6 @@ if _names:
     # Only the server has names: it holds nothing but modules, and tearing those down makes some
     # of them complain on stderr.
     atexit.register(os._exit, 0)
-    # Workers tell of the code that is in memory here, whatever is edited meanwhile.
-    with contextlib.suppress(Exception):
-        importlib.import_module("bench.records.code").remember_imported()
 # What is here now stays: garbage collection in the workers need not touch, and so copy, it.
 gc.collect()
 gc.freeze()
