@@ -11,7 +11,7 @@ from bench.errors import SpecError
 from bench.spec.claims import Claim
 from bench.spec.loader import load_yaml
 from bench.spec.problems import Source, validate
-from bench.spec.recipe import Frozen, Scalar
+from bench.spec.recipe import Frozen, Items, Scalar
 
 M = TypeVar("M", bound=BaseModel)
 _FIXED = ("mean", "spread", "n", "note")
@@ -34,13 +34,13 @@ class Paper(Frozen):
 
     id: str
     title: str
-    authors: tuple[str, ...] = ()
+    authors: Items[str] = ()
     year: int | None = None
     venue: str = ""
     url: str | None = None
     code: str | None = None
-    notes: tuple[Note, ...] = ()
-    claims: tuple[Claim, ...] = ()
+    notes: Items[Note] = ()
+    claims: Items[Claim] = ()
 
     @field_validator("claims")
     @classmethod
@@ -82,13 +82,13 @@ class ReportedTable(Frozen):
     spread_is: Literal["standard deviation", "standard error", "95% interval"] | None = None
     """The same for a test to use; only where the source leaves no doubt (an interval: half)."""
     source: str
-    entries: tuple[ReportedEntry, ...]
+    entries: Items[ReportedEntry]
 
 
 class Reported(Frozen):
     """The numbers a paper reports that our suites rebuild, or that its claims are told from."""
 
-    tables: tuple[ReportedTable, ...]
+    tables: Items[ReportedTable]
 
 
 def load_paper(folder: Path) -> Paper:

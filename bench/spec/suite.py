@@ -8,7 +8,7 @@ from pydantic import NonNegativeInt, model_validator
 
 from bench.spec.figure import Figure
 from bench.spec.paper import Note
-from bench.spec.recipe import Frozen, Scalar
+from bench.spec.recipe import Frozen, Items, Pair, Scalar
 
 # Axes that are fields of a cell, in the order in which cells are enumerated; free axes come first
 # and dotted ones before the method, so that a `when:` may choose rates by dataset.
@@ -47,7 +47,7 @@ class Contrast(Frozen):
     """Pairs of values of one axis whose difference the table is about: ``[treated, base]``."""
 
     axis: str
-    pairs: tuple[tuple[str, str], ...]
+    pairs: Items[Pair[str]]
 
 
 class ShownMetric(Frozen):
@@ -75,11 +75,11 @@ class Table(Frozen):
     are declared by whatever measures a metric, and not said again here.
     """
 
-    rows: tuple[str, ...] = ("dataset", "method")
+    rows: Items[str] = ("dataset", "method")
     columns: str = "sampling_rate"
     metric: str = "test/top1"
     decimals: NonNegativeInt = 2
-    metrics: tuple[Column, ...] = ()
+    metrics: Items[Column] = ()
     contrast: Contrast | None = None
 
     @model_validator(mode="after")
@@ -187,8 +187,8 @@ class Overlay(Frozen):
 
     title: str | None = None
     source: str | None = None
-    notes: tuple[Note, ...] = ()
-    plugins: tuple[str, ...] = ()
+    notes: Items[Note] = ()
+    plugins: Items[str] = ()
     datasets: dict[str, Folder | Arrays | None] = {}
     weights: dict[str, WeightsFile | None] = {}
     stages: dict[str, Raw | None] = {}
@@ -199,10 +199,10 @@ class Overlay(Frozen):
     tasks: dict[str, Raw | None] = {}
     measure: Raw = {}
     methods: dict[str, Raw | None] = {}
-    when: tuple[Raw, ...] = ()
+    when: Items[Raw] = ()
     labels: dict[str, dict[str, str]] = {}
     table: Raw = {}
-    figures: tuple[Figure, ...] | None = None
+    figures: Items[Figure] | None = None
 
 
 class Profile(Overlay):
