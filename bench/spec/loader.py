@@ -18,6 +18,8 @@ Where = tuple[Key, ...]
 # YAML 1.2's core schema; PyYAML implements 1.1, where `1e-3` is a string and `no` is false.
 _INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+# No text has a use for these: they steer terminals, or turn the direction of what follows.
+_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _WORDS: dict[str, Any] = {
     "": None, "~": None, "null": None, "Null": None, "NULL": None,
     "true": True, "True": True, "TRUE": True, "false": False, "False": False, "FALSE": False,
@@ -156,7 +158,7 @@ class _Reader:
             if not isinstance(key_node, yaml.ScalarNode):
                 raise SpecError("a key must be a word or a number", file=self.file, line=line)
             # Keys keep their text: `0.15: 15%` has the key "0.15".
-            key = str(key_node.value)
+            key = self._text(key_node, line)
             if key == "<<":
                 raise SpecError(
                     "merge keys are not supported",
@@ -172,8 +174,18 @@ class _Reader:
             result[key] = self.read(value_node, (*where, key))
         return result
 
-    def _scalar(self, node: yaml.Node, line: int) -> Any:
+    def _text(self, node: yaml.Node, line: int) -> str:
         text = str(node.value)
+        if found := _CONTROL.search(text):
+            # It would reach terminals and pages.
+            raise SpecError(
+                f"has the control character {found[0]!r}", file=self.file, line=line,
+                remedy="leave it out",
+            )  # fmt: skip
+        return text
+
+    def _scalar(self, node: yaml.Node, line: int) -> Any:
+        text = self._text(node, line)
         if getattr(node, "style", None):
             return text
         if text in _WORDS:

@@ -10,6 +10,7 @@ from pydantic import BaseModel, PositiveInt, field_validator, model_validator
 from bench.errors import SpecError
 from bench.spec.claims import Claim
 from bench.spec.loader import load_yaml
+from bench.spec.naming import Name
 from bench.spec.problems import Source, validate
 from bench.spec.recipe import Frozen, Items, Scalar
 
@@ -32,7 +33,7 @@ class Note(Frozen):
 class Paper(Frozen):
     """A published work: its citation, what its protocol leaves open, and what it asserts."""
 
-    id: str
+    id: Name
     title: str
     authors: Items[str] = ()
     year: int | None = None

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import NonNegativeInt, model_validator
 
 from bench.spec.figure import Figure
+from bench.spec.naming import Name
 from bench.spec.paper import Note
 from bench.spec.recipe import Frozen, Items, Pair, Scalar
 
@@ -189,9 +190,9 @@ class Overlay(Frozen):
     source: str | None = None
     notes: Items[Note] = ()
     plugins: Items[str] = ()
-    datasets: dict[str, Folder | Arrays | None] = {}
-    weights: dict[str, WeightsFile | None] = {}
-    stages: dict[str, Raw | None] = {}
+    datasets: dict[Name, Folder | Arrays | None] = {}
+    weights: dict[Name, WeightsFile | None] = {}
+    stages: dict[Name, Raw | None] = {}
     axes: dict[str, Axis | None] = {}
     networks: dict[str, str | Raw | None] = {}
     recipe: Raw = {}
@@ -214,7 +215,7 @@ class Profile(Overlay):
 class SuiteFile(Overlay):
     """A whole suite file."""
 
-    profiles: dict[str, Profile] = {}
+    profiles: dict[Name, Profile] = {}
 
 
 class Suite(Frozen):
