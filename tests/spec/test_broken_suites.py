@@ -242,6 +242,22 @@ CASES = {
         "penalties.bsss",
         r"no method has that penalty",
     ),
+    "a backbone that timm does not have": (
+        broken("test_resnet", "test_resnett"),
+        "test_resnett",
+        r"axes.backbone: 'test_resnett' is neither a network of .* timm 1\.\d+\.\d+\n"
+        r".*did you mean 'test_resnet'\? \(of a newer timm: timm:test_resnett\)",
+    ),
+    "a tag that timm does not have": (
+        broken("test_resnet", "resnet18.tv_in2k"),
+        "resnet18",
+        r"axes.backbone: 'resnet18.tv_in2k' is neither .*\n.*did you mean 'resnet18.tv_in1k'\?",
+    ),
+    "a backbone of a stage that timm does not have": (
+        BASE + "stages:\n  a: {backbone: rsnet18, method: plain}\n",
+        "rsnet18",
+        r"stages.a.backbone: 'rsnet18' is neither .*\n.*did you mean 'resnet18'\?",
+    ),
     "a number in quotes": (
         broken("steps: 10", "steps: '10'"),
         "steps: '10'",
@@ -347,6 +363,13 @@ def test_a_name_that_is_no_file_is_refused(suite, plan, name):
     (file.parent / "paper.yaml").write_text(f'id: "{name}"\ntitle: A test\n')
     with pytest.raises(SpecError, match=r"paper.yaml:1: id: names files"):
         plan()
+
+
+def test_a_backbone_of_a_newer_timm_is_taken_as_it_is(plan):
+    listed, escaped = (plan(broken("test_resnet", f"{p}test_resnet")) for p in ("", "timm:"))
+    assert [p.cell.id for p in listed.cells] == [p.cell.id for p in escaped.cells]
+    newer = plan(broken("test_resnet", "timm:resnet900.mine"))
+    assert {p.cell.backbone for p in newer.cells} == {"resnet900.mine"}
 
 
 def test_a_paper_that_is_missing(suite):
