@@ -14,7 +14,7 @@ from pydantic import (
     model_validator,
 )
 
-from bench.spec.recipe import Frozen, Scalar
+from bench.spec.recipe import Frozen, Items, Pair, Scalar
 
 Expect = Literal["greater", "less", "equal"]
 Kind = Literal["tested", "proved", "not rebuilt"]
@@ -26,7 +26,7 @@ class Pairs(Frozen):
     """Values of one axis that are compared: ``[treated, base]``, the first less the second."""
 
     axis: str
-    pairs: tuple[tuple[Scalar, Scalar], ...] = Field(min_length=1)
+    pairs: Items[Pair[Scalar]] = Field(min_length=1)
 
 
 class AtLeast(Frozen):
@@ -46,7 +46,7 @@ class At(Frozen):
     """
 
     step: NonNegativeInt | None = None
-    area: tuple[NonNegativeInt, NonNegativeInt] | None = None
+    area: Pair[NonNegativeInt] | None = None
     scale: Literal["linear", "log"] = "linear"
 
     @model_validator(mode="after")
@@ -102,16 +102,16 @@ class Claim(Frozen):
     source: str
     suite: str | None = None
     metric: str | None = None
-    compare: tuple[Pairs, ...] = Field(default=(), max_length=2)
-    where: dict[str, tuple[Scalar, ...]] = {}
-    mean_over: tuple[str, ...] = ()
+    compare: Items[Pairs] = Field(default=(), max_length=2)
+    where: dict[str, Items[Scalar]] = {}
+    mean_over: Items[str] = ()
     expect: Expect | None = None
     number: float | None = None
     by: float = 0.0
     matters: PositiveFloat | None = None
     of: Literal["each", "mean"] | AtLeast = "each"
     at: At | None = None
-    profiles: tuple[str, ...] = ()
+    profiles: Items[str] = ()
     refuted_by: str | None = None
     proved_by: str | None = None
     not_rebuilt: str | None = None
