@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -41,10 +42,11 @@ def command(
     """Say whether a paper's claims hold in the records.
 
     PAPER is a folder, or its name below suites/. Each claim is supported, refuted, undecided or
-    not run; a claim's own p takes the number of its comparisons into account, and nothing is
-    corrected over claims.
+    not run; a claim's own p takes the number of its comparisons into account, and no verdict is
+    corrected over claims. Beside p stands q, the false discovery rate over all claims of the paper
+    at which the verdict would still pass (Benjamini and Yekutieli).
     """
-    from bench.report.claims import text
+    from bench.report.claims import many, text
     from bench.spec.find import find_paper
     from bench.spec.paper import load_paper
 
@@ -54,7 +56,14 @@ def command(
     found = _verdicts(loaded, folder, profile, store)
     if as_json:
         rows = [text.as_json(verdict) for verdict in found]
-        data = {"paper": loaded.id, "profile": profile, "claims": rows}
+        for row, q in zip(rows, many.discovery_rates(found), strict=True):
+            row["q"] = None if math.isnan(q) else q
+        data = {
+            "paper": loaded.id,
+            "profile": profile,
+            "expected_false": many.expected_false(found),
+            "claims": rows,
+        }
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         _print(found, loaded, profile, verbose)
@@ -106,29 +115,31 @@ def _print(found: list[Verdict], paper: Paper, profile: str, verbose: bool) -> N
 
     from tabulate import tabulate
 
-    from bench.report.claims import text
+    from bench.report.claims import many, text
 
     if not found:
         click.echo(f"{paper.id} has no claims: write them in its paper.yaml")
         return
+    q = dict(zip((v.claim.id for v in found), many.discovery_rates(found), strict=True))
     rows = [
         [
             v.claim.id,
             text.outcome_text(v),
             text.estimate_text(v),
             text.p_text(v.p),
+            text.p_text(q[v.claim.id]),
             text.holding_text(v),
             text.remark(v),
         ]
         for v in found
     ]
-    header = ["claim", "verdict", "estimate", "p", "hold", ""]
+    header = ["claim", "verdict", "estimate", "p", "q", "hold", ""]
     # Two spaces between columns, and tabulate's two beside a header.
-    taken = [max(len(header[i]) + 2, *(len(row[i]) for row in rows)) + 2 for i in range(5)]
+    taken = [max(len(header[i]) + 2, *(len(row[i]) for row in rows)) + 2 for i in range(6)]
     room = max(_NARROWEST, shutil.get_terminal_size().columns - sum(taken))
     for row in rows:
-        row[5] = row[5] if len(row[5]) <= room else row[5][: room - 1] + "…"
-    align = ("left", "left", "right", "right", "right", "left")
+        row[-1] = row[-1] if len(row[-1]) <= room else row[-1][: room - 1] + "…"
+    align = ("left", "left", "right", "right", "right", "right", "left")
     click.echo(tabulate(rows, header, tablefmt="simple", disable_numparse=True, colalign=align))
     settled = next((v.settled for v in found if v.settled is not None), None)
     if settled is not None:
@@ -138,8 +149,10 @@ def _print(found: list[Verdict], paper: Paper, profile: str, verbose: bool) -> N
             f"{looks} seeds."
         )
     counts = Counter(verdict.outcome for verdict in found)
+    expected = many.expected_text(many.expected_false(found))
     click.echo(
-        f"\n{paper.id}, profile {profile}: {', '.join(f'{n} {o}' for o, n in counts.items())}"
+        f"\n{paper.id}, profile {profile}: {', '.join(f'{n} {o}' for o, n in counts.items())}; "
+        f"{expected}"
     )
     if verbose:
         for verdict in found:

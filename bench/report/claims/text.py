@@ -69,7 +69,16 @@ def remark(verdict: Verdict) -> str:
     if len(verdict.compared) > 1:
         kind = "against" if verdict.outcome == "refuted" else "weakest"
         parts.append(f"{kind}: {found[0].name}")
-    return "; ".join(parts)
+    parts.append(disagreement(verdict))
+    return "; ".join(part for part in parts if part)
+
+
+def disagreement(verdict: Verdict) -> str:
+    """Return what either test alone would say; empty where they agree."""
+    decision = verdict.decision
+    if decision is None or decision.by_t == decision.by_flips:
+        return ""
+    return f"tests disagree: by t alone {decision.by_t}, by sign flips alone {decision.by_flips}"
 
 
 def settled_text(settled: Settled, undecided: bool) -> str:
