@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -13,6 +14,7 @@ from bench.errors import UserError
 from bench.records.record import Record
 from bench.report import markdown
 from bench.report.claims.verdict import OUTCOMES, Verdict
+from bench.report.claims.verdict_json import verdict_json
 from bench.report.numbers import NOTHING, portion
 from bench.report.results import Results
 from bench.spec.recipe import Frozen
@@ -27,6 +29,8 @@ class PageFacts(Frozen):
     """What the index says of a page.
 
     ``last`` is the UTC day on which its last record ended; ``claims`` counts the verdicts.
+    ``verdicts`` has each of them with all its numbers: not for the index, but for whoever checks
+    the page.
     """
 
     page: str
@@ -39,6 +43,7 @@ class PageFacts(Frozen):
     claims: dict[str, int]
     last: str | None
     hardware: tuple[str, ...]
+    verdicts: tuple[dict[str, Any], ...] = ()
 
 
 def page_facts(stem: str, results: Results, found: Sequence[Verdict]) -> PageFacts:
@@ -58,6 +63,7 @@ def page_facts(stem: str, results: Results, found: Sequence[Verdict]) -> PageFac
         claims={name: outcomes[name] for name in OUTCOMES} if found else {},
         last=max((record.ended[:10] for record in own), default=None),
         hardware=_hardware(own),
+        verdicts=tuple(verdict_json(verdict, plan) for verdict in found),
     )
 
 
