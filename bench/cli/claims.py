@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -44,9 +45,12 @@ def command(
     """Say whether a paper's claims hold in the records.
 
     PAPER is a folder, or its name below suites/. Each claim is supported, refuted, undecided or
-    not run; a claim's own p takes the number of its comparisons into account, and nothing is
-    corrected over claims. --verbose says in words what each claim asks of the records.
+    not run; a claim's own p takes the number of its comparisons into account, and no verdict is
+    corrected over claims. Beside p stands q, the false discovery rate over all claims of the paper
+    at which the verdict would still pass (Benjamini and Yekutieli). --verbose says in words what
+    each claim asks of the records.
     """
+    from bench.report.claims import many
     from bench.report.claims.verdict_json import verdict_json
     from bench.spec.find import find_paper
     from bench.spec.paper import load_paper
@@ -56,8 +60,16 @@ def command(
     loaded = load_paper(folder)
     found = _verdicts(loaded, folder, profile, store)
     if as_json:
+        verdicts = [verdict for verdict, _ in found]
         rows = [verdict_json(verdict, plan) for verdict, plan in found]
-        data = {"paper": loaded.id, "profile": profile, "claims": rows}
+        for row, q in zip(rows, many.discovery_rates(verdicts), strict=True):
+            row["q"] = None if math.isnan(q) else q
+        data = {
+            "paper": loaded.id,
+            "profile": profile,
+            "expected_false": many.expected_false(verdicts),
+            "claims": rows,
+        }
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         _print(found, loaded, profile, verbose)
@@ -110,12 +122,14 @@ def _print(found: list[Judged], paper: Paper, profile: str, verbose: bool) -> No
 
     from tabulate import tabulate
 
-    from bench.report.claims import text
+    from bench.report.claims import many, text
     from bench.report.claims.form import asked_text
 
     if not found:
         click.echo(f"{paper.id} has no claims: write them in its paper.yaml")
         return
+    verdicts = [verdict for verdict, _ in found]
+    q = dict(zip((v.claim.id for v in verdicts), many.discovery_rates(verdicts), strict=True))
     rows = [
         [
             v.claim.id,
@@ -123,29 +137,32 @@ def _print(found: list[Judged], paper: Paper, profile: str, verbose: bool) -> No
             asked_text(v.claim),
             text.estimate_text(v),
             text.p_text(v.p),
+            text.p_text(q[v.claim.id]),
             text.holding_text(v),
             text.remark(v),
         ]
-        for v, _ in found
+        for v in verdicts
     ]
-    header = ["claim", "verdict", "asked", "estimate", "p", "hold", ""]
+    header = ["claim", "verdict", "asked", "estimate", "p", "q", "hold", ""]
     # Two spaces between columns, and tabulate's two beside a header.
-    taken = [max(len(header[i]) + 2, *(len(row[i]) for row in rows)) + 2 for i in range(6)]
+    taken = [max(len(header[i]) + 2, *(len(row[i]) for row in rows)) + 2 for i in range(7)]
     room = max(_NARROWEST, shutil.get_terminal_size().columns - sum(taken))
     for row in rows:
-        row[6] = row[6] if len(row[6]) <= room else row[6][: room - 1] + "…"
-    align = ("left", "left", "left", "right", "right", "right", "left")
+        row[-1] = row[-1] if len(row[-1]) <= room else row[-1][: room - 1] + "…"
+    align = ("left", "left", "left", "right", "right", "right", "right", "left")
     click.echo(tabulate(rows, header, tablefmt="simple", disable_numparse=True, colalign=align))
-    settled = next((v.settled for v, _ in found if v.settled is not None), None)
+    settled = next((v.settled for v in verdicts if v.settled is not None), None)
     if settled is not None:
         looks = ", ".join(map(str, settled.looks.at))
         click.echo(
             "\nWhere seeds were added (bench run --until-decided), p is sequential, for looks at "
             f"{looks} seeds."
         )
-    counts = Counter(verdict.outcome for verdict, _ in found)
+    counts = Counter(verdict.outcome for verdict in verdicts)
+    expected = many.expected_text(many.expected_false(verdicts))
     click.echo(
-        f"\n{paper.id}, profile {profile}: {', '.join(f'{n} {o}' for o, n in counts.items())}"
+        f"\n{paper.id}, profile {profile}: {', '.join(f'{n} {o}' for o, n in counts.items())}; "
+        f"{expected}"
     )
     if verbose:
         for verdict, plan in found:

@@ -73,6 +73,13 @@ def sample(values: ArrayLike) -> Sample:
     return Sample(x.size, mean, sd)
 
 
+def excess(values: ArrayLike, margin: float) -> NDArray[np.float64]:
+    """Return ``values − margin``, where what is at the margin up to rounding is exactly 0."""
+    x = vector(values)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.where(np.abs(x - margin) <= ROUNDING * np.abs(x), 0.0, x - margin)
+
+
 def welch(a: Sample, b: Sample) -> tuple[float, float]:
     """Return the standard error of ``a.mean − b.mean`` and its degrees of freedom (Satterthwaite).
 

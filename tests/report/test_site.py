@@ -191,7 +191,7 @@ def test_the_tables_say_what_the_records_say(made: Study, tmp_path: Path) -> Non
     page = Page((tmp_path / "site/papers/tiny.offline.html").read_text())
     # Student's t: 0.51 ± 4.3027 × 0.01 / √3, and 0.55 ± 4.3027 × 0.02 / √3.
     rows = [row for row in page.rows if row[:2] == ["pets", "l2"]]
-    assert rows[0] == ["pets", "l2", "51.00 ± 2.48", "70.00 ± 0.00 (2/3)"]
+    assert rows[0] == ["pets", "l2", "51.00 ± 2.48", "70.00 (no spread) (2/3)"]
     rows = [row for row in page.rows if row[:2] == ["pets", "l2+bss"]]
     assert rows[0] == ["pets", "l2+bss", "55.00 ± 4.97", "71.50 ± 6.35 (2/3)"]
     # Differences of 3, 4 and 5 points: 4 ± 4.3027 / √3, one-sided t = 4 √3 at 2 degrees.

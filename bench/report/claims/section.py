@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 
 from bench.report import markdown
-from bench.report.claims import text
+from bench.report.claims import many, text
 from bench.report.claims.compared import comparisons_csv
 from bench.report.claims.form import asked_text, form_sentences, reading_name
 from bench.report.claims.verdict import OUTCOMES, Verdict
@@ -30,10 +30,17 @@ COMPARISON_COLUMNS = (
     "claim", "comparison", "mean", "n", "p", "p (sign flips)", "p against (Holm)",
 )  # fmt: skip
 _SPENDING = {"pocock": "Pocock-type", "obrien-fleming": "O'Brien-Fleming-type"}
+_ASSUMED = (
+    "A verdict needs both Student's t and the exact sign-flip test: from six seeds on p is the "
+    "larger of the two, below that t's alone. t assumes that differences over seeds are normal, "
+    "sign flips that they are symmetric; where they are skewed, both err more often than they say. "
+    "Where the two disagree, the remark says so. Expected false verdicts: were every comparison "
+    "exactly at its margin, and independent of the others."
+)
 VALUES = "Each comparison's value at each seed, for every reading:"
 EACH = (
-    "p: one-sided, for the claim, of this comparison alone; beside it the exact one by flipping "
-    "signs, which is 2⁻ⁿ at best."
+    "p: one-sided, for the claim, of this comparison alone, and by flipping signs alone, which is "
+    "2⁻ⁿ at best: from six seeds on p is never below it."
 )
 
 
@@ -83,15 +90,18 @@ def caption(shown: Sequence[Verdict], plan: Plan) -> str:
 
 
 def counted(shown: Sequence[Verdict]) -> str:
-    """Return how many claims have which verdict."""
+    """Return how many claims have which verdict, and how many false ones to expect."""
     counts = Counter(verdict.outcome for verdict in shown)
     listed = ", ".join(f"{counts[name]} {name}" for name in OUTCOMES if counts[name])
-    return f"{plural(len(shown), 'claim')}: {listed}."
+    text = f"{plural(len(shown), 'claim')}: {listed}"
+    if any(verdict.decision is not None for verdict in shown):
+        text += f"; {many.expected_text(many.expected_false(shown))}"
+    return f"{text}."
 
 
 def explained(plan: Plan) -> str:
     """Return what verdicts of a profile are about, and what the columns mean."""
-    return f"{_about(plan)}{_CAPTION}"
+    return f"{_about(plan)}{_CAPTION} {_ASSUMED}"
 
 
 def sequential_note(shown: Sequence[Verdict]) -> str:
@@ -106,8 +116,9 @@ def sequential_note(shown: Sequence[Verdict]) -> str:
         f"both sides together ({_SPENDING[looks.spending]} spending, Lan and DeMets 1983). "
         "So p is the sequential p-value, the smallest level at which the looks so far would have "
         "decided; the intervals are those of a look, which hold at all looks together; n is a "
-        "comparison's own number of seeds; and no sign flips are shown. The tables below are of "
-        "the suite's own seeds alone; the further ones' numbers are in the CSV named `further`."
+        "comparison's own number of seeds; and the p of sign flips alone is sequential too. The "
+        "tables below are of the suite's own seeds alone; the further ones' numbers are in the CSV "
+        "named `further`."
     )
 
 

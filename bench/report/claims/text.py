@@ -79,7 +79,8 @@ def remark(verdict: Verdict) -> str:
         parts = [_outlook_text(verdict, verdict.outlook)]
     if len(verdict.compared) > 1:
         parts.insert(0, f"p and estimate of {found[0].name}")
-    parts += [_matters_text(verdict), _beyond_zero_text(verdict), readings_text(verdict)]
+    parts += [disagreement(verdict), _matters_text(verdict), _beyond_zero_text(verdict)]
+    parts.append(readings_text(verdict))
     return "; ".join(part for part in parts if part)
 
 
@@ -121,6 +122,14 @@ def _beyond_zero_text(verdict: Verdict) -> str:
         return ""
     where = f" in {beyond} of {len(verdict.compared)}" if len(verdict.compared) > 1 else ""
     return f"within the margin, yet significantly {side} 0{where}"
+
+
+def disagreement(verdict: Verdict) -> str:
+    """Return what either test alone would say; empty where they agree."""
+    decision = verdict.decision
+    if decision is None or decision.by_t == decision.by_flips:
+        return ""
+    return f"tests disagree: by t alone {decision.by_t}, by sign flips alone {decision.by_flips}"
 
 
 def settled_text(settled: Settled, undecided: bool) -> str:

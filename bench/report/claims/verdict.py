@@ -15,7 +15,9 @@ from bench.spec.comparisons import Comparison, comparisons
 from bench.spec.plan import Plan
 from bench.spec.suite import ShownMetric
 from bench.stats.intervals import Estimate
+from bench.stats.sample import excess
 from bench.stats.sequential.settling import Settled, settle
+from bench.stats.sides import Values
 from bench.stats.verdict import Decision, Outlook, Question, decide, seeds_to_verdict
 
 Outcome = Literal["supported", "refuted", "undecided", "not run", "proved", "not rebuilt"]
@@ -160,8 +162,7 @@ def _evaluate(claim: Claim, results: Results, further: Further | None) -> Verdic
         return Verdict(claim, "not run", shown, _missing(missing, compared), compared)
     quorum = claim.quorum(len(compared))
     question = Question(claim.expect or "greater", claim.by, claim.matters, quorum)
-    number = claim.number or 0.0
-    samples = [[value - number for value in each.values.values()] for each in compared]
+    samples = [excess([*each.values.values()], claim.number or 0.0) for each in compared]
     decision, settled = _decided(samples, question, further)
     outlook = None if settled is not None else seeds_to_verdict(samples, question, decision)
     without = None
@@ -173,7 +174,7 @@ def _evaluate(claim: Claim, results: Results, further: Further | None) -> Verdic
 
 
 def _decided(
-    samples: Sequence[Sequence[float]], question: Question, further: Further | None
+    samples: Sequence[Values], question: Question, further: Further | None
 ) -> tuple[Decision, Settled | None]:
     if further is None:
         return decide(samples, question), None
