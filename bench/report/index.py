@@ -7,6 +7,7 @@ import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -15,6 +16,7 @@ from bench.records.record import Record
 from bench.report import markdown
 from bench.report.claims import many
 from bench.report.claims.verdict import OUTCOMES, Verdict
+from bench.report.claims.verdict_json import verdict_json
 from bench.report.numbers import NOTHING, plural, portion
 from bench.report.results import Results
 from bench.spec.recipe import Frozen
@@ -33,7 +35,8 @@ class PageFacts(Frozen):
 
     ``last`` is the UTC day on which its last record ended; ``claims`` counts the verdicts, with
     the number of false ones that are expected if all were null, and of each claim that was tested
-    the p of "neither".
+    the p of "neither". ``verdicts`` has each with all its numbers: not for the index, but for
+    whoever checks the page.
     """
 
     page: str
@@ -48,6 +51,7 @@ class PageFacts(Frozen):
     p: tuple[float, ...] = ()
     last: str | None
     hardware: tuple[str, ...]
+    verdicts: tuple[dict[str, Any], ...] = ()
 
 
 def page_facts(stem: str, results: Results, found: Sequence[Verdict]) -> PageFacts:
@@ -69,6 +73,7 @@ def page_facts(stem: str, results: Results, found: Sequence[Verdict]) -> PageFac
         p=tuple(p for p in many.claim_ps(found) if not math.isnan(p)),
         last=max((record.ended[:10] for record in own), default=None),
         hardware=_hardware(own),
+        verdicts=tuple(verdict_json(verdict, plan) for verdict in found),
     )
 
 

@@ -247,14 +247,33 @@ class _Family:
         return cls(support, against, tuple(holds), tuple(fails), outcome)
 
 
+@dataclass(frozen=True)
+class Outlook:
+    """What more seeds would probably bring.
+
+    Attributes
+    ----------
+    outcome
+        The verdict that they would bring.
+    comparison
+        Index of the comparison that would decide: the last one that the verdict needs.
+    seeds
+        How many it takes; None for more than ``LIMIT``.
+    """
+
+    outcome: Outcome
+    comparison: int
+    seeds: int | None
+
+
 def seeds_to_verdict(
     samples: Sequence[ArrayLike], question: Question, decision: Decision
-) -> int | None:
+) -> Outlook | None:
     """Return how many seeds would decide what is undecided, with a probability of about 0.8.
 
     For the case that the means and spreads seen are the true ones. Seeds that support, if enough
     comparisons point that way; otherwise those that refute. None where it is decided, or where
-    more than ``LIMIT`` would be needed.
+    neither would come.
     """
     if decision.outcome != "undecided":
         return None
@@ -266,15 +285,16 @@ def seeds_to_verdict(
         (True, needed - sum(t.holds for t in decision.tests), 1 if needed == total else total),
         (False, total - needed + 1 - sum(t.fails for t in decision.tests), total),
     ):
-        aims = [
-            _Aim.of(each, question, towards)
-            for test, each, side in zip(decision.tests, known, ahead, strict=True)
-            if side is towards and not (test.holds if towards else test.fails)
-        ]
+        aims = {
+            i: _Aim.of(each, question, towards)
+            for i, (test, each) in enumerate(zip(decision.tests, known, strict=True))
+            if ahead[i] is towards and not (test.holds if towards else test.fails)
+        }
         if 0 < count <= len(aims):
             # Seeds fall with the effect, so that only the last one needed is looked at.
-            last = sorted(aims, key=lambda aim: aim.effect, reverse=True)[count - 1]
-            return last.seeds(ALPHA / family)
+            last = sorted(aims, key=lambda i: aims[i].effect, reverse=True)[count - 1]
+            outcome: Outcome = "supported" if towards else "refuted"
+            return Outlook(outcome, last, aims[last].seeds(ALPHA / family))
     return None
 
 

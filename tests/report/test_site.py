@@ -196,7 +196,7 @@ def test_the_tables_say_what_the_records_say(made: Study, tmp_path: Path) -> Non
     assert rows[0] == ["pets", "l2+bss", "55.00 ± 4.97", "71.50 ± 6.35 (2/3)"]
     # Differences of 3, 4 and 5 points: 4 ± 4.3027 / √3, one-sided t = 4 √3 at 2 degrees.
     verdict, comparison = (row for row in page.rows if "helps" in row[0])
-    assert verdict[1:5] == ["supported", "+4.00 ± 2.48 points", "0.01", "1/1"]
+    assert verdict[1:6] == ["supported", "> 0", "+4.00 ± 2.48 points", "0.01", "1/1"]
     assert comparison[1:4] == ["l2+bss − l2", "+4.00 ± 2.48", "3/3"]
 
 

@@ -12,6 +12,8 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.records.store import Store
+from bench.report.claims.section import VALUES
+from bench.report.figures.section import NUMBERS
 from bench.report.numbers import plural
 from bench.report.site import names as named
 from bench.report.site.cell_curves import group_svg
@@ -110,6 +112,8 @@ class _Builder:
             claims=paper_claims(paper),
             notes=paper_notes(paper),
             shared=shared_notes(parts),
+            values=VALUES,
+            curve_numbers=NUMBERS,
         )
 
     def _index(self, parts: Sequence[SuitePart]) -> None:

@@ -16,6 +16,7 @@ from bench.report.claims import text as verdict_text
 from bench.report.claims.additions import additions, schedule, to_run, with_parents
 from bench.report.claims.further import Further, further_csv
 from bench.report.claims.verdict import Verdict, evaluate
+from bench.report.claims.verdict_json import verdict_json
 from bench.report.page import build_page
 from bench.report.results import Results
 from bench.spec.cell import Parent, PlannedCell
@@ -120,7 +121,7 @@ def test_only_the_cells_of_the_open_comparison_are_added() -> None:
     assert {(p.labels["method"], p.labels["sampling_rate"], p.labels["seed"]) for p in cells} == {
         (method, 1.0, seed) for method in ("l2", "l2+bss") for seed in (5, 6, 7)
     }
-    assert verdict_text.remark(found).startswith("next look at 8 seeds")
+    assert verdict_text.remark(found).endswith("; next look at 8 seeds")
 
 
 def test_cells_come_with_what_they_start_from() -> None:
@@ -186,13 +187,13 @@ def test_fixed_and_sequential_numbers_are_not_mixed() -> None:
     made = longer([0.15])
     give(made, 0.15, OPEN)
     found, _ = look(made)
-    data = verdict_text.as_json(found)
+    data = verdict_json(found)
     assert data["sequential"]["looks"] == [5, 8, 11, 15]
     assert data["comparisons"][0]["sign_flip_p"] is None
-    assert data["seeds_to_decide"] is None
+    assert data["outlook"] is None
     own = own_of(made)
     fixed = evaluate(CLAIM, own.results)
-    assert verdict_text.as_json(fixed)["sequential"] is None
+    assert verdict_json(fixed)["sequential"] is None
     assert claim_section.sequential_note([fixed]) == ""
 
 
