@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import profile_option, store_option, suite_argument
+from bench.cli.options import (
+    profile_option,
+    same_versions_option,
+    store_option,
+    suite_argument,
+)
 
 if TYPE_CHECKING:
     from bench.cli.session import Session
@@ -27,11 +32,12 @@ _SHOWN = 10
 @profile_option
 @store_option
 @click.option("--all", "everything", is_flag=True, help="List every cell that is not done.")
-def command(suite: str, profile: str, store: Path, everything: bool) -> None:
+@same_versions_option
+def command(suite: str, profile: str, store: Path, everything: bool, same_versions: bool) -> None:
     """Say how far a suite is, and what failed or is stale and why."""
     from bench.cli.session import open_session, state_table
 
-    session = open_session(suite, profile, store)
+    session = open_session(suite, profile, store, same_versions=same_versions)
     click.echo(state_table(session))
     for path, reason in session.store.broken.items():
         click.echo(f"\nnot a readable record: {path}: {reason}")
@@ -46,7 +52,8 @@ def command(suite: str, profile: str, store: Path, everything: bool) -> None:
     if counts["done"] == len(session.states):
         click.echo("\nEvery cell is done.")
         return
-    click.echo(f"\nRun the rest: bench run {suite} --profile {profile} --store {store}")
+    again = " --same-versions" if same_versions else ""
+    click.echo(f"\nRun the rest: bench run {suite} --profile {profile} --store {store}{again}")
     sys.exit(1)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from typing import Literal
 from bench.errors import StoreError
 from bench.records.artifacts import known_sha256
 from bench.records.codec import BrokenRecord, OtherFormat, load_record
-from bench.records.freshness import Expectations, digests_of, stale_reasons
+from bench.records.freshness import Expectations, beyond_range, digests_of, stale_reasons
 from bench.records.layout import CellFolder, Layout
 from bench.records.lease import TIME_TO_LIVE, live_owner
 from bench.records.owner import Owner
@@ -39,7 +39,7 @@ class CellState:
         All fresh done records, oldest first.
     reasons
         Of a stale record: ``code: UNIT``, ``settings: PATH``, ``data``, ``weights``,
-        ``parent: ROLE``.
+        ``version: LIBRARY``, ``parent: ROLE``.
     failed
         Number of attempts that did not end as done.
     attempts
@@ -190,7 +190,13 @@ class Store:
             if name in record.outcome.artifacts
         )
 
-    def _read(self, cell_id: str, folder: CellFolder, numbers: Iterable[int]) -> list[Record]:
+    def _read(
+        self,
+        cell_id: str,
+        folder: CellFolder,
+        numbers: Iterable[int],
+        fractions: Container[str] = (),
+    ) -> list[Record]:
         records = []
         for number in numbers:
             try:
@@ -198,6 +204,8 @@ class Store:
                     record = load_record(file.read())
                 if (record.id, record.attempt) != (cell_id, number):
                     raise BrokenRecord(f"it is attempt {record.attempt} at cell {record.id}")
+                if wrong := beyond_range(record, fractions):
+                    raise BrokenRecord(wrong)
             except FileNotFoundError:
                 continue
             except OtherFormat as error:
@@ -256,7 +264,7 @@ class _Judge:
     def _look(self, cell_id: str) -> CellState:
         folder = self._store.layout.cell(cell_id)
         numbers = folder.numbers()
-        records = self._store._read(cell_id, folder, numbers.records)
+        records = self._store._read(cell_id, folder, numbers.records, self._expected.fractions)
         done = [record for record in records if record.done]
         fresh, reasons = self._sift(cell_id, done)
         owner = None

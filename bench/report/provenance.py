@@ -14,6 +14,7 @@ from bench.report.numbers import plural
 from bench.spec.metrics import prefix_of
 
 _DIGEST = 12
+_FROM_FILES = ("timm:", "shipped:", "file:")
 
 
 def provenance_table(records: Sequence[Record]) -> str:
@@ -65,6 +66,37 @@ def unpaired(records: Iterable[Record]) -> str:
     return (
         f"**Not paired**: in {plural(mixed, 'place')} (dataset, sampling rate, seed) cells trained "
         "on different images, so that differences of methods are also differences of data."
+    )
+
+
+def mixed(records: Sequence[Record]) -> str:
+    """Return a warning if versions of a library, or states of given weights, differ; else nothing.
+
+    Weights that are random or another cell's differ from cell to cell, and are left out.
+    """
+    versions: dict[str, set[str]] = defaultdict(set)
+    states: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        made = record.outcome.provenance
+        for name, version in made.versions.items():
+            versions[name].add(version)
+        for role, begun in made.weights.items():
+            # A state that was read from a file is in all cells the same; what else it began with
+            # is drawn from the seed or is a stage's.
+            source = begun.get("source", "")
+            if source.startswith(_FROM_FILES):
+                name = f"{source.partition('@')[0]} ({_network(record, role)})"
+                states[name].add(begun.get("sha256", ""))
+    found = [
+        f"{name} {' and '.join(sorted(v))}" for name, v in sorted(versions.items()) if len(v) > 1
+    ]
+    found += [f"{len(v)} states of {name}" for name, v in sorted(states.items()) if len(v) > 1]
+    if not found:
+        return ""
+    return (
+        f"**Mixed**: these records were made with {markdown.escape('; '.join(found))}. Cells that "
+        "are compared may differ by that too (`bench status --same-versions` lists those made by "
+        "other versions than are installed)."
     )
 
 

@@ -291,4 +291,5 @@ def provenance(board: Board) -> str:
         f"{plural(len(records), 'record')}; their attempts took {origin.effort(records)} in all."
     )
     folded = markdown.details("Code, data, weights, libraries and machines", table)
-    return f"## Provenance\n\n{spent}\n\n{folded}"
+    parts = ("## Provenance", spent, origin.mixed(records), folded)
+    return "\n\n".join(part for part in parts if part)
