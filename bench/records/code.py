@@ -55,6 +55,18 @@ def units_of(cell: Cell, resources: Resources) -> tuple[Unit, ...]:
     )
 
 
+def data_unit(dataset: str, resources: Resources, *more: Path) -> Unit:
+    """Return the unit of a dataset's kind of source, with other files where it begins too.
+
+    Raises
+    ------
+    SpecError
+        If the dataset is not known.
+    """
+    unit = _data(_source(dataset, resources))
+    return Unit(unit.name, (*unit.files, *more))
+
+
 def code_digests(units: Iterable[Unit]) -> dict[str, str]:
     """Return the digest of each unit's code by the unit's name.
 
@@ -126,8 +138,6 @@ def _source(dataset: str, resources: Resources) -> str:
         return "arrays"
     if dataset in resources.folders:
         return "folder"
-    if dataset in resources.arrays:
-        return "arrays"
     kind = catalogue.entry(dataset).kind
     return f"{kind}:{dataset}" if kind == "procedural" else kind
 

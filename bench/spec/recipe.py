@@ -26,7 +26,7 @@ def _fraction_or_count(value: float) -> float:
     return value
 
 
-HeldOut = Annotated[NonNegativeFloat, AfterValidator(_fraction_or_count)]
+Share = Annotated[NonNegativeFloat, AfterValidator(_fraction_or_count)]
 
 
 class Frozen(BaseModel):
@@ -230,6 +230,17 @@ class Warmup(Frozen):
     patience: PositiveInt = 10
 
 
+class HeldOut(Frozen):
+    """Which rows of a task are not trained on, because a training validates on them.
+
+    ``share`` is a fraction of each class, or a number of rows; which ones follows from ``seed``,
+    or else from the cell's.
+    """
+
+    share: Share
+    seed: int | None = None
+
+
 class Recipe(Frozen):
     """Every training setting that is not an axis.
 
@@ -241,7 +252,8 @@ class Recipe(Frozen):
     ``balanced``: equally many of each class. ``forgetting`` scores the source's test split too,
     by the adapted features and the head that the source was trained with. ``head`` is a new one,
     filled by ``head_init``, or that of the stage started from, ``kept``. Data that are no images
-    have neither ``image`` nor ``augmentation``. ``measurements`` are the settings of those that a
+    have neither ``image`` nor ``augmentation``. ``penalty_gradients`` records how large each
+    penalty's gradient is beside the loss's. ``measurements`` are the settings of those that a
     penalty needs; they act through the cells that measure.
     """
 
@@ -259,14 +271,22 @@ class Recipe(Frozen):
     head_bias: bool = True
     evaluation: Evaluation = Evaluation()
     selection: Literal["last", "best-on-validation", "best-on-test"] = "last"
-    validation: HeldOut = 0.0
+    validation: Share = 0.0
     validation_seed: NonNegativeInt | None = None
     validate_every: PositiveInt | None = None
     anytime: Anytime | None = None
     forgetting: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = True
+    penalty_gradients: bool = False
     measurements: dict[str, Use] = {}
+
+    @property
+    def held_out(self) -> HeldOut | None:
+        """What is held out of the training images; None where nothing is."""
+        if self.validation == 0:
+            return None
+        return HeldOut(share=self.validation, seed=self.validation_seed)
 
     @model_validator(mode="after")
     def _selection_has_a_split(self) -> Recipe:
