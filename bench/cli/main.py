@@ -20,6 +20,7 @@ COMMANDS = {
     "claims": "Say whether a paper's claims hold: supported, refuted, undecided, not run.",
     "site": "Build a static site: an index, a page a paper, a page a cell.",
     "diff": "Say what changed between two stores, profiles or leaderboards, beyond noise.",
+    "verify": "Check every digest, a page against its records, and run cells again.",
     "test-method": "Run the conformance checks on parts in a file of yours.",
     "export": "Copy the checkpoints of a suite's stages, with their records.",
     "schema": "Print the JSON Schema of suite files, for editors.",
