@@ -93,10 +93,22 @@ def further_by(session: Session, rule: SettlingRule, *, every: bool = False) -> 
     from bench.report.claims.further import Further
     from bench.stats.sequential.looks import Looks
 
-    plan = load_plan(session.plan.file, session.plan.profile, seeds=rule.looks[-1])
-    longer = session_of(plan, session.store.root)
+    longer = _longer(session, rule)
     looks = Looks(rule.looks, rule.alpha, rule.spending)
     return Further(longer.results(), looks, every)
+
+
+def further_session(session: Session) -> Session | None:
+    """Return the session of all seeds that settling may use; None where it never began."""
+    from bench.records.settling import settling_rule
+
+    rule = settling_rule(session.store.layout, session.plan)
+    return _longer(session, rule) if rule is not None else None
+
+
+def _longer(session: Session, rule: SettlingRule) -> Session:
+    plan = load_plan(session.plan.file, session.plan.profile, seeds=rule.looks[-1])
+    return session_of(plan, session.store.root)
 
 
 def state_table(session: Session, *, limit: int = 60) -> str:

@@ -44,6 +44,7 @@ def command(suite: str, profile: str, store: Path, everything: bool, same_versio
     if session.store.foreign:
         one = next(iter(session.store.foreign.values()))
         click.echo(f"\n{len(session.store.foreign):,} records are not used; of one: {one}")
+    _list_disagreeing(session, None if everything else _SHOWN)
     for state in ("running", "failed", "stale"):
         _list(session, state, None if everything else _SHOWN)
     if everything:
@@ -55,6 +56,18 @@ def command(suite: str, profile: str, store: Path, everything: bool, same_versio
     again = " --same-versions" if same_versions else ""
     click.echo(f"\nRun the rest: bench run {suite} --profile {profile} --store {store}{again}")
     sys.exit(1)
+
+
+def _list_disagreeing(session: Session, limit: int | None) -> None:
+    found = [p for p in session.plan.cells if session.states[p.cell.id].disagrees]
+    if found:
+        click.echo("\nwith other numbers in another record of the same code:")
+    for planned in found[:limit]:
+        records = session.states[planned.cell.id].fresh
+        attempts = ", ".join(str(record.attempt) for record in records)
+        click.echo(f"  {planned.cell.id}  attempts {attempts}; {records[0].attempt} counts")
+    if limit is not None and len(found) > limit:
+        click.echo(f"  … and {len(found) - limit} more (--all lists them)")
 
 
 def _list(session: Session, wanted: str, limit: int | None) -> None:

@@ -16,7 +16,7 @@ from bench.records.freshness import Expectations, beyond_range, digests_of, stal
 from bench.records.layout import CellFolder, Layout
 from bench.records.lease import TIME_TO_LIVE, live_owner
 from bench.records.owner import Owner
-from bench.records.record import Record
+from bench.records.record import Outcome, Record
 from bench.spec.cell import Cell
 
 log = logging.getLogger(__name__)
@@ -60,6 +60,24 @@ class CellState:
     def done(self) -> bool:
         """Whether a fresh done record exists."""
         return self.state == "done"
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether fresh records have other numbers than the one that counts."""
+        first, *others = self.fresh or (None,)
+        return first is not None and not all(
+            same_numbers(first.outcome, other.outcome) for other in others
+        )
+
+
+def same_numbers(one: Outcome, other: Outcome) -> bool:
+    """Return whether two outcomes measured the same, bit for bit."""
+    # As text a NaN is what it is, and -0 is not 0.
+    ours, theirs = (
+        repr((sorted(outcome.metrics.items()), sorted(outcome.curves.items())))
+        for outcome in (one, other)
+    )
+    return ours == theirs
 
 
 MISSING = CellState("missing")

@@ -55,7 +55,7 @@ def unpaired(records: Iterable[Record]) -> str:
     """Return a warning if cells of one dataset, rate and seed trained on different images."""
     subsets: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for record in records:
-        for task, of in _tasks(record).items():
+        for task, of in tasks_of(record).items():
             subset = record.outcome.provenance.data.get(f"{prefix_of(task)}subset")
             if subset is not None:
                 place = (of["dataset"], of["sampling_rate"], record.cell["seed"])
@@ -100,13 +100,24 @@ def mixed(records: Sequence[Record]) -> str:
     )
 
 
+def disagreement(cell_ids: Sequence[str]) -> str:
+    """Return a warning if there are records of one cell with other numbers; else nothing."""
+    if not cell_ids:
+        return ""
+    shown = ", ".join(cell_ids[:5]) + (", …" if len(cell_ids) > 5 else "")
+    return (
+        f"**Other numbers**: of {plural(len(cell_ids), 'cell')} there are records by the same code "
+        f"with other numbers, from another machine or run; the oldest is shown ({shown})."
+    )
+
+
 def _data(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
     # Facts that differ from cell to cell (the subset's digest) would fill pages.
     seen: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for record in records:
         for fact, value in record.outcome.provenance.data.items():
             task, _, name = fact.rpartition("/")
-            of = _tasks(record).get(task)
+            of = tasks_of(record).get(task)
             dataset = str(of["dataset"]) if of is not None else ""
             seen[dataset, name if of is not None else fact][_short(str(value))] += 1
     rows: Counter[tuple[str, str, str]] = Counter()
@@ -131,7 +142,7 @@ def _weights(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
     return rows
 
 
-def _tasks(record: Record) -> dict[str, Mapping[str, Any]]:
+def tasks_of(record: Record) -> dict[str, Mapping[str, Any]]:
     """Return a record's tasks by name, as the cell's settings have them."""
     settings = record.cell["settings"]
     if "tasks" in settings:

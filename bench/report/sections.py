@@ -294,5 +294,6 @@ def provenance(board: Board) -> str:
     )
     folded = markdown.details("Code, data, weights, libraries and machines", table)
     verified = verified_line(board.verified, records) if board.verified is not None else ""
-    parts = ("## Provenance", spent, verified, origin.mixed(records), folded)
+    others = origin.disagreement(board.results.disagreeing)
+    parts = ("## Provenance", spent, verified, others, origin.mixed(records), folded)
     return "\n\n".join(part for part in parts if part)
