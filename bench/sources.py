@@ -46,7 +46,7 @@ class SourceLoader(SourceFileLoader):
         """Return the module's text."""
         return content(path)
 
-    def path_stats(self, path: str) -> Mapping[str, float]:  # type: ignore[override]
+    def path_stats(self, path: str) -> Mapping[str, float]:
         """Refuse: without a file's time Python looks for no bytecode of it, and writes none."""
         raise OSError(f"{path} is imported from its text")
 
@@ -76,7 +76,7 @@ _finder = _Finder()
 def install() -> None:
     """Let all imports of numeric code that follow in this process be from :func:`content`."""
     if _finder not in sys.meta_path:
-        sys.meta_path.insert(0, _finder)  # type: ignore[arg-type]
+        sys.meta_path.insert(0, _finder)
 
 
 def offer(modules: Mapping[str, Path]) -> None:

@@ -99,7 +99,7 @@ def load_record(text: bytes) -> Record:
         raise BrokenRecord(_told(error)) from None
 
 
-def _checked(text: bytes) -> memoryview | bytes:
+def _checked(text: bytes) -> bytes:
     """Return the JSON of the record itself, whose digest is the one beside it."""
     cut = len(text) - len(_END) - _DIGITS - len(_MIDDLE)
     framed = text.startswith(_START) and text.endswith(_END) and text[cut:].startswith(_MIDDLE)

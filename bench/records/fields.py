@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
 from typing_extensions import TypedDict
 
 from bench.records.record import FailureKind, Status
@@ -19,18 +19,18 @@ CellId = Annotated[str, Field(pattern="^[0-9a-f]{20}$")]
 FileName = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", min_length=3)]
 
 
+@with_config(_STRICT)
 class ParentFields(TypedDict):
     """A cell that another one starts from."""
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
     id: CellId
     artifact: str
 
 
+@with_config(_STRICT)
 class CellFields(TypedDict):
     """A cell as :meth:`bench.spec.cell.Cell.to_json` tells it."""
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
     id: CellId
     kind: str
     seed: int
@@ -39,19 +39,19 @@ class CellFields(TypedDict):
     settings: dict[str, Any]
 
 
+@with_config(_STRICT)
 class CurveFields(TypedDict):
     """A curve; that it is not ragged :class:`bench.records.record.Curve` says."""
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
     axis: str
     at: list[int | float | NotFinite]
     value: list[float | NotFinite]
 
 
+@with_config(_STRICT)
 class ProvenanceFields(TypedDict):
     """What an attempt was made of."""
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
     code: dict[str, str]
     data: dict[str, Any]
     weights: dict[str, dict[str, str]]
@@ -60,27 +60,27 @@ class ProvenanceFields(TypedDict):
     machine: dict[str, str]
 
 
+@with_config(_STRICT)
 class ArtifactFields(TypedDict):
     """A file an attempt left."""
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
     file: FileName
     sha256: str
 
 
+@with_config(_STRICT)
 class FailureFields(TypedDict):
     """Why an attempt did not end as done."""
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
     kind: FailureKind
     message: str
     detail: str
 
 
+@with_config(_STRICT)
 class OutcomeFields(TypedDict):
     """An outcome."""
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
     status: Status
     metrics: dict[str, float | NotFinite]
     curves: dict[str, CurveFields]
@@ -90,10 +90,10 @@ class OutcomeFields(TypedDict):
     failure: FailureFields | None
 
 
+@with_config(_STRICT)
 class RecordFields(TypedDict):
     """A record."""
 
-    __pydantic_config__ = _STRICT  # type: ignore[misc]
     attempt: Annotated[int, Field(ge=1)]
     cell: CellFields
     ended: str

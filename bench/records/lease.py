@@ -122,13 +122,17 @@ class Leases:
         except OSError:
             return time.time()
 
-    def claim(self, cell_id: str, wanted: Callable[[], bool] = lambda: True) -> Lease | None:
+    def claim(
+        self, cell_id: str, wanted: Callable[[], bool] = lambda: True, *, at_least: int = 1
+    ) -> Lease | None:
         """Take the next attempt at a cell.
 
         Parameters
         ----------
         wanted
             Asked after the lease is taken: whether the cell still has to be executed.
+        at_least
+            Number of the attempt, unless it or a higher one was given.
 
         Returns
         -------
@@ -142,15 +146,17 @@ class Leases:
         """
         folder = self.layout.cell(cell_id)
         try:
-            return self._claim(cell_id, folder, wanted)
+            return self._claim(cell_id, folder, wanted, at_least)
         except OSError as error:
             raise unwritable(folder.path, error) from None
 
-    def _claim(self, cell_id: str, folder: CellFolder, wanted: Callable[[], bool]) -> Lease | None:
+    def _claim(
+        self, cell_id: str, folder: CellFolder, wanted: Callable[[], bool], at_least: int
+    ) -> Lease | None:
         numbers = folder.numbers()
         if live_owner(folder, numbers, self.now(), self._ttl) is not None:
             return None
-        attempt = numbers.next
+        attempt = max(numbers.next, at_least)
         folder.path.mkdir(parents=True, exist_ok=True)
         if not _link(self._file, folder.lease(attempt)):
             return None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,11 +12,11 @@ from typing import Literal
 from bench.errors import StoreError
 from bench.records.artifacts import known_sha256
 from bench.records.codec import BrokenRecord, OtherFormat, load_record
-from bench.records.freshness import Expectations, digests_of, stale_reasons
+from bench.records.freshness import Expectations, beyond_range, digests_of, stale_reasons
 from bench.records.layout import CellFolder, Layout
 from bench.records.lease import TIME_TO_LIVE, live_owner
 from bench.records.owner import Owner
-from bench.records.record import Record
+from bench.records.record import Outcome, Record
 from bench.spec.cell import Cell
 
 log = logging.getLogger(__name__)
@@ -39,7 +39,7 @@ class CellState:
         All fresh done records, oldest first.
     reasons
         Of a stale record: ``code: UNIT``, ``settings: PATH``, ``data``, ``weights``,
-        ``parent: ROLE``.
+        ``version: LIBRARY``, ``parent: ROLE``.
     failed
         Number of attempts that did not end as done.
     attempts
@@ -60,6 +60,24 @@ class CellState:
     def done(self) -> bool:
         """Whether a fresh done record exists."""
         return self.state == "done"
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether fresh records have other numbers than the one that counts."""
+        first, *others = self.fresh or (None,)
+        return first is not None and not all(
+            same_numbers(first.outcome, other.outcome) for other in others
+        )
+
+
+def same_numbers(one: Outcome, other: Outcome) -> bool:
+    """Return whether two outcomes measured the same, bit for bit."""
+    # As text a NaN is what it is, and -0 is not 0.
+    ours, theirs = (
+        repr((sorted(outcome.metrics.items()), sorted(outcome.curves.items())))
+        for outcome in (one, other)
+    )
+    return ours == theirs
 
 
 MISSING = CellState("missing")
@@ -190,7 +208,13 @@ class Store:
             if name in record.outcome.artifacts
         )
 
-    def _read(self, cell_id: str, folder: CellFolder, numbers: Iterable[int]) -> list[Record]:
+    def _read(
+        self,
+        cell_id: str,
+        folder: CellFolder,
+        numbers: Iterable[int],
+        fractions: Container[str] = (),
+    ) -> list[Record]:
         records = []
         for number in numbers:
             try:
@@ -198,6 +222,8 @@ class Store:
                     record = load_record(file.read())
                 if (record.id, record.attempt) != (cell_id, number):
                     raise BrokenRecord(f"it is attempt {record.attempt} at cell {record.id}")
+                if wrong := beyond_range(record, fractions):
+                    raise BrokenRecord(wrong)
             except FileNotFoundError:
                 continue
             except OtherFormat as error:
@@ -256,7 +282,7 @@ class _Judge:
     def _look(self, cell_id: str) -> CellState:
         folder = self._store.layout.cell(cell_id)
         numbers = folder.numbers()
-        records = self._store._read(cell_id, folder, numbers.records)
+        records = self._store._read(cell_id, folder, numbers.records, self._expected.fractions)
         done = [record for record in records if record.done]
         fresh, reasons = self._sift(cell_id, done)
         owner = None

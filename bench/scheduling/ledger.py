@@ -84,6 +84,12 @@ class Ledger:
         """Return a cell's state now."""
         return self._store.state(self._cells[cell_id], self._expected, self._ancestors(cell_id))
 
+    def broken(self, cell_id: str) -> str:
+        """Return what is wrong with the newest of a cell's records that is broken, if one is."""
+        folder = self._store.layout.cell(cell_id).path
+        found = [path for path in self._store.broken if path.parent == folder]
+        return self._store.broken[max(found)] if found else ""
+
     def settled(self, cell_id: str) -> bool:
         """Return whether nothing is to be done: a fresh record, and the artifacts needed of it."""
         fresh = self.state(cell_id).fresh

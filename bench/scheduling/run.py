@@ -235,6 +235,8 @@ class _Runner:
         state = self.ledger.state(cell_id)
         if state.fresh:
             return Failure("error", "it has left no file for the cells that start from it")
+        if broken := self.ledger.broken(cell_id):
+            return Failure("user-error", f"its record cannot be: {broken}")
         reasons = ", ".join(state.reasons)
         return Failure("error", f"its record is stale at once ({reasons}): edited meanwhile?")
 

@@ -14,7 +14,7 @@ from bench.spec.claim_checks import check_claims
 from bench.spec.expand import Expansion
 from bench.spec.holdout_checks import check_held_out
 from bench.spec.layers import Layers, profile_names, read_layers
-from bench.spec.metrics import Metrics
+from bench.spec.metrics import PERCENT, Metrics
 from bench.spec.names import check_names
 from bench.spec.paper import Paper, load_paper
 from bench.spec.shown import Declarations, shown_metrics
@@ -47,6 +47,15 @@ class Plan:
     def unique(self) -> dict[str, Cell]:
         """Return each cell once, by id, parents before children."""
         return {planned.cell.id: planned.cell for planned in self.cells}
+
+    @cached_property
+    def fractions(self) -> frozenset[str]:
+        """Names of the metrics and curves that are fractions of a whole, better when higher.
+
+        A difference of two fractions is declared as better when lower, and may be below 0.
+        """
+        declared = (*self.metrics.values(), *self.curves.values())
+        return frozenset(m.name for m in declared if m.unit == PERCENT and m.best == "highest")
 
     @cached_property
     def shown(self) -> tuple[PlannedCell, ...]:

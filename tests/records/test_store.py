@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from bench.errors import StoreError
 from bench.records.codec import dump_record
 from bench.records.freshness import Expectations
 from bench.records.lease import Leases
-from bench.records.record import Record
+from bench.records.record import Curve, Outcome, Record
 from bench.records.store import Store
 from bench.spec.cell import Cell, Parent
 from tests.records.built import cell, record
@@ -108,6 +109,24 @@ def test_a_broken_record_is_reported_by_name_and_not_used(
         assert lease is not None
         # Its number stays taken: nothing is ever overwritten.
         assert lease.attempt == 2
+
+
+def test_a_fraction_beyond_its_range_is_broken(store: Store, put: Put) -> None:
+    for seed, (accuracy, last) in enumerate([(1.0, 0.0), (57.0, 0.5), (0.5, -0.01)]):
+        made = Outcome(
+            "done",
+            metrics={"test/top1": accuracy, "train/gradients": 99.0},
+            curves={"anytime/test/top1": Curve((0, 1), (0.5, last))},
+        )
+        put(replace(record(cell(seed)), outcome=made))
+    fractions = frozenset({"test/top1", "anytime/test/top1"})
+    cells = [cell(seed) for seed in range(3)]
+    states = store.states(cells, Expectations(fractions=fractions))
+    assert [states[c.id].state for c in cells] == ["done", "missing", "missing"]
+    assert [reason.partition(",")[0] for reason in store.broken.values()] == [
+        "test/top1 is 57.0",
+        "the curve anytime/test/top1 leaves the range of a fraction",
+    ]
 
 
 def test_records_of_another_retable_are_not_used_and_told_of_once(

@@ -160,10 +160,15 @@ def _crowded_oom(job: Job, seconds: float) -> dict[str, float]:
     return told
 
 
+def _weigh(job: Job, kilograms: float) -> dict[str, float]:
+    return {"kilograms": kilograms}
+
+
 ACTS = {
     "sleep": _sleep, "raise": _raise, "crash": _crash, "die": _die, "exit": _exit, "oom": _oom,
     "user": _user, "nan": _nan, "hang": _hang, "hold-gil": _hold_gil, "linger": _linger,
     "litter": _litter, "look": _look, "alone": _alone, "crowded-oom": _crowded_oom,
+    "weigh": _weigh,
 }  # fmt: skip
 _IMPORTED_IN = os.getpid()
 TARGET = f"{__name__}:scripted"

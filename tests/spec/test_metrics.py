@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from bench.spec.metrics import (
     with_errors,
 )
 from bench.spec.parts import built_in_parts
+from bench.spec.plan import load_plan
 from bench.spec.recipe import Recipe, Use, Warmup
 from bench.spec.work import Measure, Task, Train
 
@@ -244,3 +246,11 @@ def test_a_measurement_has_the_metrics_and_curves_that_it_declares() -> None:
     }
     assert {n: m.axis for n, m in curves(cell).items()} == {"distance/module": "module"}
     assert "distance gives no such result" in why_lacking("test/top1", cell, curve=False).reason
+
+
+def test_a_plan_knows_which_of_its_numbers_are_fractions() -> None:
+    suites = Path(__file__).parents[2] / "suites"
+    fractions = load_plan(suites / "fast" / "convergence.yaml", "offline").fractions
+    assert {"test/top1", "test/mean_class_accuracy", "anytime/test/top1"} <= fractions
+    # A difference of fractions may be negative; an error is derived and in no record.
+    assert not fractions & {"source/forgotten", "warmup/drop", "test/top1_error", "test/loss"}
