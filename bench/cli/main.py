@@ -22,6 +22,7 @@ COMMANDS = {
     "diff": "Say what changed between two stores, profiles or leaderboards, beyond noise.",
     "test-method": "Run the conformance checks on parts in a file of yours.",
     "export": "Copy the checkpoints of a suite's stages, with their records.",
+    "clean": "Remove from a store what dead runners have left behind.",
     "schema": "Print the JSON Schema of suite files, for editors.",
 }
 EPILOG = """\b
