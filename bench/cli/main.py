@@ -25,6 +25,7 @@ COMMANDS = {
     "import": "Take the records of bundles and other stores into this one.",
     "test-method": "Run the conformance checks on parts in a file of yours.",
     "export": "Copy the checkpoints of a suite's stages, with their records.",
+    "clean": "Remove from a store what dead runners have left behind.",
     "schema": "Print the JSON Schema of suite files, for editors.",
 }
 EPILOG = """\b

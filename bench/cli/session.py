@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench.report.claims.further import Further
     from bench.report.results import Results
 
-STATES = ("done", "running", "stale", "failed", "missing")
+STATES = ("done", "running", "stale", "failed", "interrupted", "missing")
 
 
 @dataclass(frozen=True)
