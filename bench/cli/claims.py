@@ -149,11 +149,10 @@ def _print(found: list[Verdict], paper: Paper, profile: str, verbose: bool) -> N
             f"{looks} seeds."
         )
     counts = Counter(verdict.outcome for verdict in found)
-    expected = many.expected_text(many.expected_false(found))
-    click.echo(
-        f"\n{paper.id}, profile {profile}: {', '.join(f'{n} {o}' for o, n in counts.items())}; "
-        f"{expected}"
-    )
+    listed = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
+    if any(verdict.decision is not None for verdict in found):
+        listed += f"; {many.expected_text(many.expected_false(found))}"
+    click.echo(f"\n{paper.id}, profile {profile}: {listed}")
     if verbose:
         for verdict in found:
             _print_whole(verdict)

@@ -16,6 +16,7 @@ from bench.spec.comparisons import Comparison, comparisons
 from bench.spec.plan import Plan
 from bench.spec.recipe import Scalar
 from bench.spec.suite import ShownMetric
+from bench.stats.sample import total
 from bench.stats.sequential.settling import Settled, settle
 from bench.stats.verdict import Decision, Question, decide, seeds_to_verdict
 
@@ -201,7 +202,7 @@ def _compared(
     seeds = [s for s in parts[0][1].values if all(s in entry.values for _, entry in parts)]
     return Compared(
         name,
-        {s: sum(weight * entry.values[s] for weight, entry in parts) - number for s in seeds},
+        {s: total([*(weight * e.values[s] for weight, e in parts), -number]) for s in seeds},
         min(entry.expected for _, entry in parts),
         tuple((weight, entry.where) for weight, entry in parts),
     )

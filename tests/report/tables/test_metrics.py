@@ -75,7 +75,13 @@ def test_differences_are_in_each_columns_unit(made: Study) -> None:
     text = section(made.page().markdown, "Paired differences")
     assert "Paired by seed, in each column's unit (percentage points for %): at" in text
     row = tables_of(text)[0][1]
-    assert row == ["pets", "fast − baseline", "**−3.00** (no spread)", "**−24.0** ± 2.5", "0.00 (no spread)"]
+    assert row == [
+        "pets",
+        "fast − baseline",
+        "−3.00 (no spread)",
+        "**−24.0** ± 2.5",
+        "0.00 (no spread)",
+    ]
 
 
 def test_reported_tables_of_one_source_are_one_table(made: Study) -> None:

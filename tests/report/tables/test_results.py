@@ -77,7 +77,10 @@ def test_an_axis_that_the_table_does_not_name_is_never_averaged_over() -> None:
     made.record([0.7] * 3, method="l2", weights="timm")
     (table, *_) = results(made)
     assert table[0] == ["weights", "dataset", "method", "15%"]
-    assert [row[-1] for row in table[1:] if row[2] == "l2"] == ["50.00 (no spread)", "70.00 (no spread)"]
+    assert [row[-1] for row in table[1:] if row[2] == "l2"] == [
+        "50.00 (no spread)",
+        "70.00 (no spread)",
+    ]
 
 
 @pytest.mark.parametrize(
