@@ -222,7 +222,8 @@ def contrast_caption(board: Board, contrast: Contrast) -> str:
         f"{': at a seed both train on the same images' if same_images else ''}. Mean ± half the "
         "width of its 95% interval (paired Student's t). Bold: the interval excludes zero, and no "
         "seed is missing. Each interval stands for itself: of twenty true zeros, one is expected "
-        "to be excluded. No spread: the same difference at every seed, which does not make it known."
+        "to be excluded. No spread: the same difference at every seed, which does not make it "
+        "known."
     )
 
 
