@@ -12,6 +12,8 @@ RUN_FLAGS := --store $(STORE) $(if $(WORKERS),--workers $(WORKERS))
 .PHONY: help install reproduce-bss reproduce-fast fast-settings reproduce-sources pretrain
 .PHONY: site test lint check clean
 
+BSS := table2
+BSS += $(if $(filter smoke offline,$(PROFILE)),strength)
 FAST := initialisation initialisation-other-domain frozen-classifier classifier-warmup learning-rates optimizers convergence
 # Questions of our own, asked offline only.
 FAST += $(if $(filter paper,$(PROFILE)),,statistics warmup-steps)
@@ -37,15 +39,13 @@ $(BIN)/tox: | $(BIN)/uv
 install: $(VENV)/installed ## Install Retable and its tools into .venv
 
 reproduce-bss: install ## Run BSS Table 2 and write its leaderboard (PROFILE=smoke|offline|paper)
-	$(BENCH) run bss/table2 --profile $(PROFILE) --engine local $(RUN_FLAGS)
-	$(BENCH) report bss/table2 --profile $(PROFILE) --store $(STORE)
-	$(BENCH) claims bss --profile $(PROFILE) --store $(STORE)
+	$(call run-all,$(BSS:%=bss/%)); $(BENCH) claims bss --profile $(PROFILE) --store $(STORE); exit $$status
 
 reproduce-fast: install ## Run FAST's experiments and write their leaderboards (PROFILE=…)
 	$(call run-all,$(FAST:%=fast/%)); $(BENCH) claims fast --profile $(PROFILE) --store $(STORE); exit $$status
 
 fast-settings: install ## Show how FAST's offline learning rates were chosen
-	$(call run-all,fast/settings fast/settings-adam); exit $$status
+	$(call run-all,fast/settings fast/settings-baselines fast/settings-adam); exit $$status
 
 reproduce-sources: install ## Show that the shipped sources help, and how settings were chosen
 	$(call run-all,sources/transfer sources/settings); exit $$status

@@ -20,8 +20,12 @@ COMMANDS = {
     "claims": "Say whether a paper's claims hold: supported, refuted, undecided, not run.",
     "site": "Build a static site: an index, a page a paper, a page a cell.",
     "diff": "Say what changed between two stores, profiles or leaderboards, beyond noise.",
+    "verify": "Check every digest, a page against its records, and run cells again.",
+    "bundle": "Pack the records behind a page into one file, for archives and other machines.",
+    "import": "Take the records of bundles and other stores into this one.",
     "test-method": "Run the conformance checks on parts in a file of yours.",
     "export": "Copy the checkpoints of a suite's stages, with their records.",
+    "clean": "Remove from a store what dead runners have left behind.",
     "schema": "Print the JSON Schema of suite files, for editors.",
 }
 EPILOG = """\b

@@ -22,3 +22,8 @@ store_option = click.option(
     envvar="RETABLE_STORE",
     help="Folder of records, leases and artifacts.",
 )
+same_versions_option = click.option(
+    "--same-versions",
+    is_flag=True,
+    help="Count a record that other versions of libraries made as stale.",
+)

@@ -38,41 +38,21 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     removed. Records are only read: what is missing, stale or failed is shown as
     such. The same records give the same bytes.
     """
-    from bench.cli.session import further_of, open_session
-    from bench.report.claims.further import further_csv
-    from bench.report.claims.verdict import verdicts
-    from bench.report.index import facts_json, page_facts
-    from bench.report.page import build_page, write_page
-    from bench.spec.paper import load_reported
+    from bench.cli.pages import write
+    from bench.cli.session import open_session
 
     # Records are many small objects without cycles: looking for some takes a fifth of the time.
     gc.disable()
     click.get_current_context().call_on_close(gc.enable)
     session = open_session(suite, profile, store)
-    plan = session.plan
-    results = session.results()
-    stem = f"{plan.suite.name}.{profile}"
-    further = further_of(session)
-    found = verdicts(results, further)
-    page = build_page(
-        results,
-        reported=load_reported(plan.file.parent),
-        stem=stem,
-        found=found,
-    )
-    facts = facts_json(page_facts(stem, results, found))
-    beside = {f"{stem}.json": facts}
-    numbers = further_csv(further, plan) if further is not None else ""
-    if numbers:
-        beside[f"{stem}.further.csv"] = numbers
-    for path in write_page(page, folder / plan.paper.id, beside):
+    for path in write(session, folder):
         click.echo(path)
     _write_index(folder)
     counts = session.counts()
     if counts["done"] < len(session.states):
         rest = ", ".join(f"{n:,} {state}" for state, n in counts.items() if state != "done")
         click.echo(f"not every cell is done: {rest}", err=True)
-        if not results.records:
+        if not counts["done"]:
             click.echo("no cell is done: the tables are empty", err=True)
             sys.exit(1)
 

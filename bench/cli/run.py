@@ -10,7 +10,12 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from bench.cli.options import profile_option, store_option, suite_argument
+from bench.cli.options import (
+    profile_option,
+    same_versions_option,
+    store_option,
+    suite_argument,
+)
 
 if TYPE_CHECKING:
     from bench.cli.session import Session
@@ -92,6 +97,7 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     help="Also seeds for comparisons that have little chance.  [--until-decided]",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be added.  [--until-decided]")
+@same_versions_option
 def command(
     suite: str,
     profile: str,
@@ -108,6 +114,7 @@ def command(
     budget: float | None,
     all_undecided: bool,
     dry_run: bool,
+    same_versions: bool,
 ) -> None:
     """Run what is missing or stale of a suite, and resume what was interrupted."""
     from bench.cli.session import open_session
@@ -120,7 +127,9 @@ def command(
         raise click.UsageError(
             "--max-seeds, --budget, --all-undecided and --dry-run go with --until-decided"
         )
-    session = open_session(suite, profile, store)
+    if until_decided and same_versions:
+        raise click.UsageError("--same-versions does not go with --until-decided")
+    session = open_session(suite, profile, store, same_versions=same_versions)
     asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit)
     new_engine = partial(make_engine, engine, asked_of_engine)
     kept = frozenset({"checkpoint"} if keep else ())

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bench.report.claims.further import Further
     from bench.report.results import Results
 
-STATES = ("done", "running", "stale", "failed", "missing")
+STATES = ("done", "running", "stale", "failed", "interrupted", "missing")
 
 
 @dataclass(frozen=True)
@@ -51,21 +51,31 @@ class Session:
         return Counter(state.state for state in self.states.values())
 
 
-def open_session(suite: str, profile: str, store: Path) -> Session:
-    """Read a suite and look up the state of each of its cells."""
-    return session_of(load_plan(find_suite(suite), profile), store)
+def open_session(suite: str, profile: str, store: Path, *, same_versions: bool = False) -> Session:
+    """Read a suite and look up the state of each of its cells.
+
+    Parameters
+    ----------
+    same_versions
+        Whether a record made by other versions of libraries than those here is stale.
+    """
+    return session_of(load_plan(find_suite(suite), profile), store, same_versions=same_versions)
 
 
-def session_of(plan: Plan, store: Path) -> Session:
-    """Look up the state of each of a plan's cells."""
+def session_of(plan: Plan, store: Path, *, same_versions: bool = False) -> Session:
+    """Look up the state of each of a plan's cells; as :func:`open_session`."""
     from bench.data.folder_digest import dataset_digest
-    from bench.records.expect import expectations
+    from bench.records.expect import expectations, versions_here
     from bench.records.store import Store
 
     opened = Store(store)
     cells = list(plan.unique().values())
     expected = expectations(
-        cells, plan.resources, lambda name: dataset_digest(name, plan.resources)
+        cells,
+        plan.resources,
+        lambda name: dataset_digest(name, plan.resources),
+        fractions=plan.fractions,
+        versions=versions_here() if same_versions else None,
     )
     return Session(plan, opened, expected, opened.states(cells, expected))
 
@@ -83,10 +93,22 @@ def further_by(session: Session, rule: SettlingRule, *, every: bool = False) -> 
     from bench.report.claims.further import Further
     from bench.stats.sequential.looks import Looks
 
-    plan = load_plan(session.plan.file, session.plan.profile, seeds=rule.looks[-1])
-    longer = session_of(plan, session.store.root)
+    longer = _longer(session, rule)
     looks = Looks(rule.looks, rule.alpha, rule.spending)
     return Further(longer.results(), looks, every)
+
+
+def further_session(session: Session) -> Session | None:
+    """Return the session of all seeds that settling may use; None where it never began."""
+    from bench.records.settling import settling_rule
+
+    rule = settling_rule(session.store.layout, session.plan)
+    return _longer(session, rule) if rule is not None else None
+
+
+def _longer(session: Session, rule: SettlingRule) -> Session:
+    plan = load_plan(session.plan.file, session.plan.profile, seeds=rule.looks[-1])
+    return session_of(plan, session.store.root)
 
 
 def state_table(session: Session, *, limit: int = 60) -> str:

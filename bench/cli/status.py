@@ -8,7 +8,12 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import profile_option, store_option, suite_argument
+from bench.cli.options import (
+    profile_option,
+    same_versions_option,
+    store_option,
+    suite_argument,
+)
 
 if TYPE_CHECKING:
     from bench.cli.session import Session
@@ -27,18 +32,27 @@ _SHOWN = 10
 @profile_option
 @store_option
 @click.option("--all", "everything", is_flag=True, help="List every cell that is not done.")
-def command(suite: str, profile: str, store: Path, everything: bool) -> None:
+@same_versions_option
+def command(suite: str, profile: str, store: Path, everything: bool, same_versions: bool) -> None:
     """Say how far a suite is, and what failed or is stale and why."""
     from bench.cli.session import open_session, state_table
+    from bench.records.owner import stopped_owners
 
-    session = open_session(suite, profile, store)
+    session = open_session(suite, profile, store, same_versions=same_versions)
     click.echo(state_table(session))
     for path, reason in session.store.broken.items():
         click.echo(f"\nnot a readable record: {path}: {reason}")
     if session.store.foreign:
         one = next(iter(session.store.foreign.values()))
         click.echo(f"\n{len(session.store.foreign):,} records are not used; of one: {one}")
-    for state in ("running", "failed", "stale"):
+    _list_disagreeing(session, None if everything else _SHOWN)
+    for owner in stopped_owners(session.store.layout.runners):
+        click.echo(
+            f"\nprocess {owner.pid} on {owner.host} is stopped (Ctrl-Z?): after "
+            f"{session.store.ttl:.0f} s others take over its cells; "
+            f"`fg` or `kill -CONT {owner.pid}` lets it go on"
+        )
+    for state in ("running", "failed", "interrupted", "stale"):
         _list(session, state, None if everything else _SHOWN)
     if everything:
         _list(session, "missing", None)
@@ -46,8 +60,21 @@ def command(suite: str, profile: str, store: Path, everything: bool) -> None:
     if counts["done"] == len(session.states):
         click.echo("\nEvery cell is done.")
         return
-    click.echo(f"\nRun the rest: bench run {suite} --profile {profile} --store {store}")
+    again = " --same-versions" if same_versions else ""
+    click.echo(f"\nRun the rest: bench run {suite} --profile {profile} --store {store}{again}")
     sys.exit(1)
+
+
+def _list_disagreeing(session: Session, limit: int | None) -> None:
+    found = [p for p in session.plan.cells if session.states[p.cell.id].disagrees]
+    if found:
+        click.echo("\nwith other numbers in another record of the same code:")
+    for planned in found[:limit]:
+        records = session.states[planned.cell.id].fresh
+        attempts = ", ".join(str(record.attempt) for record in records)
+        click.echo(f"  {planned.cell.id}  attempts {attempts}; {records[0].attempt} counts")
+    if limit is not None and len(found) > limit:
+        click.echo(f"  … and {len(found) - limit} more (--all lists them)")
 
 
 def _list(session: Session, wanted: str, limit: int | None) -> None:
@@ -62,7 +89,8 @@ def _list(session: Session, wanted: str, limit: int | None) -> None:
         if wanted == "failed" and record is not None and record.outcome.failure is not None:
             why = f"{record.outcome.failure.kind}: {record.outcome.failure.message}"
         if wanted == "running" and state.owner is not None:
-            why = f"by process {state.owner.pid} on {state.owner.host}"
+            stopped = ", which is stopped" if state.owner.stopped() else ""
+            why = f"by process {state.owner.pid} on {state.owner.host}{stopped}"
         name = ", ".join(f"{a} {v}" for a, v in planned.labels.items()) or planned.name
         click.echo(f"  {planned.cell.id}  {name}" + (f"  ({why})" if why else ""))
     if limit is not None and len(found) > limit:

@@ -17,7 +17,7 @@ from bench.data.streams import Stream
 from bench.data.transforms import Transform, in_evaluation, in_training
 from bench.errors import DataError
 from bench.spec.recipe import Augmentation, Image
-from bench.spec.seeds import stream_seed
+from bench.spec.seeds import origin, stream_seed
 
 NONE: Mapping[str, Transform] = {}
 
@@ -25,8 +25,8 @@ NONE: Mapping[str, Transform] = {}
 class TrainingBatches:
     """The endless sequence of training batches of a cell; any step can be had at any time.
 
-    The order depends on (seed, dataset) and the augmentation on (seed, dataset, step): neither
-    on the method, the device or the steps asked for before.
+    The order depends on (seed, dataset, trainings) and the augmentation on these and the step:
+    neither on the method, the device or the steps asked for before.
 
     Parameters
     ----------
@@ -42,6 +42,8 @@ class TrainingBatches:
         Its name, part of the random streams' keys.
     transforms
         By name, which is part of their streams' keys; applied to the inputs, in order.
+    trainings
+        How many are behind the network that is trained; see `bench.spec.seeds.origin`.
 
     Raises
     ------
@@ -63,6 +65,7 @@ class TrainingBatches:
         device: torch.device,
         channels_last: bool = False,
         transforms: Mapping[str, Transform] = NONE,
+        trainings: int = 0,
     ) -> None:
         self._split = split
         rows = np.asarray(indices, dtype=np.int64)
@@ -70,7 +73,8 @@ class TrainingBatches:
             raise ValueError("there is no row to train on")
         if (image is None) != (augmentation is None):
             raise ValueError("images need both a size and an augmentation, other data neither")
-        order_seed = stream_seed(seed, "order", dataset)
+        context = (dataset, *origin(trainings))
+        order_seed = stream_seed(seed, "order", *context)
         self._order: Order = (
             BalancedOrder(rows, _classes(split, dataset), batch_size, order_seed)
             if balanced
@@ -78,12 +82,13 @@ class TrainingBatches:
         )
         self._image = image
         self._augmentation = augmentation
-        self._augmentation_seed = stream_seed(seed, "augmentation", dataset)
+        self._augmentation_seed = stream_seed(seed, "augmentation", *context)
         self._seed = seed
         self._dataset = dataset
         self._device = device
         self._format = torch.channels_last if channels_last else torch.contiguous_format
         self._transforms = dict(transforms)
+        self._trainings = trainings
 
     def rows(self, step: int) -> NDArray[np.int64]:
         """Return the rows of the split in batch ``step`` (from 0), ``(batch_size,)``."""
@@ -101,7 +106,9 @@ class TrainingBatches:
         """
         rows = self.rows(step)
         inputs = self._inputs(rows, step)
-        inputs = in_training(inputs, self._transforms, self._seed, self._dataset, step)
+        inputs = in_training(
+            inputs, self._transforms, self._seed, self._dataset, step, self._trainings
+        )
         if self._image is not None and inputs.ndim == 4:
             inputs = inputs.contiguous(memory_format=self._format)
         return inputs, on_device(self._device, self._split.targets[rows])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
@@ -16,13 +16,17 @@ from numpy.typing import NDArray
 
 from bench.data.cache import CachePaths, read_json, write_json
 from bench.data.decode import decoder_versions
-from bench.data.digests import RowDigest, array_digest
+from bench.data.digests import RowDigest, array_digest, remember
+from bench.data.integrity import described
+from bench.data.overlap import Overlap
 from bench.data.prepared import SPLITS
 from bench.data.sources.source import ArraySource, Blob, Source, SourceSplit
 from bench.errors import DataError
 from bench.files import whole
 from bench.spec.catalogue import DatasetEntry
 from bench.spec.recipe import Image
+
+_NAMED = 20
 
 
 def build(
@@ -31,30 +35,46 @@ def build(
     source: Source | ArraySource,
     image: Image | None,
     paths: CachePaths,
-) -> None:
+    unchanged: Callable[[], bool],
+) -> list[str]:
     """Write all rows into the cache, in ``paths.folder``, which exists.
+
+    Parameters
+    ----------
+    unchanged
+        Tells, once all rows were read, whether they are still those that the cache is named by.
+
+    Returns
+    -------
+    warnings
+        What a user should know of the data.
 
     Raises
     ------
     DataError
-        If a row cannot be decoded, the disk is too small or cannot be written, or the data are
-        not those that the catalogue pins or that were prepared before.
+        If rows cannot be decoded, the disk is too small or cannot be written, or the data changed
+        meanwhile, or are not those that the catalogue pins or that were prepared before.
     """
-    paths.manifest.unlink(missing_ok=True)
+    overlap = Overlap()
     try:
+        paths.manifest.unlink(missing_ok=True)
         if isinstance(source, ArraySource):
             modality, digest = source.modality, _write_arrays(source, paths)
         else:
             assert image is not None
-            modality, digest = "images", _write_images(source, image, paths)
+            modality, digest = "images", _write_images(name, source, image, paths, overlap)
     except OSError as error:
         raise DataError(
             f"the data cache cannot be written: {error.strerror}", file=paths.folder
         ) from None
+    if not unchanged():
+        raise DataError(f"{name} changed while it was read", remedy="run it again")
     _check_digest(name, entry, digest, paths)
     rows = {f"{split}_rows": len(targets) for split, targets in source.targets.items()}
     versions = decoder_versions() if isinstance(source, Source) else {}
-    facts = {**source.facts, **versions, **rows}
+    both = {"test_images_in_train": len(overlap)} if len(overlap) else {}
+    facts = {**source.facts, **versions, **rows, **both}
+    warnings = overlap.warnings(name)
     files = [path(split) for split in SPLITS for path in (paths.inputs, paths.targets)]
     content = {
         "modality": modality,
@@ -62,10 +82,12 @@ def build(
         "digest": digest,
         "class_names": list(source.class_names),
         "facts": facts,
-        "files": {file.name: file.stat().st_size for file in files},
+        "warnings": warnings,
+        "files": described(files),
     }
-    write_json(paths.source, {"digest": digest, "facts": facts})
+    remember(paths, digest, warnings)
     write_json(paths.manifest, content)
+    return warnings
 
 
 def _write_arrays(source: ArraySource, paths: CachePaths) -> str:
@@ -82,16 +104,24 @@ def _save(file: Path, array: NDArray[Any]) -> None:
         np.save(opened, array, allow_pickle=False)
 
 
-def _write_images(source: Source, image: Image, paths: CachePaths) -> str:
+def _write_images(
+    name: str, source: Source, image: Image, paths: CachePaths, overlap: Overlap
+) -> str:
     count = len(source.train.labels) + len(source.test.labels)
     _check_space(count * image.resize**2 * 3, "decoded images", paths)
     digest = RowDigest()
+    faults: list[str] = []
     for split in SPLITS:
         digest.start(split)
         rows: SourceSplit = getattr(source, split)
         with whole(paths.inputs(split)) as part:
-            _decode_split(rows, source, image, part, digest)
+            shape = (len(rows.labels), image.resize, image.resize, 3)
+            pixels = open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
+            seen = _seen(split, rows, digest, overlap)
+            faults += _decode(seen, lambda data: source.decode(data, image), pixels)
         _save(paths.targets(split), rows.labels)
+    if faults:
+        raise _not_whole(name, faults)
     return digest.hexdigest()
 
 
@@ -127,34 +157,45 @@ def _threads() -> int:
     return max(1, min(16, usable or 1))
 
 
-def _decode_split(
-    rows: SourceSplit, source: Source, image: Image, file: Path, digest: RowDigest
-) -> None:
-    """Write one split's pixels; Pillow releases the interpreter's lock, so threads help."""
-    shape = (len(rows.labels), image.resize, image.resize, 3)
-    pixels = open_memmap(file, mode="w+", dtype=np.uint8, shape=shape)
+def _seen(split: str, rows: SourceSplit, digest: RowDigest, overlap: Overlap) -> Iterator[Blob]:
+    """Yield the images of a split, which then are in the digest."""
+    for label, blob in zip(rows.labels.tolist(), rows.blobs(), strict=False):
+        digest.add(label, blob.data)
+        overlap.add(split, blob)
+        yield blob
 
-    def store(row: int, blob: Blob) -> None:
+
+def _decode(
+    blobs: Iterator[Blob],
+    decode: Callable[[bytes], NDArray[np.uint8]],
+    pixels: NDArray[np.uint8],
+) -> list[str]:
+    """Write a split's pixels; return what is wrong with each image that cannot be decoded."""
+
+    def store(row: int, blob: Blob) -> str | None:
         try:
-            pixels[row] = source.decode(blob.data, image)
+            pixels[row] = decode(blob.data)
         except ValueError as error:
-            raise DataError(
-                f"{blob.where} is not a whole image: {error}",
-                remedy="replace or remove it",
-            ) from None
+            return f"{blob.where} cannot be decoded: {error}"
+        return None
 
-    done = 0
-    blobs = rows.blobs()
+    done, faults = 0, []
+    # Pillow releases the interpreter's lock, so threads help.
     with ThreadPoolExecutor(_threads()) as pool:
-        while block := _block(blobs, 512):
-            for blob, label in zip(block, rows.labels[done:].tolist(), strict=False):
-                digest.add(label, blob.data)
-            list(pool.map(store, range(done, done + len(block)), block))
+        while block := list(islice(blobs, 512)):
+            found = pool.map(store, range(done, done + len(block)), block)
+            faults += [fault for fault in found if fault is not None]
             done += len(block)
-    if done != shape[0]:
-        raise DataError(f"{shape[0]} rows were announced, {done} were read")
-    pixels.flush()
+    if done != len(pixels):
+        raise DataError(f"{len(pixels)} rows were announced, {done} were read")
+    pixels.flush()  # type: ignore[attr-defined]
+    return faults
 
 
-def _block(blobs: Iterator[Blob], size: int) -> list[Blob]:
-    return list(islice(blobs, size))
+def _not_whole(name: str, faults: list[str]) -> DataError:
+    if len(faults) == 1:
+        return DataError(faults[0], remedy="replace or remove it")
+    more = len(faults) - _NAMED
+    head = f"{len(faults)} images of {name} cannot be decoded:"
+    lines = [head, *faults[:_NAMED], *([f"and {more} more"] if more > 0 else [])]
+    return DataError("\n  ".join(lines), remedy="replace or remove them")

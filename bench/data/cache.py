@@ -5,12 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from bench.errors import DataError
 from bench.files import write_whole
+
+# What a JSON file of the cache says of itself: the digest of all else in it.
+_SEAL = "sha256"
+_PLAIN_NAME = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,63}")
 
 
 def cache_root(cache: Path | None = None) -> Path:
@@ -21,32 +26,49 @@ def cache_root(cache: Path | None = None) -> Path:
     return Path(named).expanduser() if named else Path.home() / ".cache" / "retable"
 
 
+def data_root(cache: Path | None = None) -> Path:
+    """Return the folder of all prepared datasets: ``NAME/ROWS/WAY OF DECODING/``."""
+    return cache_root(cache) / "data"
+
+
 class CachePaths:
     """Every file name of one dataset's cache.
 
-    ``source`` describes the rows as loaded; below it is one ``folder`` for each way of decoding
+    ``source`` describes the rows as loaded; beside it is one ``folder`` for each way of decoding
     them, whose ``manifest.json`` is written last: without it the folder does not count.
-
-    Parameters
-    ----------
-    identity
-        What the rows depend on.
-    decoding
-        What pixels depend on beside the rows: size, fit, decoder. Nothing for arrays.
+    ``checked`` remembers when large files were last compared with it.
     """
 
-    def __init__(
-        self,
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.rows = folder.parent
+        self.source = self.rows / "source.json"
+        self.manifest = folder / "manifest.json"
+        self.checked = folder / "checked.json"
+        self.lock = folder.with_suffix(".lock")
+
+    @classmethod
+    def of(
+        cls,
         name: str,
         identity: Mapping[str, Any],
         cache: Path | None = None,
-        decoding: Mapping[str, Any] | None = None,
-    ) -> None:
-        self.rows = cache_root(cache) / "data" / name / _key(identity)
-        self.source = self.rows / "source.json"
-        self.folder = self.rows / _key(decoding or {})
-        self.manifest = self.folder / "manifest.json"
-        self.lock = self.folder.with_suffix(".lock")
+        making: Mapping[str, Any] | None = None,
+    ) -> CachePaths:
+        """Return the paths of a dataset.
+
+        Parameters
+        ----------
+        name
+            One that is no plain word is not used as a folder's.
+        identity
+            What the rows depend on.
+        making
+            What the files depend on beside the rows: the code, and of images size, fit, decoder.
+        """
+        folder = name if _PLAIN_NAME.fullmatch(name) else "other"
+        rows = data_root(cache) / folder / _digest({"name": name, **identity})[:16]
+        return cls(rows / _digest(making or {})[:16])
 
     def inputs(self, split: str) -> Path:
         """Return the file of a split's inputs."""
@@ -57,23 +79,26 @@ class CachePaths:
         return self.folder / f"{split}-labels.npy"
 
 
-def _key(content: Mapping[str, Any]) -> str:
+def _digest(content: Mapping[str, Any]) -> str:
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
-    return hashlib.sha256(text.encode()).hexdigest()[:16]
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def read_json(path: Path) -> dict[str, Any] | None:
-    """Return a JSON file's mapping, or ``None`` if it is absent or not whole."""
+    """Return what `write_json` wrote, or ``None`` if it is absent or not what was written."""
     try:
         data = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return None
-    return data if isinstance(data, dict) else None
+    if not isinstance(data, dict) or data.pop(_SEAL, None) != _digest(data):
+        return None
+    return data
 
 
 def write_json(path: Path, content: Mapping[str, Any]) -> None:
-    """Write a JSON file whole or not at all."""
-    write_whole(path, json.dumps(content, indent=1, sort_keys=True))
+    """Write a JSON file whole or not at all, with a digest of its content in it."""
+    sealed = {**content, _SEAL: _digest(content)}
+    write_whole(path, json.dumps(sealed, indent=1, sort_keys=True))
 
 
 def make_folder(path: Path) -> None:

@@ -8,10 +8,23 @@ import warnings
 import numpy as np
 import PIL
 from numpy.typing import NDArray
+from PIL import ExifTags, features
 from PIL import Image as Pillow
-from PIL import features
 
 from bench.spec.recipe import Image
+
+# Pillow opens 16-bit greys of these as integers of 32 bits.
+_SIXTEEN_BITS = ("PNG", "PPM")
+# How a picture is turned so that it stands as its EXIF orientation says.
+_TURNS = {
+    2: Pillow.Transpose.FLIP_LEFT_RIGHT,
+    3: Pillow.Transpose.ROTATE_180,
+    4: Pillow.Transpose.FLIP_TOP_BOTTOM,
+    5: Pillow.Transpose.TRANSPOSE,
+    6: Pillow.Transpose.ROTATE_270,
+    7: Pillow.Transpose.TRANSVERSE,
+    8: Pillow.Transpose.ROTATE_90,
+}
 
 
 def decoder_versions() -> dict[str, str]:
@@ -23,20 +36,56 @@ def decoder_versions() -> dict[str, str]:
 def decode_file(data: bytes, image: Image) -> NDArray[np.uint8]:
     """Return ``(resize, resize, 3)`` uint8 RGB from an encoded image.
 
+    It is turned as its EXIF orientation says, what is transparent lies on white, 16 bits become 8
+    by division by 257, and of several frames the first counts.
+
     Raises
     ------
     ValueError
-        If the bytes are not a whole image that Pillow can read.
+        If the bytes are not a whole image that Pillow can read, or its pixels have no stated range.
     """
     try:
         with warnings.catch_warnings():
             # Odd metadata and palettes are common in these sets and do not concern the pixels.
             warnings.simplefilter("ignore")
             with Pillow.open(io.BytesIO(data)) as opened:
-                picture = opened.convert("RGB")
+                opened.load()
+                picture = _opaque(_eight_bits(_upright(opened), opened.format))
     except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
         raise ValueError(str(error)) from None
     return fitted(picture, image)
+
+
+def _upright(picture: Pillow.Image) -> Pillow.Image:
+    """Return a picture turned as its EXIF orientation says."""
+    try:
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))  # type: ignore[arg-type]
+    except Exception:
+        # Of metadata that cannot be read nothing is known, and no one kind of error comes of them.
+        return picture
+    return picture if turn is None else picture.transpose(turn)
+
+
+def _eight_bits(picture: Pillow.Image, kind: str | None) -> Pillow.Image:
+    """Return a picture of 8 bits a channel: Pillow's own conversion of 16 clips to white."""
+    if picture.mode == "F" or (picture.mode == "I" and kind not in _SIXTEEN_BITS):
+        raise ValueError("its pixels have 32 bits, and nothing says which is white; save 8 or 16")
+    if picture.mode != "I" and not picture.mode.startswith("I;16"):
+        return picture
+    values = np.asarray(picture).astype(np.int64)
+    scaled = Pillow.fromarray(((values + 128) // 257).astype(np.uint8))
+    clear = picture.info.get("transparency")
+    if clear is not None:
+        scaled.putalpha(Pillow.fromarray(np.where(values == clear, 0, 255).astype(np.uint8)))
+    return scaled
+
+
+def _opaque(picture: Pillow.Image) -> Pillow.Image:
+    """Return a picture as RGB; what is transparent lies on white."""
+    if not picture.has_transparency_data:
+        return picture.convert("RGB")
+    white = Pillow.new("RGBA", picture.size, "white")
+    return Pillow.alpha_composite(white, picture.convert("RGBA")).convert("RGB")
 
 
 def decode_pixels(pixels: NDArray[np.uint8], image: Image) -> NDArray[np.uint8]:

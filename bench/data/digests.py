@@ -6,12 +6,13 @@ Imports neither torch nor datasets: staleness is checked with this before any wo
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from bench.data.cache import CachePaths, read_json
+from bench.data.cache import CachePaths, read_json, write_json
 from bench.data.identity import known_entry, source_identity
 from bench.data.prepared import Split
 from bench.errors import UserError
@@ -60,8 +61,28 @@ def cached_digest(name: str, resources: Resources, cache: Path | None = None) ->
         known = known_entry(name, resources)
         if known is not None and known.digest is not None:
             return known.digest
-        identity = source_identity(name, resources)
+        source = _remembered(name, resources, cache)
     except UserError:
         return None
-    source = read_json(CachePaths(name, identity, cache).source)
     return str(source["digest"]) if source else None
+
+
+def known_warnings(name: str, resources: Resources, cache: Path | None = None) -> tuple[str, ...]:
+    """Return what a user should know of a dataset whose rows were read before on this cache.
+
+    Such as test images that are in the training split too. Reads no data; never raises.
+    """
+    try:
+        source = _remembered(name, resources, cache)
+    except UserError:
+        return ()
+    return tuple(source["warnings"]) if source else ()
+
+
+def remember(paths: CachePaths, digest: str, warnings: Sequence[str]) -> None:
+    """Write what was found of a dataset's rows, in ``paths.rows``, which exists."""
+    write_json(paths.source, {"digest": digest, "warnings": list(warnings)})
+
+
+def _remembered(name: str, resources: Resources, cache: Path | None) -> dict[str, Any] | None:
+    return read_json(CachePaths.of(name, source_identity(name, resources), cache).source)

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 from pathlib import Path
 
-from bench.data.digests import RowDigest, array_digest, cached_digest
+from bench.data.cache import CachePaths
+from bench.data.digests import RowDigest, array_digest, cached_digest, remember
+from bench.data.identity import source_identity
+from bench.data.overlap import Overlap
 from bench.errors import UserError
 from bench.spec.cell import Resources
 
@@ -12,19 +16,31 @@ from bench.spec.cell import Resources
 def dataset_digest(name: str, resources: Resources) -> str | None:
     """Return a dataset's digest; None where only loading it would tell.
 
-    A folder or a file of the user's that changed since it was prepared (or never was) is read, but
-    not decoded: a changed image must not pass for the old one.
+    A folder or a file of the user's that changed since it was read (or never was) is read, but not
+    decoded: a changed image must not pass for the old one.
     """
     known = cached_digest(name, resources)
-    if known is not None:
+    if known is not None or name not in resources.datasets:
         return known
+    overlap = Overlap()
     try:
-        if name in resources.arrays:
-            return _of_arrays(name, resources)
-        return _of_folder(name, resources) if name in resources.folders else None
+        before = source_identity(name, resources)
+        found = (
+            _of_arrays(name, resources)
+            if name in resources.arrays
+            else _of_folder(name, resources, overlap)
+        )
+        if source_identity(name, resources) != before:
+            return found
     except UserError:
         # Records can be shown where the data are not; a run says what is wrong with them.
         return None
+    paths = CachePaths.of(name, before)
+    # Where the cache cannot be written, the rows are read each time.
+    with contextlib.suppress(OSError):
+        paths.rows.mkdir(parents=True, exist_ok=True)
+        remember(paths, found, overlap.warnings(name))
+    return found
 
 
 def _of_arrays(name: str, resources: Resources) -> str:
@@ -34,7 +50,7 @@ def _of_arrays(name: str, resources: Resources) -> str:
     return array_digest(source.modality, source.splits)
 
 
-def _of_folder(name: str, resources: Resources) -> str:
+def _of_folder(name: str, resources: Resources, overlap: Overlap) -> str:
     from bench.data.sources.folder import folder_source
 
     source = folder_source(name, Path(resources.folders[name]))
@@ -43,4 +59,5 @@ def _of_folder(name: str, resources: Resources) -> str:
         digest.start(split)
         for label, blob in zip(rows.labels.tolist(), rows.blobs(), strict=True):
             digest.add(label, blob.data)
+            overlap.add(split, blob)
     return digest.hexdigest()

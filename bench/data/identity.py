@@ -7,12 +7,13 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from bench.data.prepared import SPLITS
 from bench.errors import DataError
 from bench.spec.catalogue import DatasetEntry, Modality, entry, names
 from bench.spec.cell import Resources
 
 # Raise when the meaning of cached rows changes: other order, other split rule, other digest.
-FORMAT = 1
+FORMAT = 2
 _SOURCE_FIELDS = {
     "kind", "hub", "revision", "config", "splits", "image", "label", "keep", "drop_labels",
     "test_fraction", "digest",
@@ -23,7 +24,7 @@ def source_identity(name: str, resources: Resources) -> dict[str, Any]:
     """Return plain data that changes whenever a dataset's rows may have changed.
 
     A user's folder or file of that name goes before the catalogue. For these it is the (relative)
-    paths, sizes and modification times of the files; for others, the entry's own fields.
+    paths, sizes, times and inodes of the files; for others, the entry's own fields.
 
     Raises
     ------
@@ -37,11 +38,8 @@ def source_identity(name: str, resources: Resources) -> dict[str, Any]:
         return {"format": FORMAT, "folder": str(folder), "files": list(_listing(folder))}
     if name in resources.arrays:
         file, modality = resources.arrays[name]
-        size, modified = _state(file, "correct its path under `datasets:` in the suite")
-        return {
-            "format": FORMAT, "arrays": file, "modality": modality,
-            "size": size, "modified": modified,
-        }  # fmt: skip
+        state = _state(file, "correct its path under `datasets:` in the suite")
+        return {"format": FORMAT, "arrays": file, "modality": modality, "state": state}
     fields = entry(name).model_dump(mode="json", include=_SOURCE_FIELDS)
     return {"format": FORMAT, **fields}
 
@@ -75,29 +73,37 @@ def modality(name: str, resources: Resources) -> Modality:
     return entry(name).modality
 
 
-def _listing(folder: Path) -> Iterator[tuple[str, int, int]]:
-    """Yield path, size and modification time (ns) of every file below a folder, sorted."""
+def _listing(folder: Path) -> Iterator[tuple[str, list[int]]]:
+    """Yield path and state of every file ``SPLIT/CLASS/*`` of a folder, sorted."""
+    _entries(folder)
+    # Two levels and no deeper: links to folders cannot lead in a circle.
+    for split in SPLITS:
+        for group in _entries(folder / split) if (folder / split).is_dir() else []:
+            place = folder / split / group
+            for name in _entries(place) if place.is_dir() else [""]:
+                remedy = "remove the broken link or the file"
+                yield f"{split}/{group}/{name}", _state(place / name, remedy)
+
+
+def _entries(folder: Path) -> list[str]:
     try:
-        with os.scandir(folder) as found:
-            items = sorted(found, key=lambda item: item.name)
+        return sorted(os.listdir(folder))
     except OSError as error:
         raise DataError(
             f"the image folder cannot be read: {error.strerror}",
             file=folder,
             remedy="correct its path under `datasets:` in the suite",
         ) from None
-    for item in items:
-        if item.is_dir():
-            for path, size, modified in _listing(Path(item.path)):
-                yield f"{item.name}/{path}", size, modified
-        else:
-            yield item.name, *_state(item.path, "remove the broken link or the file")
 
 
-def _state(file: str, remedy: str) -> tuple[int, int]:
-    """Return a file's size and its modification time (ns)."""
+def _state(file: Path | str, remedy: str) -> list[int]:
+    """Return a file's size, modification and change time (ns) and inode.
+
+    The change time cannot be set back: a file edited under its old size and modification time
+    has another.
+    """
     try:
         status = os.stat(file)
     except OSError as error:
         raise DataError(f"cannot be read: {error.strerror}", file=file, remedy=remedy) from None
-    return status.st_size, status.st_mtime_ns
+    return [status.st_size, status.st_mtime_ns, status.st_ctime_ns, status.st_ino]

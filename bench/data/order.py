@@ -19,14 +19,34 @@ class Order(Protocol):
         """Return the rows of the split in batch ``step`` (from 0), ``(batch_size,)``."""
 
 
+# How often a row may come in one batch: beyond it, drawing epochs takes longer than any training.
+_MOST_REPEATS = 1000
+
+
+def _check_repeats(batch_size: int, share: int, rows: int, of: str) -> None:
+    if share > _MOST_REPEATS * rows:
+        raise DataError(
+            f"a batch of {batch_size} holds each row {share // rows} times: there "
+            f"{'is' if rows == 1 else 'are'} {rows} {of}",
+            field="batch_size",
+            remedy=f"lower it: {_MOST_REPEATS} times is the most that a row may repeat",
+        )
+
+
 class ShuffledOrder:
     """Every epoch a new permutation of the rows.
 
     Batches are always full: they run over the borders of epochs, so that every row is seen
     equally often, and a set smaller than a batch repeats in it. Depends on (seed, epoch).
+
+    Raises
+    ------
+    DataError
+        If a batch is more than a thousand times as large as the set.
     """
 
     def __init__(self, rows: NDArray[np.int64], batch_size: int, seed: int) -> None:
+        _check_repeats(batch_size, batch_size, len(rows), "to train on")
         self._rows = rows
         self._batch_size = batch_size
         self._seed = seed
@@ -61,7 +81,8 @@ class BalancedOrder:
     Raises
     ------
     DataError
-        If the batch size is not a multiple of the number of classes.
+        If the batch size is not a multiple of the number of classes, or a batch is more than a
+        thousand times as large as the smallest class.
     """
 
     def __init__(
@@ -76,6 +97,7 @@ class BalancedOrder:
                 remedy=f"use a multiple of {len(classes)}, or batches: shuffled",
             )
         self._share = batch_size // len(classes)
+        _check_repeats(batch_size, self._share, int(self._sizes.min()), "of the smallest class")
         self._seeds = [stream_seed(seed, "class", int(c)) for c in classes]
         # The rows of each class, one class after the other, and the same in this epoch's order.
         self._rows = rows[np.argsort(labels[rows], kind="stable")]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import logging
 from pathlib import Path
 from typing import Any, Literal
 
@@ -11,16 +13,20 @@ from filelock import FileLock
 from bench.data.build import build
 from bench.data.cache import CachePaths, make_folder, read_json
 from bench.data.decode import decoder_versions
+from bench.data.digests import remember
 from bench.data.identity import known_entry, modality, source_identity
+from bench.data.integrity import Damaged, intact_manifest
 from bench.data.prepared import SPLITS, Prepared, Split
 from bench.data.sources.source import ArraySource, Source
 from bench.errors import DataError
+from bench.records.code import code_digests, data_unit
 from bench.spec.catalogue import DatasetEntry
 from bench.spec.cell import Resources
 from bench.spec.recipe import Image
 
 __all__ = ["Prepared", "Split", "prepare"]
 
+_log = logging.getLogger(__name__)
 # Sets whose images have this side already need no image library.
 _NATIVE = {"procedural": 64}
 
@@ -30,7 +36,8 @@ def prepare(
 ) -> Prepared:
     """Return a dataset, its images decoded and resized, anything else as it is.
 
-    The first call reads it, later ones open the cache.
+    The first call reads it, later ones open the cache. What the cache holds is compared with its
+    digests, and made again where it is damaged, or was made by other code.
 
     Parameters
     ----------
@@ -56,21 +63,33 @@ def prepare(
         image = None
     elif image is None:
         raise DataError(f"{name} holds images, and no size to store them in is given")
-    paths = CachePaths(name, identity, cache, _decoding(entry, image))
+    making = {"code": _code(name, resources), **_decoding(entry, image)}
+    paths = CachePaths.of(name, identity, cache, making)
     ready = _opened(name, paths)
     if ready is not None:
         return ready
     make_folder(paths.folder)
     with FileLock(paths.lock):
-        ready = _opened(name, paths)
+        ready = _opened(name, paths, tell=True)
         if ready is None:
             source = _source(name, entry, resources)
             _check(name, entry, source)
-            build(name, entry, source, image, paths)
+            warnings = build(
+                name, entry, source, image, paths,
+                lambda: source_identity(name, resources) == identity,
+            )  # fmt: skip
+            for warning in warnings:
+                _log.warning("%s", warning)
             ready = _opened(name, paths)
     if ready is None:
         raise DataError("the data cache was written but cannot be read", file=paths.folder)
     return ready
+
+
+def _code(name: str, resources: Resources) -> str:
+    """Return the digest of the code that makes a dataset's files."""
+    unit = data_unit(name, resources, Path(__file__).with_name("build.py"))
+    return code_digests([unit])[unit.name]
 
 
 def _decoding(entry: DatasetEntry | None, image: Image | None) -> dict[str, Any]:
@@ -82,30 +101,39 @@ def _decoding(entry: DatasetEntry | None, image: Image | None) -> dict[str, Any]
     return how if native else {**how, **decoder_versions()}
 
 
-def _opened(name: str, paths: CachePaths) -> Prepared | None:
-    """Open a finished cache; ``None`` where there is none or a file has another size."""
-    manifest = read_json(paths.manifest)
+def _opened(name: str, paths: CachePaths, *, tell: bool = False) -> Prepared | None:
+    """Open a finished cache; ``None`` where there is none or it is damaged, which may be told."""
+    try:
+        manifest = intact_manifest(paths)
+    except Damaged as found:
+        if tell:
+            _log.warning("%s: is damaged; %s is prepared again", found.file, name)
+        return None
     if manifest is None:
         return None
-    try:
-        for file, size in manifest["files"].items():
-            if (paths.folder / file).stat().st_size != size:
-                return None
-        kind, names = manifest.get("modality", "images"), tuple(manifest["class_names"])
-        classes = manifest.get("classes", len(names))
-        # Labels are read at every step; other targets may be as large as the inputs.
-        targets_mode: Literal["r"] | None = None if kind == "images" else "r"
-        splits = {
-            split: Split(
-                np.load(paths.inputs(split), mmap_mode="r", allow_pickle=False),
-                np.load(paths.targets(split), mmap_mode=targets_mode, allow_pickle=False),
-            )
-            for split in SPLITS
-        }
-        digest, facts = manifest["digest"], manifest["facts"]
-    except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return None
-    return Prepared(name, kind, classes, names, splits["train"], splits["test"], digest, facts)
+    if read_json(paths.source) is None:
+        with contextlib.suppress(OSError):
+            remember(paths, manifest["digest"], manifest["warnings"])
+    kind = manifest["modality"]
+    # Labels are read at every step; other targets may be as large as the inputs.
+    targets_mode: Literal["r"] | None = None if kind == "images" else "r"
+    splits = {
+        split: Split(
+            np.load(paths.inputs(split), mmap_mode="r", allow_pickle=False),
+            np.load(paths.targets(split), mmap_mode=targets_mode, allow_pickle=False),
+        )
+        for split in SPLITS
+    }
+    return Prepared(
+        name,
+        kind,
+        manifest["classes"],
+        tuple(manifest["class_names"]),
+        splits["train"],
+        splits["test"],
+        manifest["digest"],
+        manifest["facts"],
+    )
 
 
 def _source(name: str, entry: DatasetEntry | None, resources: Resources) -> Source | ArraySource:

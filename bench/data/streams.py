@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from bench.spec.seeds import stream_seed
 
 Floats = NDArray[np.float64]
+_SQRT_8_OVER_E = 1.7155277699214135
 
 
 class Stream:
@@ -38,6 +39,21 @@ class Stream:
         """Return ``count`` numbers uniform in [low, high)."""
         unit = (self.raw(count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
         return low + (high - low) * unit
+
+    def normal(self, count: int) -> Floats:
+        """Return ``count`` numbers from N(0, 1).
+
+        By the ratio of uniforms (Kinderman and Monahan 1977): a value is a quotient of two
+        uniform numbers, and the one function that machines may round differently, the logarithm,
+        only decides whether it is taken.
+        """
+        taken = np.empty(0)
+        while len(taken) < count:
+            pairs = self.uniform(2 * (count - len(taken))).reshape(-1, 2)
+            u = 1.0 - pairs[:, 0]
+            x = _SQRT_8_OVER_E * (pairs[:, 1] - 0.5) / u
+            taken = np.concatenate([taken, x[x * x <= -4.0 * np.log(u)]])
+        return taken
 
     def permutation(self, count: int) -> NDArray[np.int64]:
         """Return a random order of 0 … count - 1."""

@@ -8,7 +8,7 @@ from typing import Protocol
 from torch import Tensor
 
 from bench.data.streams import Stream
-from bench.spec.seeds import stream_seed
+from bench.spec.seeds import origin, stream_seed
 
 
 class Transform(Protocol):
@@ -27,12 +27,19 @@ class Transform(Protocol):
 
 
 def in_training(
-    inputs: Tensor, transforms: Mapping[str, Transform], seed: int, dataset: str, step: int
+    inputs: Tensor,
+    transforms: Mapping[str, Transform],
+    seed: int,
+    dataset: str,
+    step: int,
+    trainings: int = 0,
 ) -> Tensor:
-    """Apply all transforms, in order, to the inputs of a training step."""
+    """Apply all transforms, in order, to the inputs of a training step; see `TrainingBatches`."""
     for name, transform in transforms.items():
         if transform.random:
-            stream = Stream(stream_seed(seed, "transform", name, dataset), jump=step)
+            stream = Stream(
+                stream_seed(seed, "transform", name, dataset, *origin(trainings)), jump=step
+            )
         else:
             stream = _fixed(name, seed)
         inputs = transform(inputs, stream)

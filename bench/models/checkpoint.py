@@ -36,12 +36,15 @@ class Checkpoint:
         By task (``""`` where there is one): ``weight`` and ``bias``.
     private
         By task, by names within the backbone; empty where nothing is.
+    trainings
+        How many are behind its weights, at least one.
     """
 
     name: str
     backbone: State
     heads: Mapping[str, State]
     private: Mapping[str, State] = field(default_factory=dict)
+    trainings: int = 1
 
     def backbone_of(self, task: str) -> State:
         """Return the backbone's whole state as a task has it."""
@@ -55,7 +58,7 @@ def save_checkpoint(network: Network, path: Path) -> str:
     modules are private to them, ``private.TASK.*``. The file appears under its name complete or
     not at all. The same state gives the same bytes.
     """
-    facts: dict[str, object] = {"backbone": network.name}
+    facts: dict[str, object] = {"backbone": network.name, "trainings": network.trainings + 1}
     if network.tasks == ("",):
         facts["classes"] = network.widths[""]
     else:
@@ -96,7 +99,14 @@ def load_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
             else {"": _below("head.", tensors)}
         ),
         private=private if any(private.values()) else {},
+        trainings=trainings_in(facts),
     )
+
+
+def trainings_in(facts: Mapping[str, object]) -> int:
+    """Return how many trainings a file's facts name; one where they name none."""
+    named = facts.get("trainings")
+    return named if isinstance(named, int) and named > 0 else 1
 
 
 def write_tensors(

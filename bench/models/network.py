@@ -94,13 +94,22 @@ class Network(nn.Module):
         The backbone's name, such as ``resnet50.tv_in1k``.
     bias
         Whether the heads add one.
+    trainings
+        How many are behind the backbone's weights; checkpoints say it.
     """
 
     def __init__(
-        self, backbone: nn.Module, widths: Mapping[str, int], *, name: str, bias: bool = True
+        self,
+        backbone: nn.Module,
+        widths: Mapping[str, int],
+        *,
+        name: str,
+        bias: bool = True,
+        trainings: int = 0,
     ) -> None:
         super().__init__()
         self.name = name
+        self.trainings = trainings
         self.backbone = backbone
         self.replace_heads(widths, bias=bias)
         self._points: tuple[TapPoint, ...] | None = None

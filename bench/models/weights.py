@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,7 +24,14 @@ from bench.models.architecture import (
     create_timm,
     known_architecture,
 )
-from bench.models.checkpoint import State, brief, load_checkpoint, read_tensors, state_sha256
+from bench.models.checkpoint import (
+    State,
+    brief,
+    load_checkpoint,
+    read_tensors,
+    state_sha256,
+    trainings_in,
+)
 from bench.models.network import state_on_cpu
 from bench.models.shipped import shipped_weights
 from bench.spec.cell import Resources
@@ -52,6 +59,8 @@ class LoadedBackbone:
     heads
         The linear heads that the weights came with, by task (``""`` where there was one), each
         ``weight`` and perhaps ``bias``; empty where there was none.
+    trainings
+        How many are behind the weights: none behind random ones.
     """
 
     module: nn.Module
@@ -59,6 +68,7 @@ class LoadedBackbone:
     source: str
     file: str | None = None
     heads: Mapping[str, State] = field(default_factory=dict)
+    trainings: int = 0
 
 
 class _Loaded(NamedTuple):
@@ -66,6 +76,7 @@ class _Loaded(NamedTuple):
     source: str
     file: str | None = None
     heads: Mapping[str, State] = {}
+    trainings: int = 1
 
 
 def load_backbone(
@@ -77,6 +88,7 @@ def load_backbone(
     input_shape: tuple[int, ...] | None = None,
     parent: tuple[Path, str] | None = None,
     task: str | None = None,
+    drawn_for: Sequence[str] = (),
 ) -> LoadedBackbone:
     """Build a backbone and give it its weights; the global random state is left as it was.
 
@@ -96,6 +108,9 @@ def load_backbone(
         The checkpoint of the stage, for ``stage``: its path and the SHA-256 of its bytes.
     task
         Whose modules to take, where a checkpoint has some of each task's own.
+    drawn_for
+        Names of the datasets that random weights are to be trained on: a network that is trained
+        from scratch does not begin as a source of the same seed did on other data.
 
     Raises
     ------
@@ -104,10 +119,17 @@ def load_backbone(
     """
     known = blueprint(network, input_shape)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, "backbone", known.name))
+        torch.manual_seed(stream_seed(seed, "backbone", known.name, *drawn_for))
         loaded = _load_kind(known, weights, resources, parent, task)
     sha256 = state_sha256(loaded.module.state_dict())
-    return LoadedBackbone(loaded.module.train(), sha256, loaded.source, loaded.file, loaded.heads)
+    return LoadedBackbone(
+        loaded.module.train(),
+        sha256,
+        loaded.source,
+        loaded.file,
+        loaded.heads,
+        loaded.trainings,
+    )
 
 
 def _load_kind(
@@ -119,7 +141,7 @@ def _load_kind(
 ) -> _Loaded:
     kind, _, name = weights.partition(":")
     if weights == "random":
-        return _Loaded(network.create(), "random")
+        return _Loaded(network.create(), "random", trainings=0)
     if weights == "stage":
         if parent is None:
             raise WeightsError("weights 'stage' need the checkpoint of another cell")
@@ -198,13 +220,14 @@ def _from_file(network: Blueprint, name: str, resources: Resources) -> _Loaded:
             f"the suite names no weights file {name!r}", remedy=did_you_mean(name, resources.files)
         )
     path, classes = Path(resources.files[name][0]), resources.files[name][1]
+    tensors, facts = read_tensors(path)
+    trainings = trainings_in(facts)
     if not network.timm:
-        tensors, _ = read_tensors(path)
         module = _filled(network, tensors, path)
-        return _Loaded(module, f"file:{name}", file_sha256(path))
+        return _Loaded(module, f"file:{name}", file_sha256(path), trainings=trainings)
     # The tag only names where other weights came from; its checkpoint's oddities do not apply.
     module, heads = _load(known_architecture(network.name), path, classes, {"label_offset": 0})
-    return _Loaded(module, f"file:{name}", file_sha256(path), heads)
+    return _Loaded(module, f"file:{name}", file_sha256(path), heads, trainings)
 
 
 def _load(
@@ -261,7 +284,7 @@ def _from_checkpoint(
             remedy=f"start as one of: {', '.join(checkpoint.private)}",
         )
     module = _filled(network, checkpoint.backbone_of(task or ""), path)
-    return _Loaded(module, "", heads=checkpoint.heads)
+    return _Loaded(module, "", heads=checkpoint.heads, trainings=checkpoint.trainings)
 
 
 def _filled(network: Blueprint, state: State, path: Path) -> nn.Module:

@@ -15,15 +15,18 @@ from typing import Any, TypeVar, cast
 
 from pydantic import ValidationError
 
+from bench import sources
 from bench.errors import SpecError, did_you_mean
 from bench.models.weights import NetworkBuilder
 from bench.parts import kinds
 from bench.parts.part import REGISTRY, Part
+from bench.records.code import modules_beside
 from bench.spec.parts import (
     FOLDERS,
     Kind,
     built_in_parts,
     entry_points,
+    find_part,
     known_parts,
     part_names,
 )
@@ -97,29 +100,27 @@ def part_class(kind: Kind, name: str, plugins: Sequence[str] = ()) -> type[Part]
         return REGISTRY[kind][name]
     known = known_parts(tuple(plugins))
     if (kind, name) in known:
-        return _plugin_classes(str(known[kind, name].file))[kind, name]
+        return _plugin_classes(known[kind, name].file.absolute())[kind, name]
     for entry in importlib.metadata.entry_points(group=entry_points(kind), name=name):
+        installed = find_part(kind, name)
+        if installed is not None:
+            _offer_modules_beside(installed.file.absolute())
         return _checked(entry.load(), kind, name, entry.value)
     raise SpecError(
         f"there is no {kind} {name!r}", remedy=did_you_mean(name, part_names(kind, known))
     )
 
 
-def _plugin_classes(plugin: str) -> Mapping[tuple[Kind, str], type[Part]]:
-    text = Path(plugin).read_bytes()
-    return _import_plugin(plugin, hashlib.sha256(plugin.encode() + b"\0" + text).hexdigest())
-
-
 @lru_cache(maxsize=64)
-def _import_plugin(plugin: str, digest: str) -> Mapping[tuple[Kind, str], type[Part]]:
+def _plugin_classes(plugin: Path) -> Mapping[tuple[Kind, str], type[Part]]:
     # Two suites run by one process may each bring a part of the same name.
     for classes in REGISTRY.values():
         for name in [n for n, cls in classes.items() if cls.__module__.startswith(_PLUGIN)]:
             del classes[name]
     before = {(kind, name) for kind, classes in REGISTRY.items() for name in classes}
-    module_name = _PLUGIN + digest[:16]
-    spec = importlib.util.spec_from_file_location(module_name, plugin)
-    assert spec is not None
+    _offer_modules_beside(plugin)
+    module_name = _PLUGIN + hashlib.sha256(str(plugin).encode()).hexdigest()[:16]
+    spec = sources.spec_of(module_name, plugin)
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[module_name] = module
@@ -135,6 +136,20 @@ def _import_plugin(plugin: str, digest: str) -> Mapping[tuple[Kind, str], type[P
         for name, cls in classes.items()
         if (kind, name) not in before
     }
+
+
+def _offer_modules_beside(file: Path) -> None:
+    """Let a user's file import what lies beside it, from the bytes that its digest is of."""
+    beside = modules_beside(file)
+    for name, place in beside.items():
+        taken = getattr(sys.modules.get(name), "__file__", None)
+        if taken is not None and Path(taken).absolute() != place:
+            raise SpecError(
+                f"imports {name}, which is {place}, and in this process already {taken}",
+                file=file,
+                remedy=f"give {place.name} a name that nothing else has",
+            )
+    sources.offer(beside)
 
 
 def _checked(found: object, kind: Kind, name: str, origin: str) -> type[Part]:

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, ClassVar, Protocol
 
-import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
@@ -200,8 +199,8 @@ class Transform(Part):
 class Head(Part):
     """Initialisation of a new head; its bias is zero."""
 
-    def weights(self, outputs: int, features: int, generator: np.random.Generator) -> Array:
-        """Return the weights ``(outputs, features)``, float64."""
+    def weights(self, outputs: int, features: int, stream: Stream) -> Array:
+        """Return the weights ``(outputs, features)``, float64, drawn from the stream."""
         raise TypeError(f"{type(self).__name__} does not define weights(…)")
 
 
@@ -256,14 +255,19 @@ class Measuring(Protocol):
         """Give a network a head of zeros for the data's objective, and return it."""
 
     def batches(
-        self, split: str, batch_size: int, *, shuffle: int | None = None, limit: int | None = None
+        self,
+        split: str,
+        batch_size: int,
+        *,
+        shuffle: Stream | None = None,
+        limit: int | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs without augmentation, and targets, of ``train`` or ``test``.
 
         Parameters
         ----------
         shuffle
-            Key of a random order; the split's own order without it.
+            Draws a random order; the split's own order without it.
         limit
             The first so many rows only.
         """

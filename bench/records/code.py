@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import ast
-import sys
-import tokenize
+import importlib.util
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
+from bench import sources
 from bench.errors import SpecError
 from bench.files import bytes_sha256
 from bench.records.bare import bare
@@ -19,8 +19,6 @@ from bench.spec.cell import Cell, Resources, Train
 from bench.spec.parts import Kind, find_part
 
 _PACKAGE = Path(__file__).parent.parent
-# Settings are compared as values, not as the code that reads them; but the seeds are numbers.
-_COUNTED = ("bench.data", "bench.models", "bench.parts", "bench.training", "bench.spec.seeds")
 _BASES = {"train": "training/train_cell.py", "measure": "training/measure_cell.py"}
 
 
@@ -29,7 +27,8 @@ class Unit:
     """A piece of code that some cells depend on: its name, and the files where it begins.
 
     It is these files and all of Retable's numeric code that they import at module level: what a
-    function imports is a choice made by data, and then a unit of its own.
+    function of ours imports is a choice made by data, and then a unit of its own. Of a user's
+    file it is all that it imports from beside it, at whatever time.
     """
 
     name: str
@@ -48,19 +47,32 @@ def units_of(cell: Cell, resources: Resources) -> tuple[Unit, ...]:
         If a part or dataset is not known.
     """
     base = "train" if isinstance(cell.work, Train) else "measure"
-    sources = dict.fromkeys(_source(name, resources) for name in cell.datasets)
+    kinds = dict.fromkeys(_source(name, resources) for name in cell.datasets)
     return (
         Unit(base, (_PACKAGE / _BASES[base],)),
         *(_part(kind, name, resources.plugins) for kind, name in cell.parts),
-        *(_data(source) for source in sources),
+        *(_data(kind) for kind in kinds),
     )
+
+
+def data_unit(dataset: str, resources: Resources, *more: Path) -> Unit:
+    """Return the unit of a dataset's kind of source, with other files where it begins too.
+
+    Raises
+    ------
+    SpecError
+        If the dataset is not known.
+    """
+    unit = _data(_source(dataset, resources))
+    return Unit(unit.name, (*unit.files, *more))
 
 
 def code_digests(units: Iterable[Unit]) -> dict[str, str]:
     """Return the digest of each unit's code by the unit's name.
 
     Comments, docstrings, blank lines and line endings do not count, nor do a plug-in's place and
-    what is not Retable's own code. Each file is read once in a process.
+    what is not Retable's own code. Each file is read once in a process, and imported as it was
+    read then: the digests are of the code that runs.
 
     Raises
     ------
@@ -70,16 +82,15 @@ def code_digests(units: Iterable[Unit]) -> dict[str, str]:
     return {unit.name: _digest(unit) for unit in units}
 
 
-def remember_imported() -> None:
-    """Read the files of all modules imported so far.
+def modules_beside(file: Path) -> dict[str, Path]:
+    """Return what a user's file imports from beside it, itself left out: dotted name to file."""
+    found = closure(file, _trees(file), _imports)
+    return {name: f for name, f in found.items() if f != file and not is_ours(f)}
 
-    Digests taken later in this process, and in those forked from it, are then of the code that
-    runs there, even if a file is edited meanwhile.
-    """
-    for module in list(sys.modules.values()):
-        file = Path(getattr(module, "__file__", None) or "/")
-        if file.is_relative_to(_PACKAGE) and file.suffix == ".py":
-            _read(file)
+
+def is_ours(file: Path) -> bool:
+    """Return whether a file is in Retable's own package."""
+    return file.is_relative_to(_PACKAGE)
 
 
 @lru_cache(maxsize=1024)
@@ -92,8 +103,8 @@ def _digest(unit: Unit) -> str:
 
 
 def _trees(file: Path) -> tuple[Tree, ...]:
-    ours = Tree(_PACKAGE.parent, _COUNTED)
-    return (ours,) if file.is_relative_to(_PACKAGE) else (tree_of(file), ours)
+    ours = Tree(_PACKAGE.parent, sources.NUMERIC)
+    return (ours,) if is_ours(file) else (tree_of(file), ours)
 
 
 def _imports(file: Path) -> tuple[Import, ...]:
@@ -103,14 +114,15 @@ def _imports(file: Path) -> tuple[Import, ...]:
 @lru_cache(maxsize=1024)
 def _read(file: Path) -> tuple[str, tuple[Import, ...]]:
     try:
-        with tokenize.open(file) as opened:
-            source = opened.read()
+        source = importlib.util.decode_source(sources.content(file))
         tree = ast.parse(source)
     except OSError as error:
         raise SpecError(f"cannot be read: {error.strerror or error}", file=file) from None
     except (SyntaxError, ValueError) as error:
         raise SpecError(f"is not Python: {error}", file=file) from None
-    return bytes_sha256(bare(source, tree).encode()), module_imports(tree)
+    return bytes_sha256(bare(source, tree).encode()), module_imports(
+        tree, deferred=not is_ours(file)
+    )
 
 
 @lru_cache(maxsize=1024)
@@ -126,8 +138,6 @@ def _source(dataset: str, resources: Resources) -> str:
         return "arrays"
     if dataset in resources.folders:
         return "folder"
-    if dataset in resources.arrays:
-        return "arrays"
     kind = catalogue.entry(dataset).kind
     return f"{kind}:{dataset}" if kind == "procedural" else kind
 

@@ -1,4 +1,9 @@
-"""A record as JSON text and back: canonical, versioned, plain data only."""
+"""A record as JSON text and back: canonical, versioned, with a digest of itself; plain data only.
+
+The text is one line, ``{"format":3,"record":{…},"sha256":"…"}``. The digest is of the bytes before
+``,"sha256"``, so that no byte of the file can change unseen, and nothing is parsed that was not
+written so.
+"""
 
 from __future__ import annotations
 
@@ -7,13 +12,21 @@ from collections.abc import Iterable, Mapping
 from dataclasses import asdict
 from typing import Any
 
+from pydantic import ValidationError
 from pydantic_core import from_json
 
-from bench.records.record import STATUSES, Artifact, Curve, Failure, Outcome, Provenance, Record
+from bench.files import bytes_sha256
+from bench.records.fields import OutcomeFields, read_outcome, read_record
+from bench.records.record import Artifact, Curve, Failure, Outcome, Provenance, Record
+from bench.spec.cell import id_of
 from bench.spec.work import canonical_json
 
-# Records before 2 knew no artifacts by name and no curves over anything but steps.
-FORMAT = 2
+# Records before 3 had no digest of themselves.
+FORMAT = 3
+_START = b'{"format":%d,"record":' % FORMAT
+_MIDDLE = b',"sha256":"'
+_END = b'"}\n'
+_DIGITS = 64
 
 
 class BrokenRecord(ValueError):
@@ -38,15 +51,14 @@ def load_outcome(text: str | bytes) -> Outcome:
         If the text is not one.
     """
     try:
-        return _outcome(from_json(text))
-    except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise BrokenRecord(f"{type(error).__name__}: {error}") from None
+        return _outcome(read_outcome(text))
+    except ValueError as error:
+        raise BrokenRecord(_told(error)) from None
 
 
 def dump_record(record: Record) -> str:
     """Return a record as one line of canonical JSON."""
     data = {
-        "format": FORMAT,
         "cell": record.cell,
         "attempt": record.attempt,
         "started": record.started,
@@ -54,34 +66,67 @@ def dump_record(record: Record) -> str:
         "seconds": record.seconds,
         "outcome": _outcome_data(record.outcome),
     }
-    return canonical_json(data) + "\n"
+    text = _START + canonical_json(data).encode()
+    return (text + _MIDDLE + bytes_sha256(text).encode() + _END).decode()
 
 
-def load_record(text: str | bytes) -> Record:
+def load_record(text: bytes) -> Record:
     """Return the record that :func:`dump_record` wrote.
 
     Raises
     ------
     BrokenRecord
-        If the text is not JSON or incomplete; an :class:`OtherFormat` if another Retable made it.
+        If the text is not what was written, or holds what no record can: a value of another
+        type, a number out of its range, a cell whose work has another id. An
+        :class:`OtherFormat` if another Retable made it.
     """
+    body = _checked(text)
     try:
-        data = from_json(text)
-        _check_format(data["format"])
+        data = read_record(body)
+        cell = data["cell"]
+        parents = {role: (p["id"], p["artifact"]) for role, p in cell["parents"].items()}
+        if cell["id"] != id_of(canonical_json(cell["work"]), cell["seed"], parents):
+            raise BrokenRecord(f"its cell's id {cell['id']} is not that of its cell's work")
         return Record(
-            cell=data["cell"],
-            attempt=int(data["attempt"]),
+            cell=cell,
+            attempt=data["attempt"],
             started=data["started"],
             ended=data["ended"],
-            seconds=float(data["seconds"]),
+            seconds=data["seconds"],
             outcome=_outcome(data["outcome"]),
         )
-    except BrokenRecord:
-        raise
-    except KeyError as error:
-        raise BrokenRecord(f"{error} is missing") from None
-    except (ValueError, TypeError, AttributeError) as error:
-        raise BrokenRecord(str(error)) from None
+    except ValueError as error:
+        raise BrokenRecord(_told(error)) from None
+
+
+def _checked(text: bytes) -> bytes:
+    """Return the JSON of the record itself, whose digest is the one beside it."""
+    cut = len(text) - len(_END) - _DIGITS - len(_MIDDLE)
+    framed = text.startswith(_START) and text.endswith(_END) and text[cut:].startswith(_MIDDLE)
+    if not framed or cut < len(_START):
+        _refuse_other_format(text)
+        raise BrokenRecord("it is not whole")
+    if bytes_sha256(text[:cut]).encode() != text[-len(_END) - _DIGITS : -len(_END)]:
+        raise BrokenRecord("it is not as it was written: its digest is another")
+    return text[len(_START) : cut]
+
+
+def _refuse_other_format(text: bytes) -> None:
+    try:
+        number = from_json(text)["format"]
+    except (ValueError, KeyError, TypeError):
+        return
+    if type(number) is int and number != FORMAT:
+        age = "an older" if number < FORMAT else "a newer"
+        raise OtherFormat(f"it was made by {age} Retable (format {number}, not {FORMAT})")
+
+
+def _told(error: ValueError) -> str:
+    if isinstance(error, ValidationError):
+        first = error.errors(include_url=False, include_input=False)[0]
+        where = ".".join(map(str, first["loc"]))
+        return f"{where}: {first['msg']}" if where else str(first["msg"])
+    return str(error)
 
 
 def _outcome_data(outcome: Outcome) -> dict[str, Any]:
@@ -96,7 +141,7 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
             }
             for name, curve in outcome.curves.items()
         },
-        "timings": {name: _number(value) for name, value in outcome.timings.items()},
+        "timings": {name: float(value) for name, value in outcome.timings.items()},
         "provenance": {
             name: _plain(getattr(outcome.provenance, name))
             for name in ("code", "data", "weights", "parents", "versions", "machine")
@@ -106,30 +151,22 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
     }
 
 
-def _outcome(data: Mapping[str, Any]) -> Outcome:
-    if data["status"] not in STATUSES:
-        raise BrokenRecord(f"status {data['status']!r} is not known")
-    failure = data["failure"]
+def _outcome(data: OutcomeFields) -> Outcome:
+    metrics, failure = _floats(data["metrics"]), data["failure"]
+    if data["status"] == "done" and not all(map(math.isfinite, metrics.values())):
+        raise BrokenRecord("it is done, and a metric of it is no finite number")
     return Outcome(
         status=data["status"],
-        metrics=_floats(data["metrics"]),
+        metrics=metrics,
         curves={
             name: Curve(tuple(_places(curve["at"])), tuple(_values(curve["value"])), curve["axis"])
             for name, curve in data["curves"].items()
         },
-        timings=_floats(data["timings"]),
+        timings=data["timings"],
         provenance=Provenance(**data["provenance"]),
         artifacts={name: Artifact(**artifact) for name, artifact in data["artifacts"].items()},
         failure=Failure(**failure) if failure is not None else None,
     )
-
-
-def _check_format(number: object) -> None:
-    if type(number) is not int:
-        raise BrokenRecord(f"format {number!r} is none")
-    if number != FORMAT:
-        age = "an older" if number < FORMAT else "a newer"
-        raise OtherFormat(f"it was made by {age} Retable (format {number}, not {FORMAT})")
 
 
 def _place(value: float) -> float | int | str:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import importlib.metadata
 import json
 import os
-from collections.abc import Callable, Iterable
+import platform
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +18,9 @@ from bench.records.freshness import Expectations
 from bench.spec.cell import Cell, Resources
 from bench.spec.layers import SHIPPED
 
+# Those that a record names beside Python and Retable, whose code has digests of its own.
+LIBRARIES = ("torch", "torchvision", "timm", "numpy", "pillow")
+
 
 def expectations(
     cells: Iterable[Cell],
@@ -22,6 +28,8 @@ def expectations(
     dataset_digest: Callable[[str], str | None] = lambda name: None,
     *,
     cache: Path | None = None,
+    fractions: frozenset[str] = frozenset(),
+    versions: Mapping[str, str] | None = None,
 ) -> Expectations:
     """Return what the cells' records should say.
 
@@ -31,6 +39,8 @@ def expectations(
         Dataset's name to the digest of all its splits; None where only loading would tell.
     cache
         File that remembers the digests of weights files by path, size and time.
+    fractions, versions
+        As :class:`~bench.records.freshness.Expectations` has them.
 
     Raises
     ------
@@ -53,7 +63,18 @@ def expectations(
         units={cell.id: names[cell.work] for cell in cells},
         data={name: dataset_digest(name) for name in {n for c in cells for n in c.datasets}},
         weights=weights,
+        fractions=fractions,
+        versions=versions or {},
     )
+
+
+def versions_here() -> dict[str, str]:
+    """Return the versions of the installed libraries that records name, importing none of them."""
+    found = {"python": platform.python_version()}
+    for library in LIBRARIES:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError):
+            found[library] = importlib.metadata.version(library)
+    return found
 
 
 def _weights_digest(weights: str, resources: Resources, files: _DigestCache) -> str | None:

@@ -26,12 +26,19 @@ class Expectations:
         Dataset to the digest of all its splits; None where it is not known without loading.
     weights
         A cell's ``weights`` (``shipped:NAME``, ``file:NAME``) to the SHA-256 of the file.
+    fractions
+        Names of the metrics and curves whose values lie between 0 and 1.
+    versions
+        Library to its version here; a record made by another is stale. None are compared where
+        it is empty.
     """
 
     code: Mapping[str, str] = field(default_factory=dict)
     units: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     data: Mapping[str, str | None] = field(default_factory=dict)
     weights: Mapping[str, str | None] = field(default_factory=dict)
+    fractions: frozenset[str] = frozenset()
+    versions: Mapping[str, str] = field(default_factory=dict)
 
     def code_of(self, cell: Cell) -> dict[str, str]:
         """Return the code digests that a cell's record should have."""
@@ -55,7 +62,8 @@ def stale_reasons(
     Returns
     -------
     tuple of str
-        Of ``code: UNIT``, ``settings: PATH``, ``data``, ``weights``, ``parent: ROLE``.
+        Of ``code: UNIT``, ``settings: PATH``, ``data``, ``weights``, ``version: LIBRARY``,
+        ``parent: ROLE``.
     """
     made = record.outcome.provenance
     reasons = [
@@ -69,6 +77,11 @@ def stale_reasons(
         reasons.append("data")
     if _weights_changed(made.weights, cell, expected):
         reasons.append("weights")
+    reasons += [
+        f"version: {name}"
+        for name, version in sorted(expected.versions.items())
+        if made.versions.get(name, version) != version
+    ]
     for role in sorted(cell.parents):
         used = made.parents.get(role, {})
         same = used.get("id") == cell.parents[role].id
@@ -144,6 +157,19 @@ def differing(made: Any, now: Any, path: str = "") -> Iterator[str]:
             yield from differing(then, today, path if named else f"{path}.{index}")
     else:
         yield path
+
+
+def beyond_range(record: Record, fractions: Container[str]) -> str | None:
+    """Return what is wrong with a record in which a fraction is none, for its reader; else None."""
+    outcome = record.outcome
+    for name, value in outcome.metrics.items():
+        if name in fractions and not 0.0 <= value <= 1.0:
+            return f"{name} is {value}, and a fraction lies between 0 and 1"
+    for name, curve in outcome.curves.items():
+        # What is not a number is neither the least nor the greatest: it is no fraction either.
+        if name in fractions and not all(0.0 <= value <= 1.0 for value in curve.value):
+            return f"the curve {name} leaves the range of a fraction, from 0 to 1"
+    return None
 
 
 def digests_of(name: str, records: Iterable[Record]) -> frozenset[str]:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import ast
+import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 _DEFERRED = (ast.FunctionDef, ast.AsyncFunctionDef, ast.Lambda)
+_NESTED = (ast.stmt, ast.ExceptHandler, ast.match_case)
 _INSTALLED = ("site-packages", "dist-packages")
 
 
@@ -39,6 +41,9 @@ class Tree:
     def find(self, module: str) -> Path | None:
         """Return a module's file if it counts and is there."""
         if self.counted and not any(f"{module}.".startswith(f"{name}.") for name in self.counted):
+            return None
+        if module.partition(".")[0] in sys.stdlib_module_names:
+            # The standard library's is already imported, whatever lies here by its name.
             return None
         return _file_of(self.root, module)
 
@@ -109,10 +114,13 @@ def _named(one: Import, module: str, package: bool) -> Iterator[str]:
         yield ".".join(parts[:count])
 
 
-def module_imports(tree: ast.Module) -> tuple[Import, ...]:
-    """Return the imports that run when a module is imported.
+def module_imports(tree: ast.Module, *, deferred: bool = False) -> tuple[Import, ...]:
+    """Return the imports that run when a module is imported; not those for type checkers.
 
-    Not those inside functions, which are choices made later, and not those for type checkers.
+    Parameters
+    ----------
+    deferred
+        With those inside functions, which run later, if at all.
     """
     found: list[Import] = []
     nodes: list[ast.AST] = list(tree.body)
@@ -124,9 +132,7 @@ def module_imports(tree: ast.Module) -> tuple[Import, ...]:
             found += [Import(node.level, node.module or "", alias.name) for alias in node.names]
         elif isinstance(node, ast.If) and _for_type_checkers(node.test):
             nodes += node.orelse
-        elif isinstance(node, ast.stmt | ast.ExceptHandler | ast.match_case) and not isinstance(
-            node, _DEFERRED
-        ):
+        elif isinstance(node, _NESTED) and (deferred or not isinstance(node, _DEFERRED)):
             nodes += ast.iter_child_nodes(node)
     return tuple(found)
 

@@ -66,6 +66,12 @@ class CellFolder:
         """Return where an attempt writes the artifact of a name: no other has this file."""
         return self.path / f"{attempt:04d}.{quote(name, safe='@')}{suffix}"
 
+    def is_artifact(self, attempt: int, name: str, file: str) -> bool:
+        """Return whether a file is one that :meth:`artifact_path` names, whatever its suffix."""
+        return (
+            file.startswith(f"{attempt:04d}.{quote(name, safe='@')}.") and Path(file).name == file
+        )
+
     def artifact(self, file: str) -> Path:
         """Return an artifact by its file name, as a record tells it."""
         return self.path / file

@@ -34,7 +34,50 @@ def settling_rule(layout: Layout, plan: Plan) -> SettlingRule | None:
     StoreError
         If it cannot be read.
     """
-    file = _file(layout, plan)
+    return _read(_file(layout, plan))
+
+
+def fix_settling_rule(layout: Layout, plan: Plan, rule: SettlingRule) -> SettlingRule:
+    """Fix the rule of a plan's suite and profile, unless one is; return the one that holds.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written.
+    """
+    return _fix(_file(layout, plan), rule)
+
+
+def adopt_settling_rule(
+    layout: Layout, paper: str, suite: str, profile: str, rule: SettlingRule
+) -> bool:
+    """Fix a rule from elsewhere, unless one is; return whether it is the one that holds.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written.
+    """
+    return _fix(layout.settling(paper, suite, profile), rule) == rule
+
+
+def adopt_all_rules(layout: Layout, other: Layout) -> list[Path]:
+    """Adopt every rule of another store; return the files of those that do not hold here.
+
+    Raises
+    ------
+    StoreError
+        If a rule cannot be read, or the store cannot be written.
+    """
+    refused = []
+    for file in sorted((other.root / "settling").glob("*.json")):
+        rule = _read(file)
+        if rule is not None and _fix(layout.root / "settling" / file.name, rule) != rule:
+            refused.append(file)
+    return refused
+
+
+def _read(file: Path) -> SettlingRule | None:
     try:
         return SettlingRule.model_validate_json(file.read_bytes())
     except (FileNotFoundError, NotADirectoryError):
@@ -49,21 +92,13 @@ def settling_rule(layout: Layout, plan: Plan) -> SettlingRule | None:
         ) from None
 
 
-def fix_settling_rule(layout: Layout, plan: Plan, rule: SettlingRule) -> SettlingRule:
-    """Fix the rule of a plan's suite and profile, unless one is; return the one that holds.
-
-    Raises
-    ------
-    StoreError
-        If the store cannot be written.
-    """
-    file = _file(layout, plan)
+def _fix(file: Path, rule: SettlingRule) -> SettlingRule:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # As with leases: of two runners one fixes the rule, with its whole content.
         write_once(file, rule.model_dump_json() + "\n")
     except FileExistsError:
-        return settling_rule(layout, plan) or rule
+        return _read(file) or rule
     except OSError as error:
         raise StoreError(f"cannot be written: {error.strerror or error}", file=file) from None
     return rule

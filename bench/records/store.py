@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -12,15 +12,15 @@ from typing import Literal
 from bench.errors import StoreError
 from bench.records.artifacts import known_sha256
 from bench.records.codec import BrokenRecord, OtherFormat, load_record
-from bench.records.freshness import Expectations, digests_of, stale_reasons
+from bench.records.freshness import Expectations, beyond_range, digests_of, stale_reasons
 from bench.records.layout import CellFolder, Layout
 from bench.records.lease import TIME_TO_LIVE, live_owner
 from bench.records.owner import Owner
-from bench.records.record import Record
+from bench.records.record import Outcome, Record, Status
 from bench.spec.cell import Cell
 
 log = logging.getLogger(__name__)
-State = Literal["done", "stale", "failed", "running", "missing"]
+State = Literal["done", "stale", "failed", "interrupted", "running", "missing"]
 
 
 @dataclass(frozen=True)
@@ -31,15 +31,16 @@ class CellState:
     ----------
     state
         ``done`` (a fresh done record), ``stale`` (done, but ``reasons``), ``failed`` (the last
-        attempt did not end as done), ``running`` (a live lease) or ``missing`` (also a done
-        cell whose artifact is gone and needed by a cell that is not done).
+        attempt did not end as done), ``interrupted`` (the last attempt was stopped by the user),
+        ``running`` (a live lease) or ``missing`` (also a done cell whose artifact is gone and
+        needed by a cell that is not done).
     record
         The record that counts: of a done cell the oldest fresh one, else the newest.
     fresh
         All fresh done records, oldest first.
     reasons
         Of a stale record: ``code: UNIT``, ``settings: PATH``, ``data``, ``weights``,
-        ``parent: ROLE``.
+        ``version: LIBRARY``, ``parent: ROLE``.
     failed
         Number of attempts that did not end as done.
     attempts
@@ -61,8 +62,30 @@ class CellState:
         """Whether a fresh done record exists."""
         return self.state == "done"
 
+    @property
+    def disagrees(self) -> bool:
+        """Whether fresh records have other numbers than the one that counts."""
+        first, *others = self.fresh or (None,)
+        return first is not None and not all(
+            same_numbers(first.outcome, other.outcome) for other in others
+        )
+
+
+def same_numbers(one: Outcome, other: Outcome) -> bool:
+    """Return whether two outcomes measured the same, bit for bit."""
+    # As text a NaN is what it is, and -0 is not 0.
+    ours, theirs = (
+        repr((sorted(outcome.metrics.items()), sorted(outcome.curves.items())))
+        for outcome in (one, other)
+    )
+    return ours == theirs
+
 
 MISSING = CellState("missing")
+# Of a cell without a fresh record, by how its last attempt ended.
+_STATES: Mapping[Status, State] = {
+    "done": "stale", "failed": "failed", "timed-out": "failed", "cancelled": "interrupted",
+}  # fmt: skip
 
 
 class Store:
@@ -106,7 +129,7 @@ class Store:
             if self.root.exists() and not self.root.is_dir():
                 raise NotADirectoryError("it is not a folder")
             present = self.layout.present({*by_id, *parents})
-            judge = _Judge(self, by_id, expected, present, self._now())
+            judge = _Judge(self, by_id, expected, present, self.now())
             states = {cell_id: judge.state(cell_id) for cell_id in by_id}
         except OSError as error:
             raise StoreError(
@@ -190,7 +213,13 @@ class Store:
             if name in record.outcome.artifacts
         )
 
-    def _read(self, cell_id: str, folder: CellFolder, numbers: Iterable[int]) -> list[Record]:
+    def _read(
+        self,
+        cell_id: str,
+        folder: CellFolder,
+        numbers: Iterable[int],
+        fractions: Container[str] = (),
+    ) -> list[Record]:
         records = []
         for number in numbers:
             try:
@@ -198,6 +227,8 @@ class Store:
                     record = load_record(file.read())
                 if (record.id, record.attempt) != (cell_id, number):
                     raise BrokenRecord(f"it is attempt {record.attempt} at cell {record.id}")
+                if wrong := beyond_range(record, fractions):
+                    raise BrokenRecord(wrong)
             except FileNotFoundError:
                 continue
             except OtherFormat as error:
@@ -218,7 +249,8 @@ class Store:
             log.warning("%s is not used: %s; so are others like it", path, reason)
         self.foreign[path] = reason
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """Return the file server's time in seconds since the epoch."""
         # Only leases of other machines need the file server's clock; a reader may not be allowed
         # to touch anything.
         try:
@@ -256,7 +288,7 @@ class _Judge:
     def _look(self, cell_id: str) -> CellState:
         folder = self._store.layout.cell(cell_id)
         numbers = folder.numbers()
-        records = self._store._read(cell_id, folder, numbers.records)
+        records = self._store._read(cell_id, folder, numbers.records, self._expected.fractions)
         done = [record for record in records if record.done]
         fresh, reasons = self._sift(cell_id, done)
         owner = None
@@ -269,7 +301,7 @@ class _Judge:
         elif owner is not None:
             state = "running"
         elif newest is not None:
-            state = "stale" if newest.done else "failed"
+            state = _STATES[newest.outcome.status]
         return CellState(
             state=state,
             record=fresh[0] if fresh else newest,

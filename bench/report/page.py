@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from bench.errors import UserError
@@ -18,6 +18,7 @@ from bench.report.figures.table_figure import figure_svg
 from bench.report.frame import cell_frame, frame_csv
 from bench.report.results import Results, arrange, row_axes
 from bench.report.sections import Board
+from bench.report.verified import Verified
 from bench.spec.paper import Reported
 
 
@@ -75,6 +76,7 @@ def build_page(
     reported: Reported | None = None,
     stem: str | None = None,
     found: Sequence[Verdict] | None = None,
+    verified: Verified | None = None,
 ) -> Page:
     """Build the leaderboard of a plan. Nothing is read or written, and no clock is asked.
 
@@ -86,6 +88,8 @@ def build_page(
         Name of the files without ending; ``SUITE-PROFILE`` by default.
     found
         The verdicts on the claims about this suite; made from the records where not given.
+    verified
+        What `bench verify` found of these records, if it was asked.
 
     Raises
     ------
@@ -94,7 +98,7 @@ def build_page(
     """
     plan = results.plan
     stem = stem or f"{plan.suite.name}-{plan.profile}"
-    board = make_board(results, reported)
+    board = replace(make_board(results, reported), verified=verified)
     drawings = draw_figures(results, stem)
     figures = table_figure(board, stem)
     found = verdicts(results) if found is None else found

@@ -14,6 +14,7 @@ from bench.report.numbers import plural
 from bench.spec.metrics import prefix_of
 
 _DIGEST = 12
+_FROM_FILES = ("timm:", "shipped:", "file:")
 
 
 def provenance_table(records: Sequence[Record]) -> str:
@@ -54,7 +55,7 @@ def unpaired(records: Iterable[Record]) -> str:
     """Return a warning if cells of one dataset, rate and seed trained on different images."""
     subsets: dict[tuple[object, ...], set[str]] = defaultdict(set)
     for record in records:
-        for task, of in _tasks(record).items():
+        for task, of in tasks_of(record).items():
             subset = record.outcome.provenance.data.get(f"{prefix_of(task)}subset")
             if subset is not None:
                 place = (of["dataset"], of["sampling_rate"], record.cell["seed"])
@@ -68,13 +69,55 @@ def unpaired(records: Iterable[Record]) -> str:
     )
 
 
+def mixed(records: Sequence[Record]) -> str:
+    """Return a warning if versions of a library, or states of given weights, differ; else nothing.
+
+    Weights that are random or another cell's differ from cell to cell, and are left out.
+    """
+    versions: dict[str, set[str]] = defaultdict(set)
+    states: dict[str, set[str]] = defaultdict(set)
+    for record in records:
+        made = record.outcome.provenance
+        for name, version in made.versions.items():
+            versions[name].add(version)
+        for role, begun in made.weights.items():
+            # A state that was read from a file is in all cells the same; what else it began with
+            # is drawn from the seed or is a stage's.
+            source = begun.get("source", "")
+            if source.startswith(_FROM_FILES):
+                name = f"{source.partition('@')[0]} ({_network(record, role)})"
+                states[name].add(begun.get("sha256", ""))
+    found = [
+        f"{name} {' and '.join(sorted(v))}" for name, v in sorted(versions.items()) if len(v) > 1
+    ]
+    found += [f"{len(v)} states of {name}" for name, v in sorted(states.items()) if len(v) > 1]
+    if not found:
+        return ""
+    return (
+        f"**Mixed**: these records were made with {markdown.escape('; '.join(found))}. Cells that "
+        "are compared may differ by that too (`bench status --same-versions` lists those made by "
+        "other versions than are installed)."
+    )
+
+
+def disagreement(cell_ids: Sequence[str]) -> str:
+    """Return a warning if there are records of one cell with other numbers; else nothing."""
+    if not cell_ids:
+        return ""
+    shown = ", ".join(cell_ids[:5]) + (", …" if len(cell_ids) > 5 else "")
+    return (
+        f"**Other numbers**: of {plural(len(cell_ids), 'cell')} there are records by the same code "
+        f"with other numbers, from another machine or run; the oldest is shown ({shown})."
+    )
+
+
 def _data(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
     # Facts that differ from cell to cell (the subset's digest) would fill pages.
     seen: dict[tuple[str, str], Counter[str]] = defaultdict(Counter)
     for record in records:
         for fact, value in record.outcome.provenance.data.items():
             task, _, name = fact.rpartition("/")
-            of = _tasks(record).get(task)
+            of = tasks_of(record).get(task)
             dataset = str(of["dataset"]) if of is not None else ""
             seen[dataset, name if of is not None else fact][_short(str(value))] += 1
     rows: Counter[tuple[str, str, str]] = Counter()
@@ -99,7 +142,7 @@ def _weights(records: Iterable[Record]) -> Counter[tuple[str, str, str]]:
     return rows
 
 
-def _tasks(record: Record) -> dict[str, Mapping[str, Any]]:
+def tasks_of(record: Record) -> dict[str, Mapping[str, Any]]:
     """Return a record's tasks by name, as the cell's settings have them."""
     settings = record.cell["settings"]
     if "tasks" in settings:

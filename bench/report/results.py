@@ -36,6 +36,10 @@ class State(Protocol):
     def reasons(self) -> Iterable[str]:
         """Why a stale record may not be used."""
 
+    @property
+    def disagrees(self) -> bool:
+        """Whether other fresh records of the cell have other numbers."""
+
 
 class Placed(Protocol):
     """Something that stands at axis values."""
@@ -120,7 +124,14 @@ class Results:
         if cell_id in self.records:
             return "done"
         known = self.states[cell_id].state if cell_id in self.states else "missing"
-        return "missing" if known == "done" else known
+        # That somebody pressed Ctrl-C is nothing for a page.
+        return "missing" if known in ("done", "interrupted") else known
+
+    @cached_property
+    def disagreeing(self) -> tuple[str, ...]:
+        """Ids of the plan's cells of which there are records with other numbers than are shown."""
+        ids = dict.fromkeys(planned.cell.id for planned in self.plan.cells)
+        return tuple(i for i in ids if i in self.states and self.states[i].disagrees)
 
     @cached_property
     def places(self) -> dict[PlaceKey, tuple[PlannedCell, ...]]:

@@ -15,6 +15,7 @@ from bench.report.setting.tables import setting_tables
 from bench.report.tables import layout, reported
 from bench.report.tables.agreement import agreement_table, agreements
 from bench.report.tables.contrasts import contrast_grids, differences
+from bench.report.verified import Verified, verified_line
 from bench.spec.paper import Note, Reported, ReportedTable
 from bench.spec.plan import Plan
 from bench.spec.reported import tables_for
@@ -32,6 +33,7 @@ class Board:
     entries: tuple[Entry, ...]
     blocks: tuple[Block[Entry], ...]
     axes: tuple[Sequence[str], str]
+    verified: Verified | None = None
 
     @property
     def plan(self) -> Plan:
@@ -292,4 +294,7 @@ def provenance(board: Board) -> str:
         f"{plural(len(records), 'record')}; their attempts took {origin.effort(records)} in all."
     )
     folded = markdown.details("Code, data, weights, libraries and machines", table)
-    return f"## Provenance\n\n{spent}\n\n{folded}"
+    verified = verified_line(board.verified, records) if board.verified is not None else ""
+    others = origin.disagreement(board.results.disagreeing)
+    parts = ("## Provenance", spent, verified, others, origin.mixed(records), folded)
+    return "\n\n".join(part for part in parts if part)

@@ -45,6 +45,8 @@ class Job:
         Names of the artifacts to leave, because other cells start from them or the user asked.
     parents
         Role to artifact, one for each of the cell's parents.
+    code
+        Unit of code to the digest that the runner expects; what it does not know is not compared.
     alone
         Whether the device is this job's alone, after it ran out of memory beside others.
     """
@@ -57,4 +59,5 @@ class Job:
     keep: frozenset[str] = frozenset()
     parents: Mapping[str, ParentArtifact] = field(default_factory=dict)
     resources: Resources = field(default_factory=Resources)
+    code: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False

@@ -76,9 +76,19 @@ class Ledger:
         """Return the names of the artifacts that an attempt at a cell must leave."""
         return frozenset(self._asked.get(cell_id, set()) | self._needed.get(cell_id, set()))
 
+    def code(self, cell_id: str) -> Mapping[str, str]:
+        """Return the code digests that a cell's record must have."""
+        return self._expected.code_of(self._cells[cell_id])
+
     def state(self, cell_id: str) -> CellState:
         """Return a cell's state now."""
         return self._store.state(self._cells[cell_id], self._expected, self._ancestors(cell_id))
+
+    def broken(self, cell_id: str) -> str:
+        """Return what is wrong with the newest of a cell's records that is broken, if one is."""
+        folder = self._store.layout.cell(cell_id).path
+        found = [path for path in self._store.broken if path.parent == folder]
+        return self._store.broken[max(found)] if found else ""
 
     def settled(self, cell_id: str) -> bool:
         """Return whether nothing is to be done: a fresh record, and the artifacts needed of it."""
@@ -117,6 +127,10 @@ class Ledger:
         if lease is not None:
             self._held[cell_id] = Held(lease, datetime.now(UTC), time.monotonic())
         return lease
+
+    def give_back(self, cell_id: str) -> None:
+        """Let go of an attempt that has not begun: it leaves nothing, and its number is free."""
+        self._leases.release(self._held.pop(cell_id).lease)
 
     def commit(self, ended: Ended) -> bool:
         """Write an attempt's record; False if another runner has taken the cell over."""

@@ -48,14 +48,16 @@ class Cell:
 
     def canonical(self) -> str:
         """Return the canonical JSON whose digest is the id."""
-        parents = {role: [p.id, p.artifact] for role, p in self.parents.items()}
-        shown = canonical_json(parents) if parents else "{}"
-        return f'{{"parents":{shown},"seed":{self.seed},"work":{self.work.canonical}}}'
+        return _canonical(self.work.canonical, self.seed, self._parents)
 
     @cached_property
     def id(self) -> str:
         """First 20 hexadecimal digits of the SHA-256 of the canonical JSON."""
-        return hashlib.sha256(self.canonical().encode()).hexdigest()[:20]
+        return id_of(self.work.canonical, self.seed, self._parents)
+
+    @property
+    def _parents(self) -> dict[str, tuple[str, str]]:
+        return {role: (p.id, p.artifact) for role, p in self.parents.items()}
 
     def __hash__(self) -> int:
         return hash(self.id)
@@ -125,6 +127,16 @@ class Cell:
             "work": data["work"],
             "settings": self.settings,
         }
+
+
+def id_of(work: str, seed: int, parents: Mapping[str, tuple[str, str]]) -> str:
+    """Return the id of the cell of a work's canonical JSON, and of roles to id and artifact."""
+    return hashlib.sha256(_canonical(work, seed, parents).encode()).hexdigest()[:20]
+
+
+def _canonical(work: str, seed: int, parents: Mapping[str, tuple[str, str]]) -> str:
+    shown = canonical_json(parents) if parents else "{}"
+    return f'{{"parents":{shown},"seed":{seed},"work":{work}}}'
 
 
 Place = Mapping[str, Scalar]

@@ -14,11 +14,11 @@ from pydantic import (
     model_validator,
 )
 
-from bench.spec.recipe import Frozen, Scalar
+from bench.spec.recipe import Frozen, Items, Pair, Scalar
 
 Expect = Literal["greater", "less", "equal"]
 Kind = Literal["tested", "proved", "not rebuilt"]
-Pair = tuple[Scalar, Scalar]
+ValuePair = tuple[Scalar, Scalar]
 _OF_CELLS = ("suite", "expect", "refuted_by")
 _NEVER_PROVED = (
     "suite", "metric", "compare", "where", "mean_over", "expect", "at", "readings", "profiles",
@@ -32,8 +32,8 @@ class Pairs(Frozen):
     """
 
     axis: str
-    pairs: tuple[Pair, ...] = Field(min_length=1)
-    less: tuple[Pair, ...] = ()
+    pairs: Items[Pair[Scalar]] = Field(min_length=1)
+    less: Items[Pair[Scalar]] = ()
 
     @model_validator(mode="after")
     def _one_for_each(self) -> Pairs:
@@ -42,7 +42,7 @@ class Pairs(Frozen):
         return self
 
     @property
-    def choices(self) -> tuple[tuple[Pair, ...], ...]:
+    def choices(self) -> tuple[tuple[ValuePair, ...], ...]:
         """Each pair, with the one that is taken off from it where there is one."""
         columns = (self.pairs, self.less) if self.less else (self.pairs,)
         return tuple(zip(*columns, strict=True))
@@ -70,7 +70,7 @@ class At(Frozen):
     """
 
     step: NonNegativeInt | Literal["end"] | None = None
-    area: tuple[NonNegativeInt, NonNegativeInt] | None = None
+    area: Pair[NonNegativeInt] | None = None
     scale: Literal["linear", "log"] = "linear"
 
     @field_validator("step", mode="before")
@@ -140,17 +140,17 @@ class Claim(Frozen):
     source: str
     suite: str | None = None
     metric: str | None = None
-    compare: tuple[Pairs, ...] = Field(default=(), max_length=2)
-    where: dict[str, tuple[Scalar, ...]] = {}
-    mean_over: tuple[str, ...] = ()
+    compare: Items[Pairs] = Field(default=(), max_length=2)
+    where: dict[str, Items[Scalar]] = {}
+    mean_over: Items[str] = ()
     expect: Expect | None = None
     number: float | None = None
     by: float = 0.0
     matters: PositiveFloat | None = None
     of: Literal["each", "mean", "most"] | AtLeast = "each"
     at: At | None = None
-    readings: tuple[At, ...] = ()
-    profiles: tuple[str, ...] = ()
+    readings: Items[At] = ()
+    profiles: Items[str] = ()
     refuted_by: str | None = None
     derived_from: str | None = None
     proved_by: str | None = None

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from itertools import product
 from math import prod
 
-from bench.spec.claims import Claim, Pair
+from bench.spec.claims import Claim, ValuePair
 from bench.spec.recipe import Scalar
 
 Place = Mapping[str, Scalar]
@@ -22,21 +22,21 @@ class Comparison:
     where
         Axis to value, of the axes that are neither compared nor averaged over.
     pairs
-        Compared axis to its pairs ``(treated, base)``, but for those averaged over: one, or two
+        ValuePair axis to its pairs ``(treated, base)``, but for those averaged over: one, or two
         where the second's difference is taken off from the first's.
     terms
         ``(weight, index of the place)``.
     """
 
     where: Mapping[str, Scalar]
-    pairs: Mapping[str, tuple[Pair, ...]]
+    pairs: Mapping[str, tuple[ValuePair, ...]]
     terms: tuple[tuple[float, int], ...]
 
 
 @dataclass
 class _Group:
     where: Mapping[str, Scalar]
-    pairs: Mapping[str, tuple[Pair, ...]]
+    pairs: Mapping[str, tuple[ValuePair, ...]]
     units: list[list[tuple[float, int]]] = field(default_factory=list)
 
 
@@ -69,7 +69,7 @@ def comparisons(claim: Claim, places: Sequence[Place]) -> list[Comparison]:
 
 def _units(
     claim: Claim, places: Sequence[Place]
-) -> Iterator[tuple[dict[str, Scalar], dict[str, tuple[Pair, ...]], list[tuple[float, int]]]]:
+) -> Iterator[tuple[dict[str, Scalar], dict[str, tuple[ValuePair, ...]], list[tuple[float, int]]]]:
     """Yield each place that is treated in every contrast, with its terms, if all are there."""
     index = {tuple(sorted(place.items())): i for i, place in enumerate(places)}
     axes = [contrast.axis for contrast in claim.compare]
@@ -91,7 +91,7 @@ def _units(
                 yield {a: v for a, v in place.items() if a not in axes}, pairs, terms
 
 
-def _signed(pairs: Sequence[Pair]) -> list[tuple[float, Scalar]]:
+def _signed(pairs: Sequence[ValuePair]) -> list[tuple[float, Scalar]]:
     """Return the values of a pair with their signs, and those of one that is taken off."""
     return [
         (sign * side, value)

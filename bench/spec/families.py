@@ -28,7 +28,7 @@ from bench.spec.work import Measure, Network, Start, Task, Train, Work
 
 Labels = dict[str, Scalar]
 # How its children are looked at is not how a stage is: it inherits none of these.
-_MEASURING = ("anytime", "forgetting", "selection", "validate_every")
+_MEASURING = ("anytime", "forgetting", "penalty_gradients", "selection", "validate_every")
 # No axis can have this name.
 SEED_PLUS = "seed +"
 
@@ -127,7 +127,8 @@ class Families:
             use = work.recipe.measurements.get(name) or resolve_use(
                 self.layers, "measurement", name, self.layers.sources, ("recipe", "measurements")
             )
-            start = Start(work.network, work.weights)
+            drawn_for = work.datasets if work.weights == "random" else ()
+            start = Start(work.network, work.weights, drawn_for)
             task = None
             if part.data == "task":
                 (task,) = work.tasks.values()
@@ -136,7 +137,8 @@ class Families:
                 )
             elif part.data == "source":
                 task = self._source_task(stage, labels, name, ("axes", "weights"))
-            measure = Measure(use, {START: start} if START in part.roles else {}, task)
+            held_out = work.recipe.held_out if part.data == "task" else None
+            measure = Measure(use, {START: start} if START in part.roles else {}, task, held_out)
             yield name, self._same(measure)  # type: ignore[misc]
 
     def _needed(self, name: str, penalty: Part) -> Part:

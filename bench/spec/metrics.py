@@ -121,6 +121,9 @@ def _of_training(work: Train, find: FindPart, source: Mapping[str, Task]) -> Ite
     yield Metric("train/gradients", "", "lowest")
     for scope in ("trained", "private", "total"):
         yield Metric(f"parameters/{scope}", "", "lowest")
+    if recipe.penalty_gradients:
+        for use in work.penalties:
+            yield Metric(gradient_of(use.name), "", "lowest")
     if work.warmup is not None:
         yield Metric("warmup/steps", "", "lowest")
         yield Metric("warmup/ended", "", "highest")
@@ -149,6 +152,8 @@ def _curves_of_training(
                 yield _curve(metric.name, metric)
     for use in work.penalties:
         yield Metric(f"penalty/{use.name}", "", "lowest", "step")
+        if recipe.penalty_gradients:
+            yield Metric(gradient_of(use.name), "", "lowest", "step")
     for name in find("update", work.update.name).curves:
         yield Metric(name, "", "highest", "step")
     if recipe.anytime is not None:
@@ -159,6 +164,11 @@ def _curves_of_training(
         yield Metric("features/distance", "", "lowest", "step")
         for name in work.tasks:
             yield Metric(f"{prefix_of(name)}head/norm", "", "lowest", "step")
+
+
+def gradient_of(penalty: str) -> str:
+    """Return the name of a penalty's gradient beside the loss's."""
+    return f"penalty/{penalty}/gradient"
 
 
 def curve_name(term: str) -> str:
@@ -194,6 +204,8 @@ def why_lacking(name: str, cell: Cell, *, curve: bool) -> Lack:
     splits = _splits(recipe)
     if name.startswith("warmup/"):
         return Lack("the method has no warm-up", "give a method a `warmup:`")
+    if name.startswith("penalty/") and name.endswith("/gradient") and not recipe.penalty_gradients:
+        return Lack("the recipe does not measure it", "set recipe.penalty_gradients")
     if parts[0] == "penalty":
         return Lack("the method has no such penalty", "choose methods that have it by `where:`")
     if "source" in parts and not recipe.forgetting:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -13,10 +13,15 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Strict,
     model_validator,
 )
 
+T = TypeVar("T")
 Scalar = str | int | float | bool
+# YAML has lists alone, which become tuples.
+Items = Annotated[tuple[T, ...], Strict(False)]
+Pair = Annotated[tuple[T, T], Strict(False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -26,13 +31,17 @@ def _fraction_or_count(value: float) -> float:
     return value
 
 
-HeldOut = Annotated[NonNegativeFloat, AfterValidator(_fraction_or_count)]
+Share = Annotated[NonNegativeFloat, AfterValidator(_fraction_or_count)]
 
 
 class Frozen(BaseModel):
-    """Base of everything a suite may say: immutable, and unknown keys are errors."""
+    """Base of everything a suite may say: immutable; unknown keys are errors, types are kept.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    A number in quotes, or a truth value where a number is due, is a slip that would pass in
+    silence: only a whole number stands for a number with decimals.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class OneOf(Frozen):
@@ -77,8 +86,8 @@ class Augmentation(Frozen):
     """Per-sample augmentation of the training images."""
 
     crop: Literal["random-resized", "random", "centre"] = "random-resized"
-    scale: tuple[PositiveFloat, PositiveFloat] = (0.08, 1.0)
-    ratio: tuple[PositiveFloat, PositiveFloat] = (0.75, 4 / 3)
+    scale: Pair[PositiveFloat] = (0.08, 1.0)
+    ratio: Pair[PositiveFloat] = (0.75, 4 / 3)
     flip: bool = True
 
     @model_validator(mode="after")
@@ -120,7 +129,7 @@ class SGD(_Rates):
 class Adam(_Rates):
     """``torch.optim.Adam``; no decay: that is a penalty."""
 
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    betas: Pair[Fraction] = (0.9, 0.999)
     eps: PositiveFloat = 1e-8
 
 
@@ -230,6 +239,17 @@ class Warmup(Frozen):
     patience: PositiveInt = 10
 
 
+class HeldOut(Frozen):
+    """Which rows of a task are not trained on, because a training validates on them.
+
+    ``share`` is a fraction of each class, or a number of rows; which ones follows from ``seed``,
+    or else from the cell's.
+    """
+
+    share: Share
+    seed: int | None = None
+
+
 class Recipe(Frozen):
     """Every training setting that is not an axis.
 
@@ -241,7 +261,8 @@ class Recipe(Frozen):
     ``balanced``: equally many of each class. ``forgetting`` scores the source's test split too,
     by the adapted features and the head that the source was trained with. ``head`` is a new one,
     filled by ``head_init``, or that of the stage started from, ``kept``. Data that are no images
-    have neither ``image`` nor ``augmentation``. ``measurements`` are the settings of those that a
+    have neither ``image`` nor ``augmentation``. ``penalty_gradients`` records how large each
+    penalty's gradient is beside the loss's. ``measurements`` are the settings of those that a
     penalty needs; they act through the cells that measure.
     """
 
@@ -259,14 +280,22 @@ class Recipe(Frozen):
     head_bias: bool = True
     evaluation: Evaluation = Evaluation()
     selection: Literal["last", "best-on-validation", "best-on-test"] = "last"
-    validation: HeldOut = 0.0
+    validation: Share = 0.0
     validation_seed: NonNegativeInt | None = None
     validate_every: PositiveInt | None = None
     anytime: Anytime | None = None
     forgetting: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = True
+    penalty_gradients: bool = False
     measurements: dict[str, Use] = {}
+
+    @property
+    def held_out(self) -> HeldOut | None:
+        """What is held out of the training images; None where nothing is."""
+        if self.validation == 0:
+            return None
+        return HeldOut(share=self.validation, seed=self.validation_seed)
 
     @model_validator(mode="after")
     def _selection_has_a_split(self) -> Recipe:

@@ -223,7 +223,8 @@ def _is_asked_for(name: str, cell: Cell, curve: bool, declared: Declarations) ->
         found = {f"{s}/{o.score}" for s in ("test", "validation") for o in objectives}
         found |= {f"anytime/{s}/{score}" for s in ("test", "source") for score in scores}
         found |= {"anytime/step", "features/distance", "head/norm"}
-    penalty = curve and name.startswith("penalty/") and name.count("/") == 1
+    parts = name.split("/")
+    penalty = parts[0] == "penalty" and (parts[2:] == ["gradient"] or (curve and not parts[2:]))
     return penalty or name.removesuffix("_error") in found
 
 

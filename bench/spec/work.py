@@ -11,7 +11,7 @@ from typing import Annotated, Any
 from pydantic import BaseModel, Field, PositiveFloat
 
 from bench.spec.parts import Kind, PartKey
-from bench.spec.recipe import Augmentation, Frozen, Image, OneOf, Recipe, Use, Warmup
+from bench.spec.recipe import Augmentation, Frozen, HeldOut, Image, OneOf, Recipe, Use, Warmup
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -90,6 +90,11 @@ class Train:
 
     kind = "train"
 
+    @property
+    def datasets(self) -> tuple[str, ...]:
+        """Names of the tasks' datasets, each once, sorted."""
+        return tuple(sorted({task.dataset for task in self.tasks.values()}))
+
     @cached_property
     def parts(self) -> tuple[PartKey, ...]:
         """Kind and name of every part that the work uses."""
@@ -111,10 +116,14 @@ class Train:
 
 @dataclass(frozen=True)
 class Start:
-    """Where a measured network comes from: its architecture and weights, as of ``Train``."""
+    """Where a measured network comes from: its architecture and weights, as of ``Train``.
+
+    ``drawn_for`` are the datasets of the training whose random start it is.
+    """
 
     network: Network
     weights: str
+    drawn_for: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, eq=False)
@@ -129,11 +138,15 @@ class Measure:
         Role to network; weights ``stage`` are those of the parent in that role.
     task
         The data it is measured on; None where the measurement looks at none.
+    held_out
+        Rows of the task that it does not see, as the training that needs it does not; None where
+        nothing is.
     """
 
     measurement: Use
     starts: Mapping[str, Start] = field(default_factory=dict)
     task: Task | None = None
+    held_out: HeldOut | None = None
 
     @property
     def kind(self) -> str:

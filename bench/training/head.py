@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 from torch import nn
 
+from bench.data.streams import Stream
 from bench.parts.kinds import Head
-from bench.spec.seeds import stream_seed
+from bench.spec.seeds import origin, stream_seed
 
 
-def initialise_head(head: nn.Linear, init: Head, seed: int, task: str = "") -> None:
+def initialise_head(
+    head: nn.Linear, init: Head, seed: int, task: str = "", dataset: str = "", trainings: int = 0
+) -> None:
     """Fill a head's weights, and set its bias to zero, in place.
 
-    Drawn with NumPy from the stream ``head``, so that every method, device and machine starts
-    from the same head; with several tasks each has a stream of its own.
+    Drawn from the stream ``head``, so that every method, device and machine starts from the same
+    head; with several tasks each has a stream of its own, and so has each dataset.
+
+    Parameters
+    ----------
+    trainings
+        How many are behind the network: a new head is not the one that its source began with.
     """
     outputs, features = head.weight.shape
-    context = (task,) if task else ()
-    generator = np.random.Generator(np.random.Philox(stream_seed(seed, "head", *context)))
-    weight = init.weights(outputs, features, generator)
+    key = stream_seed(seed, "head", task, dataset, *origin(trainings))
+    weight = init.weights(outputs, features, Stream(key))
     with torch.no_grad():
         head.weight.copy_(torch.from_numpy(weight))
         if head.bias is not None:

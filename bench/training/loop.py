@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Protocol
 
 import torch
@@ -16,6 +17,7 @@ from bench.spec.metrics import curve_name
 from bench.spec.recipe import Recipe, Warmup
 from bench.training.curves import CurveBook, is_report_step
 from bench.training.finite import TermWatch
+from bench.training.gradients import PenaltyGradients
 from bench.training.loss import Loss
 from bench.training.monitor import Monitor
 from bench.training.optimizer import build_optimizer, scale_rates
@@ -55,6 +57,8 @@ class _Training:
         self._batches = batches
         self._scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
         self._notes: dict[str, list[float]] = {}
+        self.look: Callable[[Tensor], None] | None = None
+        """Is shown the scaled terms of the next gradient, once."""
 
     def gradient(self) -> Tensor:
         """Draw the next batch of each task and leave its gradient; return the loss's terms."""
@@ -62,6 +66,9 @@ class _Training:
         self.gradients += 1
         terms = self._loss.terms(drawn)
         self.watch.add(terms, self.step)
+        if self.look is not None:
+            self.look(self._scaler.scale(terms))
+            self.look = None
         self.optimizer.zero_grad(set_to_none=True)
         torch.autograd.backward(self._scaler.scale(terms.sum()))
         return terms.detach()
@@ -104,6 +111,7 @@ def train(
     update: Update,
     warmup: Warmup | None = None,
     monitor: Monitor | None = None,
+    gradients: PenaltyGradients | None = None,
     after: Callable[[int], None] = lambda step: None,
 ) -> tuple[int | None, int]:
     """Train a network in place for ``recipe.steps`` steps; it is left as the last one left it.
@@ -120,6 +128,8 @@ def train(
     monitor
         Is shown the network before the first step and after each. A warm-up needs one that
         scores a validation split.
+    gradients
+        Measures the penalties' in every step that the curves report.
     after
         Called before the first step, with 0, and after each.
 
@@ -146,8 +156,11 @@ def train(
         factor = rate_factor(recipe.schedule, done - 1, recipe.steps)
         rate = scale_rates(training.optimizer, factor)
         training.step = done
+        reports = is_report_step(done, recipe.steps)
+        if gradients is not None and reports:
+            training.look = partial(gradients.measure, step=done, book=book)
         step(training.gradient)
-        if is_report_step(done, recipe.steps):
+        if reports:
             _report(book, done, rate, training, loss.shares)
         after(done)
         if monitor is not None:

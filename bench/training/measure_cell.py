@@ -57,7 +57,13 @@ def measure_cell(job: Job) -> Outcome:
     if work.task is not None:
         # What the start was trained on is drawn by the start's own seed and recipe.
         source = job.parents[START].cell if part.data == "source" else cell
-        data = load_task(work.task, source.seed, job.resources, recipe=source.recipe)
+        data = load_task(
+            work.task,
+            source.seed,
+            job.resources,
+            recipe=source.recipe,
+            held_out=work.held_out,
+        )
     clock.append(time.perf_counter())
     subject = Subject(job, work, data, device)
     found = part(subject)
@@ -165,6 +171,7 @@ class Subject:
             resources=self._job.resources,
             parent=parent_file(self._job, role),
             input_shape=self._input_shape(role),
+            drawn_for=start.drawn_for,
         )
         self.loaded[role] = loaded
         width = self._data.width if self._data is not None else 1
@@ -197,13 +204,18 @@ class Subject:
         return parent_tensors(self._job, role)
 
     def batches(
-        self, split: Split, batch_size: int, *, shuffle: int | None = None, limit: int | None = None
+        self,
+        split: Split,
+        batch_size: int,
+        *,
+        shuffle: Stream | None = None,
+        limit: int | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs without augmentation, and targets, of ``train`` or ``test``."""
         data = self.data
         rows = data.train if split == "train" else np.arange(len(data.prepared.test))
         if shuffle is not None:
-            rows = np.random.Generator(np.random.Philox(shuffle)).permutation(rows)
+            rows = rows[shuffle.permutation(len(rows))]
         evaluation = Evaluation(batch_size=batch_size)
         return data.evaluation_batches(split, evaluation, self.device, rows=rows[:limit])
 

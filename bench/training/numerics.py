@@ -10,7 +10,7 @@ from typing import Any
 import torch
 
 from bench.errors import UserError
-from bench.spec.seeds import stream_seed
+from bench.spec.seeds import origin, stream_seed
 
 # Its one attribute is made at run time.
 _memory: Any = torch.utils.deterministic
@@ -67,8 +67,16 @@ def _set(
 def own_randomness(seed: int, device: str) -> Iterator[None]:
     """Seed torch's global random state from a cell's seed, and put back what was there after."""
     with torch.random.fork_rng(devices=[0] if device == "cuda" else []):
-        torch.manual_seed(stream_seed(seed, "dropout"))
+        seed_dropout(seed)
         yield
+
+
+def seed_dropout(seed: int, trainings: int = 0) -> None:
+    """Seed torch's global random state, which only a network's dropout draws from.
+
+    ``trainings`` are behind the network; see `bench.spec.seeds.origin`.
+    """
+    torch.manual_seed(stream_seed(seed, "dropout", *origin(trainings)))
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:

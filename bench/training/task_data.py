@@ -18,7 +18,7 @@ from bench.errors import UserError
 from bench.parts.compose import load_part
 from bench.parts.kinds import Objective, Transform
 from bench.spec.cell import Resources
-from bench.spec.recipe import Augmentation, Evaluation, Image, Recipe
+from bench.spec.recipe import Augmentation, Evaluation, HeldOut, Image, Recipe
 from bench.spec.work import Task
 
 Indices = NDArray[np.int64]
@@ -51,8 +51,13 @@ class TaskData:
         """Number of outputs that the objective asks of the head."""
         return self.objective.width(self.prepared)
 
-    def training_batches(self, recipe: Recipe, device: torch.device) -> TrainingBatches:
-        """Return the augmented batches of a recipe, the same for every method."""
+    def training_batches(
+        self, recipe: Recipe, device: torch.device, trainings: int = 0
+    ) -> TrainingBatches:
+        """Return the augmented batches of a recipe, the same for every method.
+
+        ``trainings`` are behind the network; see `bench.spec.seeds.origin`.
+        """
         return TrainingBatches(
             self.prepared.train,
             self.train,
@@ -65,6 +70,7 @@ class TaskData:
             dataset=self.prepared.name,
             device=device,
             channels_last=recipe.channels_last,
+            trainings=trainings,
         )
 
     def evaluation_batches(
@@ -113,14 +119,16 @@ def load_task(
     resources: Resources,
     *,
     recipe: Recipe | None = None,
+    held_out: HeldOut | None = None,
 ) -> TaskData:
     """Prepare a task's data and draw its subset.
 
     Parameters
     ----------
     recipe
-        Says what is held out (by ``validation_seed``, or else by the cell's seed), and the
-        images where the task does not; without it nothing is held out.
+        Says what is held out, and the images where the task does not.
+    held_out
+        What is held out where there is no recipe; nothing by default.
 
     Raises
     ------
@@ -135,10 +143,11 @@ def load_task(
     rows = per_class_subset(targets, task.sampling_rate, seed, task.dataset)
     if task.long_tail is not None:
         rows = long_tail(targets, task.long_tail.imbalance, rows, seed, task.dataset)
-    held_out = rows[:0]
-    if recipe is not None and recipe.validation > 0:
-        by = seed if recipe.validation_seed is None else recipe.validation_seed
-        rows, held_out = holdout(targets, rows, recipe.validation, by, task.dataset)
+    validation = rows[:0]
+    held_out = recipe.held_out if recipe is not None else held_out
+    if held_out is not None:
+        by = seed if held_out.seed is None else held_out.seed
+        rows, validation = holdout(targets, rows, held_out.share, by, task.dataset)
     return TaskData(
         task=task,
         prepared=prepared,
@@ -149,7 +158,7 @@ def load_task(
         image=image,
         augmentation=task.augmentation or (recipe.augmentation if recipe is not None else None),
         train=rows,
-        validation=held_out,
+        validation=validation,
         seed=seed,
     )
 

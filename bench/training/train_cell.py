@@ -6,35 +6,33 @@ import time
 from collections.abc import Mapping
 
 import torch
-from torch import Tensor
 
 from bench.errors import WeightsError
-from bench.models.checkpoint import save_checkpoint, write_tensors
 from bench.models.network import Network
 from bench.models.weights import LoadedBackbone, load_backbone
 from bench.parts.compose import Composition, compose, load_network
-from bench.records.artifacts import place
 from bench.records.freshness import of_task
-from bench.records.record import Artifact, Curve, Outcome
+from bench.records.record import Curve, Outcome
 from bench.scheduling.job import Job
-from bench.spec.cell import CHECKPOINT, PREDICTIONS, START
+from bench.spec.cell import START
 from bench.spec.metrics import prefix_of
 from bench.spec.recipe import Recipe, Warmup
 from bench.spec.work import Train, network_name
 from bench.training.curves import CurveBook
-from bench.training.evaluate import evaluate, named, predict
+from bench.training.evaluate import evaluate, named
 from bench.training.forgetting import Source
+from bench.training.gradients import PenaltyGradients
 from bench.training.head import initialise_head
+from bench.training.keeper import Keeper, Tasks
 from bench.training.loop import set_trainable, train
-from bench.training.loss import Asked, Loss
+from bench.training.loss import Asked, Loss, body_parameters
 from bench.training.monitor import Monitor, Score, Scores
 from bench.training.norms import counts
+from bench.training.numerics import seed_dropout
 from bench.training.parents import measured_arrays, parent_file
 from bench.training.provenance import provenance
-from bench.training.task_data import Split, TaskData, input_shape, load_task
+from bench.training.task_data import Split, input_shape, load_task
 from bench.training.warmup import drop_after
-
-Tasks = Mapping[str, TaskData]
 
 
 def train_cell(job: Job) -> Outcome:
@@ -53,11 +51,10 @@ def train_cell(job: Job) -> Outcome:
     """
     cell, work = job.cell, job.cell.work
     assert isinstance(work, Train)
-    recipe = work.recipe
     device = torch.device(job.device)
     clock = [time.perf_counter()]
     tasks = {
-        name: load_task(task, cell.seed, job.resources, recipe=recipe)
+        name: load_task(task, cell.seed, job.resources, recipe=work.recipe)
         for name, task in work.tasks.items()
     }
     clock.append(time.perf_counter())
@@ -69,58 +66,107 @@ def train_cell(job: Job) -> Outcome:
         resources=job.resources,
         parent=parent_file(job, START),
         input_shape=input_shape(list(tasks.values())),
+        drawn_for=work.datasets,
     )
     network = build_network(loaded, tasks, parts, work, cell.seed).to(device)
-    loss = Loss(
-        network,
-        {name: Asked(data.objective, data.task.weight) for name, data in tasks.items()},
-        parts.penalties,
-        measured=measured_arrays(job),
-        precision=recipe.precision,
-    )
-    clock.append(time.perf_counter())
-    source = Source(job, loaded.heads, device) if recipe.forgetting else None
-    before = source.score(network, 0) if source is not None else {}
-    scores = _scores(recipe, tasks, source, device)
-    book = CurveBook()
-    monitor = Monitor(network, recipe, book, scores)
-    keeper = _Keeper(job, network)
-    set_trainable(network, parts.trainable)
-    sizes = counts(network)
-    switch, gradients = train(
-        network,
-        loss,
-        recipe,
-        {name: data.training_batches(recipe, device) for name, data in tasks.items()},
-        book,
-        trainable=parts.trainable,
-        update=parts.update,
-        warmup=parts.warmup,
-        monitor=monitor,
-        after=keeper.after,
-    )
-    step = monitor.report()
-    clock.append(time.perf_counter())
-    curves = book.curves()
-    metrics = monitor.norms() | sizes | {"train/gradients": float(gradients)}
-    metrics |= _warmup_metrics(parts.warmup, recipe, switch, curves, scores)
-    for score in (scores.test, scores.validation, scores.source):
-        metrics |= score(network, step) if score is not None else {}
-    if source is not None:
-        metrics |= source.forgotten(before, metrics)
-    clock.append(time.perf_counter())
-    keeper.reported(tasks)
-    facts = _facts(tasks) | {"selection": recipe.selection, "selected_step": step}
-    if source is not None:
-        facts["sources"] = source.datasets()
+    trained = _Training(job, work, tasks, parts, loaded, network, device, clock)
+    metrics = trained.run()
+    facts = _facts(tasks) | trained.facts
     return Outcome(
         status="done",
         metrics=metrics,
-        curves=curves,
+        curves=trained.book.curves(),
         timings=phases(clock),
         provenance=provenance(job, facts, device, {START: loaded}),
-        artifacts=keeper.artifacts,
+        artifacts=trained.keeper.artifacts,
     )
+
+
+class _Training:
+    """The network's training, and everything that is measured on the way and at its end."""
+
+    def __init__(
+        self,
+        job: Job,
+        work: Train,
+        tasks: Tasks,
+        parts: Composition,
+        loaded: LoadedBackbone,
+        network: Network,
+        device: torch.device,
+        clock: list[float],
+    ) -> None:
+        self.book = CurveBook()
+        self.keeper = Keeper(job, network)
+        self.facts: dict[str, object] = {"selection": work.recipe.selection}
+        self._seed = job.cell.seed
+        self._recipe = work.recipe
+        self._tasks = tasks
+        self._parts = parts
+        self._network = network
+        self._device = device
+        self._clock = clock
+        self._loss = Loss(
+            network,
+            {name: Asked(data.objective, data.task.weight) for name, data in tasks.items()},
+            parts.penalties,
+            measured=measured_arrays(job),
+            precision=work.recipe.precision,
+        )
+        clock.append(time.perf_counter())
+        self._source = Source(job, loaded.heads, device) if work.recipe.forgetting else None
+        if self._source is not None:
+            self.facts["sources"] = self._source.datasets()
+        self._scores = _scores(work.recipe, tasks, self._source, device)
+        self._gradients = (
+            PenaltyGradients(body_parameters(network).values(), self._loss.names, self._loss.shares)
+            if work.recipe.penalty_gradients
+            else None
+        )
+
+    def run(self) -> dict[str, float]:
+        """Train, put the reported state into the network, and return its metrics."""
+        network = self._network
+        before = self._source.score(network, 0) if self._source is not None else {}
+        monitor = Monitor(network, self._recipe, self.book, self._scores)
+        set_trainable(network, self._parts.trainable)
+        metrics: dict[str, float] = dict(counts(network))
+        switch, gradients = self._train(monitor)
+        step = monitor.report()
+        self.facts["selected_step"] = step
+        self._clock.append(time.perf_counter())
+        metrics |= monitor.norms() | {"train/gradients": float(gradients)}
+        metrics |= self._gradients.metrics() if self._gradients is not None else {}
+        metrics |= _warmup_metrics(
+            self._parts.warmup, self._recipe, switch, self.book.curves(), self._scores
+        )
+        for score in (self._scores.test, self._scores.validation, self._scores.source):
+            metrics |= score(network, step) if score is not None else {}
+        if self._source is not None:
+            metrics |= self._source.forgotten(before, metrics)
+        self._clock.append(time.perf_counter())
+        self.keeper.reported(self._tasks)
+        return metrics
+
+    def _train(self, monitor: Monitor) -> tuple[int | None, int]:
+        trainings = self._network.trainings
+        seed_dropout(self._seed, trainings)
+        return train(
+            self._network,
+            self._loss,
+            self._recipe,
+            {
+                name: data.training_batches(self._recipe, self._device, trainings)
+                for name, data in self._tasks.items()
+            },
+            self.book,
+            trainable=self._parts.trainable,
+            update=self._parts.update,
+            warmup=self._parts.warmup,
+            monitor=monitor,
+            gradients=self._gradients,
+            after=self.keeper.after,
+        )
 
 
 def build_network(
@@ -139,10 +185,12 @@ def build_network(
         {name: data.width for name, data in tasks.items()},
         name=network_name(work.network),
         bias=recipe.head_bias,
+        trainings=loaded.trainings,
     )
     for name, head in network.heads.items():
         if recipe.head == "new":
-            initialise_head(head, parts.head, seed, name)
+            dataset = tasks[name].task.dataset
+            initialise_head(head, parts.head, seed, name, dataset, loaded.trainings)
             continue
         kept = loaded.heads.get(name)
         if kept is None or {k: v.shape for k, v in kept.items()} != {
@@ -228,48 +276,3 @@ def _facts(tasks: Tasks) -> dict[str, object]:
         for name, data in tasks.items()
         for fact, value in data.provenance().items()
     }
-
-
-class _Keeper:
-    """Writes what other cells, or the user, ask this one to keep."""
-
-    def __init__(self, job: Job, network: Network) -> None:
-        self.artifacts: dict[str, Artifact] = {}
-        self._job = job
-        self._network = network
-
-    def after(self, step: int) -> None:
-        """Keep the network's state after a step, if it is asked for."""
-        for name in (f"{CHECKPOINT}@step {step}", f"{CHECKPOINT}@start" if step == 0 else ""):
-            if name in self._job.keep:
-                self._save(name, lambda path: save_checkpoint(self._network, path))
-
-    def reported(self, tasks: Tasks) -> None:
-        """Keep the reported state, and its outputs on the test splits, if they are asked for."""
-        if CHECKPOINT in self._job.keep:
-            self._save(CHECKPOINT, lambda path: save_checkpoint(self._network, path))
-        if PREDICTIONS in self._job.keep:
-            tensors = self._predictions(tasks)
-            self._save(PREDICTIONS, lambda path: write_tensors(path, tensors))
-
-    def _predictions(self, tasks: Tasks) -> dict[str, Tensor]:
-        recipe = self._job.cell.recipe
-        assert recipe is not None
-        device = torch.device(self._job.device)
-        found: dict[str, Tensor] = {}
-        for name, data in tasks.items():
-            batches = data.evaluation_batches(
-                "test", recipe.evaluation, device, channels_last=recipe.channels_last
-            )
-            outputs, targets = predict(
-                self._network, batches, task=name, precision=recipe.precision
-            )
-            found |= {
-                f"{prefix_of(name)}outputs": outputs.contiguous(),
-                f"{prefix_of(name)}targets": targets.contiguous(),
-            }
-        return found
-
-    def _save(self, name: str, write: object) -> None:
-        job = self._job
-        self.artifacts[name] = place(job.folder, job.attempt, name, ".safetensors", write)  # type: ignore[arg-type]

@@ -28,7 +28,11 @@ class WarmupRule:
 
 
 def drop_after(scores: Iterable[tuple[int, float]], switch: int, window: int) -> float | None:
-    """Return how far a score falls in the steps after ``switch``: it less the lowest.
+    """Return by how much the mean score after ``switch`` is below that at it.
+
+    The mean, and not the lowest: the lowest of several noisy scores is below the one at the
+    switch also where nothing has dropped. The rule that ends a warm-up makes the score at the
+    switch rather too low than too high, so that what bias is left is against finding a drop.
 
     Parameters
     ----------
@@ -40,11 +44,11 @@ def drop_after(scores: Iterable[tuple[int, float]], switch: int, window: int) ->
     Returns
     -------
     float or None
-        In the score's unit, negative where every later score is higher; None without a score
+        In the score's unit, negative where the later scores are higher; None without a score
         at the switch or after it.
     """
     known = dict(scores)
     after = [score for step, score in known.items() if switch < step <= switch + window]
     if switch not in known or not after:
         return None
-    return known[switch] - min(after)
+    return known[switch] - sum(after) / len(after)

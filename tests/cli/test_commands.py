@@ -14,6 +14,15 @@ from bench.spec.loader import load_yaml
 
 ROOT = Path(__file__).parents[2]
 
+SUITE_OF_IMAGES = """
+title: Mine
+datasets: {mine: {folder: ../images}}
+axes:
+  {backbone: test_resnet, weights: random, dataset: mine, sampling_rate: 1, method: plain, seed: 1}
+methods: {plain: {}}
+profiles: {offline: {}}
+"""
+
 
 @pytest.fixture
 def run(monkeypatch, tmp_path):
@@ -78,6 +87,23 @@ def test_plan_counts_states_in_a_table(run):
     output = run("plan", "bss/table2", "--profile", "paper").output
     assert "level 0: 500, level 1: 200" in output
     assert output.splitlines()[-3].split() == ["all", "cells", "700", "700"]
+
+
+def test_plan_names_test_images_that_are_trained_on(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("RETABLE_CACHE", str(tmp_path / "cache"))
+    for file in ("train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png"):
+        path = tmp_path / "images" / file
+        path.parent.mkdir(parents=True)
+        path.write_text(path.name)
+    suite = tmp_path / "mine" / "table.yaml"
+    suite.parent.mkdir()
+    (suite.parent / "paper.yaml").write_text("id: mine\ntitle: Mine\n")
+    suite.write_text(SUITE_OF_IMAGES)
+    assert "training split" not in run("plan", str(suite)).output
+    (tmp_path / "images/test/b/5.png").write_text("1.png")
+    lines = run("plan", str(suite)).output.splitlines()
+    assert lines[-2] == "1 test image of mine is in its training split too:"
+    assert lines[-1] == f"  {tmp_path}/images/test/b/5.png is {tmp_path}/images/train/a/1.png"
 
 
 def test_the_schema_accepts_every_shipped_suite(run):

@@ -77,3 +77,80 @@ def test_pixels_are_resized_as_files_are():
     pixels = ramp(30, 30)
     file = decode_file(encoded(Pillow.fromarray(pixels)), image(11, "stretch"))
     assert np.array_equal(decode_pixels(pixels, image(11, "stretch")), file)
+
+
+GREYS = np.linspace(0, 65535, 64).astype(np.uint16).reshape(8, 8)
+
+
+@pytest.mark.parametrize("kind", ["PNG", "TIFF", "PPM"])
+def test_16_bits_are_scaled_and_do_not_clip(kind):
+    found = decode_file(encoded(Pillow.fromarray(GREYS), kind), image(8, "crop"))
+    assert np.array_equal(found, np.rint(GREYS[..., None] / 65535 * 255).repeat(3, axis=2))
+
+
+def test_16_bits_with_a_transparent_grey_lie_on_white():
+    buffer = io.BytesIO()
+    Pillow.fromarray(GREYS).save(buffer, "PNG", transparency=int(GREYS[2, 3]))
+    found = decode_file(buffer.getvalue(), image(8, "crop"))
+    expected = np.rint(GREYS / 257)
+    expected[2, 3] = 255
+    assert np.array_equal(found[..., 1], expected)
+
+
+@pytest.mark.parametrize("values", [np.arange(64, dtype=np.int32), np.ones(64, dtype=np.float32)])
+def test_32_bits_say_nothing_of_white_and_are_refused(values):
+    picture = Pillow.fromarray(values.reshape(8, 8))
+    with pytest.raises(ValueError, match="save 8 or 16"):
+        decode_file(encoded(picture, "TIFF"), image(8, "crop"))
+
+
+# The EXIF standard: which sides the stored first row and first column are of the upright image.
+UPRIGHT = {
+    1: lambda stored: stored,
+    2: lambda stored: stored[:, ::-1],
+    3: lambda stored: stored[::-1, ::-1],
+    4: lambda stored: stored[::-1],
+    5: lambda stored: stored.swapaxes(0, 1),
+    6: lambda stored: np.rot90(stored, -1),
+    7: lambda stored: stored[::-1, ::-1].swapaxes(0, 1),
+    8: lambda stored: np.rot90(stored),
+}
+
+
+@pytest.mark.parametrize("orientation", UPRIGHT)
+@pytest.mark.parametrize("pixels", [ramp(9, 9), GREYS], ids=["rgb", "16-bit"])
+def test_images_are_turned_as_their_exif_says(orientation, pixels):
+    exif = Pillow.Exif()
+    exif[0x0112] = orientation
+    buffer = io.BytesIO()
+    Pillow.fromarray(pixels).save(buffer, "PNG", exif=exif)
+    found = decode_file(buffer.getvalue(), image(len(pixels), "crop"))
+    plain = decode_file(encoded(Pillow.fromarray(pixels)), image(len(pixels), "crop"))
+    assert np.array_equal(found, UPRIGHT[orientation](plain))
+
+
+def test_exif_that_cannot_be_read_turns_nothing():
+    buffer = io.BytesIO()
+    Pillow.fromarray(ramp(9, 9)).save(buffer, "PNG", exif=b"Exif\0\0II*\0\xff\xff\xff\xffnothing")
+    assert np.array_equal(decode_file(buffer.getvalue(), image(9, "crop")), ramp(9, 9))
+
+
+def test_what_is_transparent_lies_on_white():
+    pixels = np.zeros((2, 2, 4), dtype=np.uint8)
+    pixels[..., 0] = 200
+    pixels[..., 3] = [[0, 255], [51, 204]]
+    found = decode_file(encoded(Pillow.fromarray(pixels)), image(2, "crop"))
+    opacity = pixels[..., 3:] / 255
+    expected = opacity * pixels[..., :3] + (1 - opacity) * 255
+    assert np.abs(found - expected).max() <= 0.5
+    assert found[0, 1].tolist() == [200, 0, 0]
+
+
+def test_a_transparent_colour_of_a_palette_becomes_white():
+    picture = Pillow.new("P", (2, 1))
+    picture.putpalette([10, 20, 30, 40, 50, 60])
+    picture.putdata([0, 1])
+    buffer = io.BytesIO()
+    picture.save(buffer, "GIF", transparency=0)
+    found = decode_file(buffer.getvalue(), image(1, "stretch").model_copy(update={"resize": 2}))
+    assert found[0].tolist() == [[255, 255, 255], [40, 50, 60]]

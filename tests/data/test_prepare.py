@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import subprocess
 import sys
 import time
@@ -15,7 +14,7 @@ from PIL import Image as Pillow
 
 from bench.data import build as building
 from bench.data import prepare as door
-from bench.data.cache import cache_root
+from bench.data.cache import cache_root, write_json
 from bench.data.digests import cached_digest
 from bench.data.prepare import prepare
 from bench.errors import DataError, SpecError
@@ -33,7 +32,8 @@ def shapes(tmp_path) -> Resources:
             folder = tmp_path / "shapes" / split / name
             folder.mkdir(parents=True)
             for i in range(3):
-                Pillow.new("RGB", (9, 9), (k * 100, i * 10, 0)).save(folder / f"{i}.png")
+                colour = (k * 100, i * 10, 200 * (split == "test"))
+                Pillow.new("RGB", (9, 9), colour).save(folder / f"{i}.png")
     return Resources(folders={"shapes": str(tmp_path / "shapes")})
 
 
@@ -114,17 +114,6 @@ def test_a_build_that_fails_leaves_nothing_that_counts(shapes, cache, monkeypatc
     assert not list(cache.rglob(".*"))
 
 
-def test_a_cache_of_before_other_modalities_is_opened_as_it_is(shapes, cache, builds):
-    before = prepare("shapes", SMALL, shapes, cache)
-    manifest = folder_of(cache) / "manifest.json"
-    content = json.loads(manifest.read_text())
-    del content["modality"], content["classes"]
-    manifest.write_text(json.dumps(content))
-    again = prepare("shapes", SMALL, shapes, cache)
-    assert len(builds) == 1
-    assert (again.modality, again.classes, again.class_names) == ("images", 2, before.class_names)
-
-
 def test_images_need_a_size(shapes, cache):
     with pytest.raises(DataError, match="no size"):
         prepare("shapes", None, shapes, cache)
@@ -133,15 +122,15 @@ def test_images_need_a_size(shapes, cache):
 def test_two_builders_of_one_set_truncate_nothing_of_each_other(shapes, cache, monkeypatch):
     # Where the disk's locks do not hold, a second builder begins while the first one writes.
     parts = []
-    real = building._decode_split
+    real = building._decode
 
-    def meanwhile(rows, source, image, part, digest):
-        parts.append(part)
+    def meanwhile(blobs, decode, pixels):
+        parts.append(pixels.filename)
         if len(parts) == 1:
             prepare("shapes", SMALL, shapes, cache)
-        real(rows, source, image, part, digest)
+        return real(blobs, decode, pixels)
 
-    monkeypatch.setattr(building, "_decode_split", meanwhile)
+    monkeypatch.setattr(building, "_decode", meanwhile)
     monkeypatch.setattr(door, "FileLock", lambda _: contextlib.nullcontext())
     ready = prepare("shapes", SMALL, shapes, cache)
     assert len(set(parts)) == 4
@@ -161,7 +150,7 @@ real = door.build
 def slow(*a):
     with open({str(tmp_path / "builds")!r}, "a") as f: f.write("x")
     time.sleep(0.5)
-    real(*a)
+    return real(*a)
 door.build = slow
 Path(sys.argv[1]).touch()
 while len(list(Path({str(tmp_path)!r}).glob("ready-*"))) < 2: time.sleep(0.005)
@@ -231,7 +220,7 @@ def test_a_pinned_set_that_comes_out_otherwise_is_refused(cache, monkeypatch):
 def test_data_that_changed_under_one_revision_is_refused(shapes, cache):
     prepare("shapes", SMALL, shapes, cache)
     source = next(cache.glob("data/shapes/*/source.json"))
-    source.write_text('{"digest": "another"}')
+    write_json(source, {"digest": "another", "warnings": []})
     with pytest.raises(DataError, match="prepared before") as caught:
         prepare("shapes", Image(resize=7, size=7), shapes, cache)
     assert "delete that folder" in caught.value.remedy

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
+import pytest
+from scipy import stats
 
 from bench.data.streams import Stream, uniform_rows
 
@@ -40,6 +44,32 @@ def test_uniforms_fill_their_range():
     assert draws.max() < 3
     # Mean 1, deviation 4/√12 over √n: five standard errors.
     assert abs(draws.mean() - 1) < 5 * 4 / np.sqrt(12 * 100_000)
+
+
+def ratio_of_uniforms(seed: int, count: int) -> list[float]:
+    """Kinderman and Monahan 1977, pair by pair."""
+    uniforms = iter(Stream(seed).uniform(20 * count).tolist())
+    found: list[float] = []
+    while len(found) < count:
+        u, v = 1 - next(uniforms), next(uniforms)
+        x = math.sqrt(8 / math.e) * (v - 0.5) / u
+        if x * x <= -4 * math.log(u):
+            found.append(x)
+    return found
+
+
+def test_normals_are_the_ratio_of_two_uniforms():
+    np.testing.assert_allclose(Stream(5).normal(100), ratio_of_uniforms(5, 100), rtol=1e-14)
+    assert Stream(5).normal(7).tolist() == Stream(5).normal(100)[:7].tolist()
+    assert Stream(5).normal(0).tolist() == []
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_normals_are_normal_up_to_their_tails(seed):
+    draws = Stream(seed).normal(200_000)
+    assert stats.kstest(draws, "norm").pvalue > 0.001
+    # Beyond three deviations: 270 of 100,000 on both sides, five standard errors of a count.
+    assert abs(np.sum(np.abs(draws) > 3) - 540) < 5 * np.sqrt(540)
 
 
 def test_permutations_hold_every_number_once():

@@ -97,7 +97,9 @@ class Bench:
         return output
 
     def records(self) -> list[dict]:
-        return [json.loads(f.read_text()) for f in sorted(self.store.glob("cells/*/*/*.json"))]
+        return [
+            json.loads(f.read_text())["record"] for f in sorted(self.store.glob("cells/*/*/*.json"))
+        ]
 
     def done(self) -> Counter[str]:
         """How often each cell was done."""

@@ -117,6 +117,7 @@ def test_all_experiments_of_fast_start_from_one_source_a_backbone():
     names = (
         "initialisation", "initialisation-other-domain", "frozen-classifier", "classifier-warmup",
         "learning-rates", "optimizers", "convergence", "settings", "settings-adam",
+        "settings-baselines",
         "statistics", "warmup-steps",
     )  # fmt: skip
     for profile in ("offline", "smoke"):

@@ -8,6 +8,7 @@ from scipy import special, stats
 from torch import nn
 from torch.nn.functional import cross_entropy
 
+from bench.data.streams import Stream
 from bench.models.network import Network
 from bench.parts.measurements import channel_attention
 from bench.parts.measurements.channel_attention import (
@@ -100,14 +101,14 @@ def test_the_head_is_trained_by_sgd_with_the_released_codes_decay() -> None:
     labels = torch.arange(20) % 4
     settings = ChannelAttention(head_epochs=8, batch_size=32, lr=0.5)
     head = nn.Linear(6, 4)
-    train_head(head, features, labels, settings, seed=5)
+    train_head(head, features, labels, settings, Stream(5))
 
-    draw = np.random.Generator(np.random.Philox(5))
+    draw = Stream(5)
     reference = nn.Linear(6, 4)
     with torch.no_grad():
         for parameter in reference.parameters():
-            start = draw.uniform(-(6**-0.5), 6**-0.5, tuple(parameter.shape))
-            parameter.copy_(torch.from_numpy(start))
+            start = draw.uniform(parameter.numel(), -(6**-0.5), 6**-0.5)
+            parameter.copy_(torch.from_numpy(start).reshape(parameter.shape))
     sgd = torch.optim.SGD(reference.parameters(), lr=0.5, momentum=0.9, weight_decay=1e-4)
     decay = torch.optim.lr_scheduler.ExponentialLR(sgd, gamma=0.1 ** (1 / 6))
     for _ in range(8):  # the batch is the whole set, so that its order is no matter

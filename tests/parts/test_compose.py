@@ -17,6 +17,7 @@ from bench.parts.penalties.bss import BSS
 from bench.parts.penalties.delta import Delta
 from bench.parts.penalties.l2 import L2
 from bench.parts.penalties.l2_sp import L2SP
+from bench.records.code import Unit, code_digests
 from bench.spec.plan import load_plan
 from bench.spec.recipe import Recipe, Use
 from bench.spec.work import Train
@@ -110,13 +111,54 @@ def test_a_plugin_file_brings_its_own(tmp_path):
     assert part.weight == 2.0
 
 
-def test_two_plugins_may_use_one_name_in_one_process_and_an_edit_is_seen(tmp_path):
+def test_two_plugins_may_use_one_name_in_one_process(tmp_path):
     first = plugin(tmp_path, 0.5)
     second = plugin(tmp_path, 0.25, "other.py")
     weights = [part_class("penalty", "small-logits", [p])().weight for p in (first, second, first)]
     assert weights == [0.5, 0.25, 0.5]
+
+
+def test_a_plugin_that_is_edited_and_put_back_is_imported_as_it_was_digested(tmp_path):
+    file = plugin(tmp_path, 0.5)
+    unit = Unit("penalty:small-logits", (Path(file),))
+    digest = code_digests([unit])
     plugin(tmp_path, 0.125)
-    assert part_class("penalty", "small-logits", [first])().weight == 0.125
+    assert part_class("penalty", "small-logits", [file])().weight == 0.5
+    plugin(tmp_path, 0.5)
+    assert code_digests([unit]) == digest
+
+
+HELPED = """
+from bench.parts import Penalty, Step, penalty
+from weights_of_mine import WEIGHT
+
+@penalty("helped")
+class Helped(Penalty):
+    weight: float = 1.0
+
+    def __call__(self, step: Step):
+        from later_of_mine import factor
+
+        return WEIGHT * factor
+"""
+
+
+def test_a_plugin_imports_what_lies_beside_it_as_it_was_digested(tmp_path):
+    file = tmp_path / "helped.py"
+    file.write_text(HELPED)
+    for name in ("weights_of_mine", "later_of_mine"):
+        (tmp_path / f"{name}.py").write_text("WEIGHT = factor = 3.0\n")
+    code_digests([Unit("penalty:helped", (file,))])
+    for name in ("weights_of_mine", "later_of_mine"):
+        (tmp_path / f"{name}.py").write_text("WEIGHT = factor = 5.0\n")
+    found = part_class("penalty", "helped", [str(file)])()
+    assert found(None) == 9.0
+    other = tmp_path / "elsewhere"
+    other.mkdir()
+    for name in ("helped", "weights_of_mine", "later_of_mine"):
+        (other / f"{name}.py").write_text((tmp_path / f"{name}.py").read_text())
+    with pytest.raises(SpecError, match="in this process already"):
+        part_class("penalty", "helped", [str(other / "helped.py")])
 
 
 def test_an_installed_package_brings_its_own(monkeypatch):
@@ -124,6 +166,7 @@ def test_an_installed_package_brings_its_own(monkeypatch):
         pass
 
     class Entry:
+        module = "package.module"
         value = "package.module:FromPackage"
 
         def __init__(self, found: object) -> None:

@@ -74,6 +74,20 @@ def test_what_a_plug_in_imports_from_beside_it_counts(tmp_path: Path) -> None:
     assert found[0] == found[1] != found[2]
 
 
+def test_what_a_plug_in_imports_later_counts_too_and_never_the_standard_librarys(
+    tmp_path: Path,
+) -> None:
+    later = "import random\ndef use():\n    import beside\n"
+    found = []
+    for number, (beside, shadow) in enumerate([("x = 1", ""), ("x = 2", ""), ("x = 1", "y = 1")]):
+        file = plugin(tmp_path / str(number), later)
+        (file.parent / "beside.py").write_text(beside)
+        (file.parent / "random.py").write_text(shadow)
+        found.append(digests(cell(penalties={"mine": {}}), file)["penalty:mine"])
+    assert found[0] != found[1]
+    assert found[0] == found[2]
+
+
 def test_a_part_of_an_installed_package_is_found_without_importing_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

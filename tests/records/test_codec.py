@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 
 import pytest
-from hypothesis import given
+from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from bench.records.codec import (
@@ -18,10 +19,12 @@ from bench.records.codec import (
     load_record,
 )
 from bench.records.record import Artifact, Curve, Failure, Outcome, Provenance, Record
+from bench.spec.cell import Parent
 from tests.records.built import cell, record
 
 texts = st.text(max_size=20)
 numbers = st.floats(allow_nan=False)
+durations = st.floats(0, 1e9)
 digests = st.dictionaries(texts, texts, max_size=3)
 
 
@@ -33,12 +36,13 @@ def curves(draw: st.DrawFn) -> Curve:
     return Curve(tuple(at for at, _ in pairs), tuple(value for _, value in pairs), axis)
 
 
+files = st.text("abc.@ ", min_size=3, max_size=20)
 outcomes = st.builds(
     Outcome,
     status=st.sampled_from(["done", "failed", "timed-out", "cancelled"]),
-    metrics=st.dictionaries(texts, numbers, max_size=3),
+    metrics=st.dictionaries(texts, st.floats(allow_nan=False, allow_infinity=False), max_size=3),
     curves=st.dictionaries(texts, curves(), max_size=2),
-    timings=st.dictionaries(texts, numbers, max_size=3),
+    timings=st.dictionaries(texts, durations, max_size=3),
     provenance=st.builds(
         Provenance,
         code=digests,
@@ -48,15 +52,16 @@ outcomes = st.builds(
         versions=digests,
         machine=digests,
     ),
-    artifacts=st.dictionaries(texts, st.builds(Artifact, texts, texts), max_size=2),
+    artifacts=st.dictionaries(texts, st.builds(Artifact, files, texts), max_size=2),
     failure=st.none() | st.builds(Failure, st.just("error"), texts, texts),
 )
 
 
-@given(outcomes, st.integers(1, 10_000), st.floats(0, 1e9))
+@settings(suppress_health_check=[HealthCheck.too_slow])
+@given(outcomes, st.integers(1, 10_000), durations)
 def test_what_was_written_is_read_back(outcome: Outcome, attempt: int, seconds: float) -> None:
     written = Record(cell().to_json(), attempt, "2026-01-01", "2026-01-02", seconds, outcome)
-    assert load_record(dump_record(written)) == written
+    assert load_record(dump_record(written).encode()) == written
     assert load_outcome(dump_outcome(outcome)) == outcome
 
 
@@ -66,7 +71,8 @@ def test_the_text_is_one_line_of_sorted_json() -> None:
     assert text.count("\n") == 1
     data = json.loads(text)
     assert text == json.dumps(data, sort_keys=True, separators=(",", ":")) + "\n"
-    assert data["format"] == 2
+    assert list(data) == ["format", "record", "sha256"]
+    assert data["format"] == 3
 
 
 def test_numbers_that_json_has_not_survive_and_the_text_stays_json() -> None:
@@ -86,17 +92,88 @@ def test_numbers_of_other_libraries_become_plain() -> None:
     assert load_outcome(dump_outcome(told)).metrics == {"top1": 0.5}
 
 
+def test_no_byte_of_a_record_can_change_unseen() -> None:
+    text = dump_record(record(cell(), versions={"torch": "2"})).encode()
+    for place in range(len(text)):
+        for change in (1, 0x10):
+            damaged = bytes([*text[:place], text[place] ^ change, *text[place + 1 :]])
+            with pytest.raises(BrokenRecord):
+                load_record(damaged)
+        with pytest.raises(BrokenRecord):
+            load_record(text[:place])
+
+
+def resealed(text: str, old: str, new: str) -> bytes:
+    """Return a record with a part of its text replaced, and the digest that fits."""
+    assert text.count(old) == 1, text
+    body = text.replace(old, new).rpartition(',"sha256"')[0].encode()
+    return body + b',"sha256":"' + hashlib.sha256(body).hexdigest().encode() + b'"}\n'
+
+
+WHOLE = Outcome(
+    "done",
+    metrics={"test/top1": 0.57},
+    curves={"train/loss": Curve((0, 1), (2.5, 1.5))},
+    timings={"train_s": 4.25},
+    provenance=Provenance(code={"train": "ab"}),
+    artifacts={"checkpoint": Artifact("0001.checkpoint.safetensors", "cd")},
+)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ('{"test/top1":0.57}', '{"test/top1":"0.57"}', "outcome.metrics.test/top1"),
+        ('{"test/top1":0.57}', '{"test/top1":true}', "outcome.metrics.test/top1"),
+        ('{"test/top1":0.57}', '{"test/top1":"nan"}', "no finite number"),
+        ('{"test/top1":0.57}', '{"test/top1":1e999}', "finite number"),
+        ('"value":[2.5,1.5]', '"value":[2.5]', "2 places for 1 values"),
+        ('"value":[2.5,1.5]', '"value":[2.5,null]', "outcome.curves.train/loss.value.1"),
+        ('"code":{"train":"ab"}', '"code":null', "outcome.provenance.code"),
+        ('"train_s":4.25', '"train_s":-4.25', "outcome.timings.train_s"),
+        ('"seconds":4.5', '"seconds":-1.0', "seconds: Input should be greater"),
+        ('"attempt":1', '"attempt":0', "attempt: Input should be greater"),
+        ('"file":"0001.c', '"file":"../0001.c', "outcome.artifacts.checkpoint.file"),
+        ('"status":"done"', '"status":"fine"', "outcome.status"),
+        ('"failure":null,', "", "outcome.failure: Field required"),
+        ('"seed":7', '"seed":8', "is not that of its cell's work"),
+        ('"attempt":1,', "", "attempt: Field required"),
+        ('"attempt":1,', '"attempt":1,"more":2,', "more: Extra inputs"),
+    ],
+)
+def test_what_no_record_can_hold_is_broken_though_its_digest_fits(
+    old: str, new: str, why: str
+) -> None:
+    written = Record(cell(seed=7).to_json(), 1, "2026-01-01", "2026-01-02", 4.5, WHOLE)
+    text = dump_record(written)
+    assert load_record(resealed(text, old, old)) == written
+    with pytest.raises(BrokenRecord, match=why):
+        load_record(resealed(text, old, new))
+
+
+def test_a_cell_of_another_work_or_parent_has_another_id() -> None:
+    parent = Parent("0" * 20)
+    text = dump_record(record(cell(parents={"start": parent})))
+    load_record(text.encode())
+    for old, new in [
+        ('"work":{"train":{"network":"resnet18', '"work":{"train":{"network":"resnet19'),
+        (f'"id":"{parent.id}"', f'"id":"{"1" * 20}"'),
+    ]:
+        with pytest.raises(BrokenRecord, match="is not that of its cell's work"):
+            load_record(resealed(text, old, new))
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ("", "EOF while parsing"),
-        ('{"format": 2, "cell": {"id"', "EOF while parsing"),
-        ('{"format": "2"}', "format '2' is none"),
-        ('{"format": 2, "attempt": 1}', "'cell' is missing"),
-        ("[1]", "list indices"),
+        (b"", "not whole"),
+        (b'{"format": 2, "cell": {"id"', "not whole"),
+        (b'{"format": "2"}', "not whole"),
+        (b'{"format": 3, "attempt": 1}', "not whole"),
+        (b"[1]", "not whole"),
     ],
 )
-def test_a_broken_text_is_said_to_be_so(text: str, why: str) -> None:
+def test_a_broken_text_is_said_to_be_so(text: bytes, why: str) -> None:
     with pytest.raises(BrokenRecord, match=why):
         load_record(text)
 
@@ -104,11 +181,11 @@ def test_a_broken_text_is_said_to_be_so(text: str, why: str) -> None:
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        ('{"format": 1, "cell": {}}', r"an older Retable \(format 1, not 2\)"),
-        ('{"format": 3}', r"a newer Retable \(format 3, not 2\)"),
+        (b'{"format": 2, "cell": {}}', r"an older Retable \(format 2, not 3\)"),
+        (b'{"format": 4}', r"a newer Retable \(format 4, not 3\)"),
     ],
 )
-def test_a_record_of_another_retable_is_not_broken(text: str, why: str) -> None:
+def test_a_record_of_another_retable_is_not_broken(text: bytes, why: str) -> None:
     with pytest.raises(OtherFormat, match=why):
         load_record(text)
 

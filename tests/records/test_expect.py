@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import hashlib
+import importlib.metadata
 import json
 import os
+import platform
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -62,3 +66,17 @@ def test_a_weights_file_that_is_gone_is_an_error(tmp_path: Path) -> None:
     resources = Resources(files={"mine": (str(tmp_path / "gone"), 10)})
     with pytest.raises(WeightsError, match=r"gone: the weights 'mine' cannot be read"):
         expectations([cell(weights="file:mine")], resources)
+
+
+def test_versions_are_those_that_records_name_and_nothing_heavy_is_imported() -> None:
+    code = (
+        "import sys; from bench.records.expect import versions_here;"
+        "print(versions_here(), {'torch', 'timm', 'numpy'} & set(sys.modules))"
+    )
+    told = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True
+    ).stdout
+    expected = {"python": platform.python_version()}
+    for name in ("torch", "torchvision", "timm", "numpy", "pillow"):
+        expected[name] = importlib.metadata.version(name)
+    assert told.strip() == f"{expected} set()"

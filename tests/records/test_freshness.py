@@ -51,6 +51,14 @@ def test_each_difference_is_named(change: dict[str, Any], reasons: tuple[str, ..
     assert stale_reasons(made, CELL, EXPECTED, {}) == reasons
 
 
+def test_versions_are_compared_only_where_asked() -> None:
+    made = record(CELL, **MADE, versions={"torch": "2.0", "timm": "1.0", "retable": "0"})
+    assert stale_reasons(made, CELL, EXPECTED, {}) == ()
+    here = {"torch": "2.1", "timm": "1.0", "numpy": "2.0"}
+    asked = replace(EXPECTED, versions=here)
+    assert stale_reasons(made, CELL, asked, {}) == ("version: torch",)
+
+
 def test_a_unit_the_cell_does_not_use_may_change() -> None:
     changed = replace(EXPECTED, code={**EXPECTED.code, "penalty:l2": "edited"})
     assert stale_reasons(record(CELL, **MADE), CELL, changed, {}) == ()

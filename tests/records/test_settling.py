@@ -23,7 +23,7 @@ def plan() -> Plan:
     suite = Suite(
         name="t", title="", source="", notes=(), table=Table(), labels={}, axes=(), metrics=()
     )
-    paper = Paper(id="a/b", title="")
+    paper = Paper(id="a-b", title="")
     return Plan(paper, suite, "offline", (), Resources(), Path("suites/a/t.yaml"), {}, {})
 
 

@@ -6,6 +6,7 @@ import json
 import os
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from bench.errors import StoreError
 from bench.records.codec import dump_record
 from bench.records.freshness import Expectations
 from bench.records.lease import Leases
-from bench.records.record import Record
+from bench.records.record import Curve, Outcome, Record
 from bench.records.store import Store
 from bench.spec.cell import Cell, Parent
 from tests.records.built import cell, record
@@ -60,12 +61,17 @@ def test_a_stale_cell_says_why(store: Store, put: Put) -> None:
     assert store.state(cell(), OLD).state == "done"
 
 
-@pytest.mark.parametrize("status", ["failed", "timed-out", "cancelled"])
-def test_a_last_attempt_that_is_not_done_is_failed(store: Store, put: Put, status: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [("failed", "failed"), ("timed-out", "failed"), ("cancelled", "interrupted")],
+)
+def test_a_last_attempt_that_is_not_done_says_how_it_ended(
+    store: Store, put: Put, status: str, shown: str
+) -> None:
     put(record(cell(), 1, "failed"))
     put(record(cell(), 2, status))  # type: ignore[arg-type]
     state = store.state(cell(), ANYTHING)
-    assert (state.state, state.failed, state.attempts) == ("failed", 2, 2)
+    assert (state.state, state.failed, state.attempts) == (shown, 2, 2)
     assert state.record is not None
     assert state.record.attempt == 2
 
@@ -110,17 +116,35 @@ def test_a_broken_record_is_reported_by_name_and_not_used(
         assert lease.attempt == 2
 
 
+def test_a_fraction_beyond_its_range_is_broken(store: Store, put: Put) -> None:
+    for seed, (accuracy, last) in enumerate([(1.0, 0.0), (57.0, 0.5), (0.5, -0.01)]):
+        made = Outcome(
+            "done",
+            metrics={"test/top1": accuracy, "train/gradients": 99.0},
+            curves={"anytime/test/top1": Curve((0, 1), (0.5, last))},
+        )
+        put(replace(record(cell(seed)), outcome=made))
+    fractions = frozenset({"test/top1", "anytime/test/top1"})
+    cells = [cell(seed) for seed in range(3)]
+    states = store.states(cells, Expectations(fractions=fractions))
+    assert [states[c.id].state for c in cells] == ["done", "missing", "missing"]
+    assert [reason.partition(",")[0] for reason in store.broken.values()] == [
+        "test/top1 is 57.0",
+        "the curve anytime/test/top1 leaves the range of a fraction",
+    ]
+
+
 def test_records_of_another_retable_are_not_used_and_told_of_once(
     store: Store, put: Put, caplog: pytest.LogCaptureFixture
 ) -> None:
-    for seed, number in enumerate([1, 1, 3]):
+    for seed, number in enumerate([2, 2, 4]):
         path = put(record(cell(seed)))
-        path.write_text(path.read_text().replace('"format":2', f'"format":{number}'))
+        path.write_text(path.read_text().replace('"format":3', f'"format":{number}'))
     states = store.states([cell(seed) for seed in range(3)], ANYTHING)
     assert {state.state for state in states.values()} == {"missing"}
     assert not store.broken
     assert len(store.foreign) == 3
-    assert caplog.text.count("made by an older Retable (format 1, not 2)") == 1
+    assert caplog.text.count("made by an older Retable (format 2, not 3)") == 1
     assert "newer" not in caplog.text
     # Their numbers stay taken: what is written now lies beside them.
     with Leases(store.layout) as leases:
@@ -260,6 +284,6 @@ def test_a_large_plan_on_an_empty_store_is_quick(store: Store) -> None:
 
 
 def test_the_text_of_a_record_is_what_others_can_read(put: Put) -> None:
-    data = json.loads(put(record(cell())).read_text())
+    data = json.loads(put(record(cell())).read_text())["record"]
     assert data["cell"]["id"] == cell().id
     assert data["attempt"] == 1

@@ -62,6 +62,7 @@ class Known:
 
     state: str
     reasons: tuple[str, ...] = ()
+    disagrees: bool = False
 
 
 @dataclass

@@ -267,19 +267,27 @@ def test_stale_cells_are_executed_again(store: Store) -> None:
     one = act("sleep", seconds=0)
     path = store.layout.cell(one.cell.id).record(1)
     path.parent.mkdir(parents=True)
-    path.write_text(dump_record(record(one.cell, code={"train": "old"})))
+    path.write_text(dump_record(record(one.cell, data={"dataset": "old"})))
     assert inline([one], store).before == 1
     engine = InlineEngine(target=TARGET)
     summary = run(
         [one],
         store,
         engine,
-        expectations=Expectations(code={"train": "new"}, units={one.cell.id: ("train",)}),
+        expectations=Expectations(data={"glyphs": "new"}),
     )
     assert summary.attempts == 1
-    # The scripted target does not say by what code it was made: it is not taken for fresh.
+    # The scripted target does not say on what data it was made: it is not taken for fresh.
     assert summary.exit_code == 1
-    assert "stale at once (code: train)" in summary.failures[0].failure.message
+    assert "stale at once (data)" in summary.failures[0].failure.message
+
+
+def test_a_cell_whose_record_is_out_of_range_fails_and_says_so(store: Store) -> None:
+    one = act("weigh", kilograms=57.0)
+    engine = InlineEngine(target=TARGET)
+    asked = Expectations(fractions=frozenset({"kilograms"}))
+    (failed,) = run([one], store, engine, expectations=asked).failures
+    assert "its record cannot be: kilograms is 57.0" in failed.failure.message
 
 
 def test_a_parent_whose_artifact_is_gone_runs_again_only_if_needed(store: Store) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -17,6 +18,7 @@ from bench.spec.metrics import (
     with_errors,
 )
 from bench.spec.parts import built_in_parts
+from bench.spec.plan import load_plan
 from bench.spec.recipe import Recipe, Use, Warmup
 from bench.spec.work import Measure, Task, Train
 
@@ -179,6 +181,7 @@ def test_a_curve_is_followed_where_the_recipe_says_so(
         ("anytime/source/top1", True, ANYTIME, "set recipe.forgetting"),
         ("anytime/test/top1", True, {}, "set recipe.anytime"),
         ("head/norm", True, {}, "set recipe.anytime"),
+        ("penalty/l2/gradient", True, {}, "set recipe.penalty_gradients"),
         ("validation/top1", False, {}, "set recipe.validation, or evaluation.test"),
         ("validation/top1", True, {"validation": 0.1}, "set recipe.validate_every"),
         ("test/top1", True, {}, "show anytime/test/top1"),
@@ -194,7 +197,12 @@ def test_what_is_lacking_is_said_with_what_would_change_it(
 def test_methods_bring_warm_ups_and_penalties() -> None:
     assert "warmup/drop" in metrics(trained(work=WARM))
     assert "validation/top1" in curves(trained(work=WARM, validation=0.1))
-    assert "penalty/l2" in curves(trained(work={"penalties": (Use(name="l2"),)}))
+    l2 = {"penalties": (Use(name="l2"),)}
+    assert "penalty/l2" in curves(trained(work=l2))
+    assert "penalty/l2/gradient" not in metrics(trained(work=l2)) | curves(trained(work=l2))
+    measured = trained(work=l2, penalty_gradients=True)
+    assert "penalty/l2/gradient" in metrics(measured)
+    assert "penalty/l2/gradient" in curves(measured)
 
 
 def test_an_objective_declares_the_scores_of_every_split() -> None:
@@ -238,3 +246,11 @@ def test_a_measurement_has_the_metrics_and_curves_that_it_declares() -> None:
     }
     assert {n: m.axis for n, m in curves(cell).items()} == {"distance/module": "module"}
     assert "distance gives no such result" in why_lacking("test/top1", cell, curve=False).reason
+
+
+def test_a_plan_knows_which_of_its_numbers_are_fractions() -> None:
+    suites = Path(__file__).parents[2] / "suites"
+    fractions = load_plan(suites / "fast" / "convergence.yaml", "offline").fractions
+    assert {"test/top1", "test/mean_class_accuracy", "anytime/test/top1"} <= fractions
+    # A difference of fractions may be negative; an error is derived and in no record.
+    assert not fractions & {"source/forgotten", "warmup/drop", "test/top1_error", "test/loss"}

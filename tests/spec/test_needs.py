@@ -6,6 +6,7 @@ import pytest
 
 from bench.errors import SpecError
 from bench.spec.cell import Parent
+from bench.spec.recipe import HeldOut
 from bench.spec.work import Measure, Start
 
 from .conftest import SUITE
@@ -310,3 +311,39 @@ def test_a_stage_of_a_suite_of_several_tasks_has_one(plan):
     found = plan(text)
     assert {tuple(p.cell.tasks) for p in found.shown} == {("a", "b")}
     assert {tuple(p.cell.tasks) for p in found.behind} == {("",)}
+
+
+def test_what_a_training_holds_out_its_measurements_do_not_see(load):
+    text = BASE.replace(
+        "recipe:", "recipe:\n  validation: 0.25\n  validation_seed: 7\n  validate_every: 5", 1
+    )
+    for cell in of(load(text), "channel-attention").values():
+        assert cell.work.held_out == HeldOut(share=0.25, seed=7)
+    # The source's own recipe says what it held out.
+    assert {cell.work.held_out for cell in of(load(text), "fisher").values()} == {None}
+    assert {c.work.held_out for c in of(load(BASE), "channel-attention").values()} == {None}
+
+
+def test_measurements_that_hold_out_nothing_have_the_id_that_they_had(load):
+    for cell in of(load(BASE), "channel-attention").values():
+        assert "held_out" not in cell.canonical()
+
+
+def test_a_measurement_of_a_random_start_is_of_the_one_that_is_trained(load):
+    text = BASE.replace("weights: 'stage:source'", "weights: random").replace(
+        'needs = ("fisher", "source_maps", "channel-attention")', ""
+    )
+    text = (
+        text.replace("near: {penalties: {near: {}}}", "near: {penalties: {delta: {}}}")
+        .replace(
+            "both: {penalties: {near: {weight: 2}, also-near: {}}}",
+            "both: {penalties: {delta: {}}}",
+        )
+        .replace("other: {penalties: {also-near: {}}, recipe: {steps: 3}}", "other: {}")
+    )
+    found = load(text)
+    measured = {
+        (c.work.starts["start"].drawn_for, c.dataset)
+        for c in of(found, "channel-attention").values()
+    }
+    assert measured == {((p.cell.dataset,), p.cell.dataset) for p in found.shown}

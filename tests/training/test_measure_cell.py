@@ -24,6 +24,7 @@ from bench.spec.recipe import SGD, Optimizer
 from bench.spec.work import Measure, Start
 from bench.training.execute import execute
 from bench.training.finite import NotANumber
+from bench.training.task_data import load_task
 from tests.training.conftest import IMAGE, RECIPE, Build, job_of, left, task, use
 
 # -- channel attention ---------------------------------------------------------------------------
@@ -52,6 +53,20 @@ def test_it_is_the_same_again_and_other_at_another_seed(attention_job: Job) -> N
     other = Cell(cell.work, 1, cell.parents)
     again = execute(dataclasses.replace(attention_job, cell=other))
     assert again.artifacts["arrays"].sha256 != first
+
+
+def test_it_does_not_see_what_its_training_holds_out(
+    attention_job: Job, resources: Resources
+) -> None:
+    work = attention_job.cell.work
+    assert isinstance(work, Measure)
+    recipe = RECIPE.model_copy(update={"validation": 0.3, "validation_seed": 5})
+    blind = dataclasses.replace(work, held_out=recipe.held_out)
+    cell = Cell(blind, 2, attention_job.cell.parents)
+    outcome = execute(dataclasses.replace(attention_job, cell=cell))
+    training = load_task(task(), 2, resources, recipe=recipe)
+    assert outcome.provenance.data["subset"] == training.provenance()["subset"]
+    assert outcome.provenance.data["train_images"] == len(training.train) < 30
 
 
 # -- distance ------------------------------------------------------------------------------------

@@ -31,8 +31,9 @@ def _images(folder: Path) -> list[Path]:
     found = _visible(folder)
     strange = [path for path in found if not path.is_file() or path.suffix.lower() not in SUFFIXES]
     if strange:
+        what = "a folder, not an image file" if strange[0].is_dir() else "not an image file"
         raise DataError(
-            f"is not an image file ({len(strange)} such in {folder.name})",
+            f"is {what} ({len(strange)} such in {folder.name})",
             file=strange[0],
             remedy=f"keep only {', '.join(sorted(SUFFIXES))} in the class folders",
         )

@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from bench.data.streams import Stream
 from bench.parts.checks.common import Checks, Subject, bound, expect, same, twice, undrawn
 from bench.parts.checks.trial import Trial, ends_in_one_state
 from bench.parts.kinds import Array
@@ -20,7 +21,7 @@ def checks(subject: Subject) -> Checks:
         subject,
         {
             "shape": _shape,
-            "generator": _generator,
+            "stream": _stream,
             "determinism": _determinism,
             "pairing": _pairing,
             "smoke run": _smoke_run,
@@ -29,10 +30,7 @@ def checks(subject: Subject) -> Checks:
 
 
 def _weights(part: Any, key: int = 0) -> list[Array]:
-    return [
-        part.weights(outputs, features, np.random.Generator(np.random.Philox(key)))
-        for outputs, features in _SIZES
-    ]
+    return [part.weights(outputs, features, Stream(key)) for outputs, features in _SIZES]
 
 
 def _shape(subject: Subject) -> None:
@@ -44,12 +42,12 @@ def _shape(subject: Subject) -> None:
         expect(bool(np.isfinite(given).all()), f"gives numbers that are not finite for {size}")
 
 
-def _generator(subject: Subject) -> str:
+def _stream(subject: Subject) -> str:
     part = subject.part()
-    twice(lambda: _weights(part), "two equal generators give two heads")
+    twice(lambda: _weights(part), "two equal streams give two heads")
     if same(_weights(part), _weights(part, 1)):
-        return "the same for every generator"
-    return "differs by the generator"
+        return "the same for every stream"
+    return "differs by the stream"
 
 
 def _determinism(subject: Subject) -> None:

@@ -64,7 +64,12 @@ class RandomMeasuring:
         }
 
     def batches(
-        self, split: str, batch_size: int, *, shuffle: int | None = None, limit: int | None = None
+        self,
+        split: str,
+        batch_size: int,
+        *,
+        shuffle: Stream | None = None,
+        limit: int | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and labels of ``train`` or ``test``."""
         if self._inputs is None:
@@ -74,7 +79,7 @@ class RandomMeasuring:
         targets = random_targets(self._facts, count, seed)
         rows = np.arange(count)
         if shuffle is not None:
-            rows = np.random.Generator(np.random.Philox(shuffle)).permutation(rows)
+            rows = shuffle.permutation(count)
         for chosen in torch.split(torch.from_numpy(rows[:limit]), batch_size):
             yield inputs[chosen], targets[chosen]
 

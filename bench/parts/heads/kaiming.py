@@ -5,8 +5,7 @@ from __future__ import annotations
 import math
 from typing import Literal
 
-import numpy as np
-
+from bench.data.streams import Stream
 from bench.parts import Head, head
 from bench.parts.kinds import Array
 
@@ -20,7 +19,7 @@ class Kaiming(Head):
 
     mode: Literal["fan_in", "fan_out"] = "fan_in"
 
-    def weights(self, outputs: int, features: int, generator: np.random.Generator) -> Array:
+    def weights(self, outputs: int, features: int, stream: Stream) -> Array:
         """Return ``(outputs, features)``."""
         std = math.sqrt(2 / (features if self.mode == "fan_in" else outputs))
-        return std * generator.standard_normal((outputs, features))
+        return std * stream.normal(outputs * features).reshape(outputs, features)

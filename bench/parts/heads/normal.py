@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import numpy as np
 from pydantic import PositiveFloat
 
+from bench.data.streams import Stream
 from bench.parts import Head, head
 from bench.parts.kinds import Array
 
@@ -15,6 +15,6 @@ class Normal(Head):
 
     std: PositiveFloat = 0.01
 
-    def weights(self, outputs: int, features: int, generator: np.random.Generator) -> Array:
+    def weights(self, outputs: int, features: int, stream: Stream) -> Array:
         """Return ``(outputs, features)``."""
-        return self.std * generator.standard_normal((outputs, features))
+        return self.std * stream.normal(outputs * features).reshape(outputs, features)

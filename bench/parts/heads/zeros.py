@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from bench.data.streams import Stream
 from bench.parts import Head, head
 from bench.parts.kinds import Array
 
@@ -12,6 +13,6 @@ from bench.parts.kinds import Array
 class Zeros(Head):
     """FAST's classifier (Varno et al. 2020, section 4)."""
 
-    def weights(self, outputs: int, features: int, generator: np.random.Generator) -> Array:
+    def weights(self, outputs: int, features: int, stream: Stream) -> Array:
         """Return ``(outputs, features)``."""
         return np.zeros((outputs, features))

@@ -5,15 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable, Sequence
 
-import numpy as np
 import torch
 from pydantic import NonNegativeFloat, PositiveFloat, PositiveInt
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy
 
+from bench.data.streams import Stream
 from bench.models.network import Network
 from bench.parts import Measured, Measurement, Measuring, measurement
-from bench.spec.seeds import stream_seed
 
 Batch = tuple[Tensor, Tensor]
 # The released code's rate falls by this factor over so many epochs, exponentially.
@@ -53,7 +52,6 @@ class ChannelAttention(Measurement):
         network = measuring.network("start")
         taps = network.tap_names
         head = measuring.new_head(network)
-        seed = stream_seed(measuring.seed, "attention", measuring.dataset)
         with torch.no_grad():
             pairs = [
                 (network(images).features, labels)
@@ -61,11 +59,14 @@ class ChannelAttention(Measurement):
             ]
         features = torch.cat([pair[0] for pair in pairs])
         labels = torch.cat([pair[1] for pair in pairs])
-        train_head(head, features, labels, self, seed)
+        train_head(head, features, labels, self, measuring.stream("head", measuring.dataset))
         with torch.no_grad():
             scores = measuring.scores_of(head(features), labels)
         drawn = measuring.batches(
-            "train", self.batch_size, shuffle=seed, limit=self.batches * self.batch_size
+            "train",
+            self.batch_size,
+            shuffle=measuring.stream("images", measuring.dataset),
+            limit=self.batches * self.batch_size,
         )
         effects = filter_effects(network, taps, drawn)
         arrays = {tap: attention_weights(e, self.temperature) for tap, e in effects.items()}
@@ -73,7 +74,7 @@ class ChannelAttention(Measurement):
 
 
 def train_head(
-    head: nn.Linear, features: Tensor, labels: Tensor, settings: ChannelAttention, seed: int
+    head: nn.Linear, features: Tensor, labels: Tensor, settings: ChannelAttention, stream: Stream
 ) -> None:
     """Train a linear head on fixed features, in place.
 
@@ -82,12 +83,11 @@ def train_head(
     starts as ``nn.Linear`` does, from U(-1/sqrt(d), 1/sqrt(d)); SGD with momentum and decay;
     the rate falls exponentially, to a tenth in six epochs.
     """
-    generator = np.random.Generator(np.random.Philox(seed))
     bound = 1 / math.sqrt(features.shape[1])
     with torch.no_grad():
         for parameter in head.parameters():
-            start = generator.uniform(-bound, bound, tuple(parameter.shape))
-            parameter.copy_(torch.from_numpy(start))
+            start = torch.from_numpy(stream.uniform(parameter.numel(), -bound, bound))
+            parameter.copy_(start.reshape(parameter.shape))
     optimizer = torch.optim.SGD(
         head.parameters(),
         lr=settings.lr,
@@ -97,7 +97,7 @@ def train_head(
     for epoch in range(settings.head_epochs):
         for group in optimizer.param_groups:
             group["lr"] = settings.lr * _DECAY ** (epoch / _DECAY_EPOCHS)
-        order = torch.from_numpy(generator.permutation(len(labels))).to(labels.device)
+        order = torch.from_numpy(stream.permutation(len(labels))).to(labels.device)
         for rows in torch.split(order, settings.batch_size):
             optimizer.zero_grad(set_to_none=True)
             torch.autograd.backward(cross_entropy(head(features[rows]), labels[rows]))

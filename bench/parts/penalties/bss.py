@@ -19,7 +19,9 @@ class BSS(Penalty):
     exactly its gradient, 2ησuvᵀ summed over the k. No decomposition is differentiated, so that
     the gradient is finite also where singular values are equal or zero.
 
-    Computed in float32 (float64 features: in float64), also under automatic mixed precision.
+    Computed in float64 whatever the features are, also under automatic mixed precision: the Gram
+    matrix has the squares of the singular values, and in float32 would lose the direction of
+    those below 1e-3 of the largest.
     """
 
     eta: NonNegativeFloat = 1e-3
@@ -36,10 +38,10 @@ class BSS(Penalty):
                 remedy="choose a smaller k or a larger batch",
             )
         with torch.autocast(step.features.device.type, enabled=False):
-            features = step.features
-            features = features.to(torch.promote_types(features.dtype, torch.float32))
+            features = step.features.double()
             rows = features if images <= width else features.T
-            return self.eta * (_smallest(rows.detach(), self.k).T @ rows).square().sum()
+            shrunk = self.eta * (_smallest(rows.detach(), self.k).T @ rows).square().sum()
+            return shrunk.to(torch.promote_types(step.features.dtype, torch.float32))
 
     @classmethod
     def invariants(cls, step: Step) -> dict[str, bool]:

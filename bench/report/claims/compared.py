@@ -11,7 +11,7 @@ import pandas as pd
 from bench.report.frame import frame_csv
 from bench.report.results import Entry
 from bench.report.tables.layout import label
-from bench.spec.claims import Pair
+from bench.spec.claims import ValuePair
 from bench.spec.comparisons import Comparison
 from bench.spec.recipe import Scalar
 from bench.spec.suite import Suite
@@ -82,7 +82,9 @@ def comparison_names(asked: Sequence[Comparison], shown: Callable[[str, Scalar],
     return names
 
 
-def difference_name(axis: str, pairs: Sequence[Pair], shown: Callable[[str, Scalar], str]) -> str:
+def difference_name(
+    axis: str, pairs: Sequence[ValuePair], shown: Callable[[str, Scalar], str]
+) -> str:
     """Return the name of a pair's difference, less that of another where there is one."""
     own = [f"{shown(axis, treated)} − {shown(axis, base)}" for treated, base in pairs]
     return own[0] if len(own) == 1 else " − ".join(f"({each})" for each in own)

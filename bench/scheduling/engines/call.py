@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import importlib
+import math
 import traceback
 from collections.abc import Callable
 
 from bench.errors import UserError
 from bench.records.record import FAILURE_KINDS, Failure, FailureKind, Outcome
+from bench.scheduling.engines.origin import (
+    check_counted_code,
+    check_expected_code,
+    modules_at_first,
+)
 from bench.scheduling.job import Job
 
 
@@ -21,12 +27,23 @@ def resolve(target: str) -> Callable[[Job], Outcome]:
 def call(target: str, job: Job) -> Outcome:
     """Return the target's outcome, or a failed one for any exception.
 
-    ``KeyboardInterrupt`` passes; ``SystemExit`` is a failure of kind ``exit``.
+    An attempt by other code than the runner expects, or by code of which its record would say
+    nothing, is a failed one. ``KeyboardInterrupt`` passes; ``SystemExit`` is a failure of kind
+    ``exit``.
     """
     try:
-        outcome = resolve(target)(job)
+        function = resolve(target)
+        check_expected_code(job)
+        modules_at_first()
+        outcome = function(job)
         if not isinstance(outcome, Outcome):
             raise TypeError(f"{target} returned {type(outcome).__name__}, not an Outcome")
+        if outcome.provenance.code:
+            check_counted_code(job)
+        # A record that is done has none but finite metrics.
+        for name, value in outcome.metrics.items():
+            if not math.isfinite(value):
+                return failed("not-a-number", f"{name} became {value}")
     except SystemExit as error:
         return failed("exit", f"the code called exit({error.code!r})", traceback.format_exc())
     except UserError as error:

@@ -116,13 +116,52 @@ def test_a_flat_folder_is_refused_and_the_layout_told(tmp_path):
 def test_a_corrupt_image_is_named(birds):
     path = birds / "train" / "crow" / "a.png"
     path.write_bytes(path.read_bytes()[:50])
-    assert f"{path} is not a whole image" in error(birds).message
+    assert f"{path} cannot be decoded" in error(birds).message
 
 
 def test_a_truncated_jpeg_is_not_half_decoded(birds):
     path = save(birds / "train" / "crow", "z.jpg", 5, (64, 64))
     path.write_bytes(path.read_bytes()[:-200])
-    assert "z.jpg is not a whole image" in error(birds).message
+    assert "z.jpg cannot be decoded" in error(birds).message
+
+
+def test_corrupt_images_are_all_named(birds):
+    broken = [birds / "test" / "wren" / f"x{i}.png" for i in range(3)]
+    broken.insert(0, birds / "train" / "crow" / "x.png")
+    for path in broken:
+        path.write_bytes(b"no image")
+    lines = error(birds).message.splitlines()
+    assert lines[0] == "4 images of birds cannot be decoded:"
+    assert [line.split(" cannot")[0].strip() for line in lines[1:]] == list(map(str, broken))
+
+
+def test_of_very_many_corrupt_images_some_are_named(birds):
+    for i in range(600):
+        (birds / "train" / "crow" / f"x{i:03}.png").write_bytes(b"no image")
+    lines = error(birds).message.splitlines()
+    assert lines[0].startswith("600 images")
+    assert lines[-1].strip() == "and 580 more"
+    assert len(lines) == 22
+
+
+@pytest.mark.parametrize("target", ["loop", ".", "..", "../.."])
+@pytest.mark.parametrize("where", ["", "train", "train/crow"])
+def test_links_in_a_circle_are_said_or_passed_over(birds, where, target):
+    link = birds / where / "loop"
+    link.symlink_to(target)
+    if where == "":
+        # Beside the two splits nothing is read.
+        assert len(opened(birds).train) == len(list(birds.glob("train/*/*.png")))
+        return
+    found = error(birds)
+    assert "loop" in str(found)
+    assert found.remedy is not None
+
+
+def test_a_folder_among_the_images_is_said(birds):
+    (birds / "train" / "crow" / "more").mkdir()
+    found = error(birds)
+    assert found.message.startswith("is a folder, not an image file")
 
 
 def test_a_file_that_is_no_image(birds):

@@ -16,6 +16,7 @@ from bench.data.digests import cached_digest
 from bench.data.prepare import prepare
 from bench.data.sources import hub
 from bench.errors import DataError
+from bench.spec import catalogue
 from bench.spec.catalogue import DatasetEntry
 from bench.spec.cell import Resources
 from bench.spec.recipe import Image
@@ -76,7 +77,8 @@ def described(monkeypatch):
                 **fields,
             }
         )
-        monkeypatch.setattr(identity, "entry", lambda name: entry)
+        for module in (identity, catalogue):
+            monkeypatch.setattr(module, "entry", lambda name: entry)
         return entry
 
     return describe
@@ -203,7 +205,7 @@ def test_a_corrupt_image_is_named_by_row(tmp_path, described):
     broken = datasets.Dataset.from_dict(items, features=table([0], 0).features)
     folder = repository(tmp_path / "broken", train=broken, test=table([0, 1, 2], 50))
     described(hub=str(folder))
-    with pytest.raises(DataError, match="toy, train row 1 is not a whole image"):
+    with pytest.raises(DataError, match="toy, train row 1 cannot be decoded"):
         prepare("toy", SMALL)
 
 

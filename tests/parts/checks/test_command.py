@@ -14,7 +14,7 @@ from bench.parts import Head, Penalty, head, penalty
 
 @head("flat")
 class Flat(Head):
-    def weights(self, outputs, features, generator):
+    def weights(self, outputs, features, stream):
         return np.full((outputs, features), {value})
 
 @penalty("flat")
@@ -40,7 +40,7 @@ def test_every_part_of_a_file_is_checked(command, tmp_path):
         "penalty flat",
         "all checks passed",
     ]
-    assert "  ok     generator: the same for every generator" in lines
+    assert "  ok     stream: the same for every stream" in lines
 
 
 def test_a_failed_check_is_counted_and_the_exit_code_is_1(command, tmp_path):

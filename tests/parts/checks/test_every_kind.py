@@ -130,12 +130,12 @@ def test_what_depends_on_earlier_calls_is_seen():
 
 
 def test_a_crash_is_a_failed_check_that_names_its_line(failures):
-    found = failures("head", "def weights(self, outputs, features, generator):\n    1 / 0")
+    found = failures("head", "def weights(self, outputs, features, stream):\n    1 / 0")
     line = HEAD.count("\n") + 5
     assert found["shape"] == f"ZeroDivisionError: division by zero, line {line} of mine.py"
 
 
 def test_a_part_that_switches_gradients_off_does_so_for_one_check_alone(failures):
     code = "torch.set_grad_enabled(False); return np.zeros((outputs, features))"
-    failures("head", f"def weights(self, outputs, features, generator):\n    {code}")
+    failures("head", f"def weights(self, outputs, features, stream):\n    {code}")
     assert torch.is_grad_enabled()

@@ -37,7 +37,8 @@ def test_a_measurement_may_use_everything_that_it_is_given(failures, tmp_path):
     code = """\
 assert (measuring.classes, measuring.dataset, measuring.device.type) == (3, "random", "cpu")
     head = measuring.new_head(network)
-    rows = [len(y) for x, y in measuring.batches("train", 3, shuffle=measuring.seed, limit=7)]
+    drawn = measuring.batches("train", 3, shuffle=measuring.stream("batches"), limit=7)
+    rows = [len(y) for x, y in drawn]
     assert rows == [3, 3, 1]
     kept = measuring.parent("start")
     order = measuring.stream("rows").permutation(len(kept["targets"]))

@@ -1,0 +1,103 @@
+"""``bench import``."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from bench.cli.options import store_option
+
+if TYPE_CHECKING:
+    from bench.records.merge import Merged
+    from bench.records.store import Store
+
+EPILOG = """\b
+Example:
+  bench import leaderboards/*/*.zip
+  bench import /mnt/other-machine/results --store results
+
+Exit code 1 if a record is broken, or a cell here has other numbers than those that came.
+"""
+_SHOWN = 20
+
+
+@click.command("import", epilog=EPILOG)
+@click.argument(
+    "files",
+    metavar="FILE...",
+    nargs=-1,
+    required=True,
+    type=click.Path(exists=True, path_type=Path),
+)
+@store_option
+def command(files: tuple[Path, ...], store: Path) -> None:
+    """Take records into the store: from bundles, and from the stores of other machines.
+
+    A record that is there already is passed over; none is ever replaced. Cells need no checkpoint
+    to be done: where another cell has to start from one, it is made again first.
+    """
+    from bench.records.store import Store
+
+    into, bad = Store(store), False
+    for file in files:
+        bad = (_from_store if file.is_dir() else _from_bundle)(file, into) or bad
+    sys.exit(int(bad))
+
+
+def _from_bundle(file: Path, store: Store) -> bool:
+    from bench.records.bundle import unpack
+    from bench.records.merge import merge
+    from bench.records.record import Record
+    from bench.records.settling import adopt_settling_rule
+
+    bundle = unpack(file)
+    of = bundle.manifest
+
+    def content(record: Record, name: str) -> bytes | None:
+        return bundle.arrays.get((record.id, record.outcome.artifacts[name].file))
+
+    merged = merge(store, bundle.records, content)
+    broken = [f"record {number}: {why}" for number, why in bundle.broken.items()]
+    refused = []
+    if bundle.rule is not None and not adopt_settling_rule(
+        store.layout, of.paper, of.suite, of.profile, bundle.rule
+    ):
+        refused.append(f"{of.paper}/{of.suite} {of.profile}")
+    return _tell(file, merged, broken, refused)
+
+
+def _from_store(folder: Path, store: Store) -> bool:
+    from bench.errors import StoreError
+    from bench.records.merge import merge, stored, stored_content
+    from bench.records.settling import adopt_all_rules
+    from bench.records.store import Store
+
+    other = Store(folder)
+    if not other.layout.cells.is_dir():
+        raise StoreError("is no store: it has no folder cells", file=folder)
+    merged = merge(store, stored(other), stored_content(other))
+    broken = [f"{path}: {why}" for path, why in {**other.broken, **other.foreign}.items()]
+    refused = [path.stem for path in adopt_all_rules(store.layout, other.layout)]
+    return _tell(folder, merged, broken, refused)
+
+
+def _tell(file: Path, merged: Merged, broken: list[str], refused: list[str]) -> bool:
+    """Say what became of a file's records; return whether something was wrong."""
+    click.echo(f"{file}: {merged.added:,} records added, {merged.known:,} there already")
+    lists = {
+        "broken, and left out": broken,
+        "with other numbers here, and now with both": merged.others,
+        "running here just now, and left out": merged.running,
+        "with another rule of settling here, which stays": refused,
+    }
+    for what, names in lists.items():
+        if names:
+            click.echo(f"{len(names):,} {what}:")
+        for name in names[:_SHOWN]:
+            click.echo(f"  {name}")
+        if len(names) > _SHOWN:
+            click.echo(f"  … and {len(names) - _SHOWN:,} more")
+    return any(lists.values())

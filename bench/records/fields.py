@@ -1,0 +1,116 @@
+"""What a record's JSON holds, field by field: types and ranges, checked as it is parsed."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from typing_extensions import TypedDict
+
+from bench.records.record import FailureKind, Status
+
+_STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
+# JSON has no infinities; an attempt that ended in NaN must still tell its curve.
+NotFinite = Literal["nan", "inf", "-inf"]
+Seconds = Annotated[float, Field(ge=0)]
+Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
+CellId = Annotated[str, Field(pattern="^[0-9a-f]{20}$")]
+# A name in the cell's own folder, and no path to anywhere else.
+FileName = Annotated[str, Field(pattern=r"^[^/\\\x00]+$", min_length=3)]
+
+
+@with_config(_STRICT)
+class ParentFields(TypedDict):
+    """A cell that another one starts from."""
+
+    id: CellId
+    artifact: str
+
+
+@with_config(_STRICT)
+class CellFields(TypedDict):
+    """A cell as :meth:`bench.spec.cell.Cell.to_json` tells it."""
+
+    id: CellId
+    kind: str
+    seed: int
+    parents: dict[str, ParentFields]
+    work: dict[str, Any]
+    settings: dict[str, Any]
+
+
+@with_config(_STRICT)
+class CurveFields(TypedDict):
+    """A curve; that it is not ragged :class:`bench.records.record.Curve` says."""
+
+    axis: str
+    at: list[int | float | NotFinite]
+    value: list[float | NotFinite]
+
+
+@with_config(_STRICT)
+class ProvenanceFields(TypedDict):
+    """What an attempt was made of."""
+
+    code: dict[str, str]
+    data: dict[str, Any]
+    weights: dict[str, dict[str, str]]
+    parents: dict[str, dict[str, str | int]]
+    versions: dict[str, str]
+    machine: dict[str, str]
+
+
+@with_config(_STRICT)
+class ArtifactFields(TypedDict):
+    """A file an attempt left."""
+
+    file: FileName
+    sha256: str
+
+
+@with_config(_STRICT)
+class FailureFields(TypedDict):
+    """Why an attempt did not end as done."""
+
+    kind: FailureKind
+    message: str
+    detail: str
+
+
+@with_config(_STRICT)
+class OutcomeFields(TypedDict):
+    """An outcome."""
+
+    status: Status
+    metrics: dict[str, float | NotFinite]
+    curves: dict[str, CurveFields]
+    timings: dict[str, Seconds]
+    provenance: ProvenanceFields
+    artifacts: dict[str, ArtifactFields]
+    failure: FailureFields | None
+
+
+@with_config(_STRICT)
+class RecordFields(TypedDict):
+    """A record."""
+
+    attempt: Annotated[int, Field(ge=1)]
+    cell: CellFields
+    ended: str
+    outcome: OutcomeFields
+    seconds: Seconds
+    started: str
+
+
+_record = TypeAdapter(RecordFields)
+_outcome = TypeAdapter(OutcomeFields)
+
+
+def read_record(text: bytes) -> RecordFields:
+    """Return a record's fields; pydantic's ValidationError, a ValueError, names what is wrong."""
+    return _record.validate_json(text)
+
+
+def read_outcome(text: bytes | str) -> OutcomeFields:
+    """Return an outcome's fields; raises as :func:`read_record` does."""
+    return _outcome.validate_json(text)

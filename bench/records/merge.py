@@ -1,0 +1,138 @@
+"""Records from elsewhere, taken into a store: each once, none in place of another."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+
+from bench.errors import StoreError
+from bench.files import bytes_sha256, write_whole
+from bench.records.artifacts import read_artifact
+from bench.records.codec import dump_record
+from bench.records.lease import Lease, Leases
+from bench.records.record import Artifact, Outcome, Record
+from bench.records.store import Store, same_numbers
+
+# A record's artifact to its bytes; None where they did not come with it.
+Content = Callable[[Record, str], bytes | None]
+
+
+@dataclass
+class Merged:
+    """What became of the records of an import.
+
+    Attributes
+    ----------
+    added, known
+        How many were taken in, and how many were there already.
+    running
+        Cells that a runner has just now: their records were left out.
+    others
+        Cells of which records by the same code, settings and data have other numbers.
+    """
+
+    added: int = 0
+    known: int = 0
+    running: list[str] = field(default_factory=list)
+    others: list[str] = field(default_factory=list)
+
+
+def merge(store: Store, records: Iterable[Record], content: Content) -> Merged:
+    """Take records into a store as a runner would: by a lease, under a number of their own.
+
+    Raises
+    ------
+    StoreError
+        If the store cannot be written.
+    """
+    merged = Merged()
+    with Leases(store.layout, ttl=store.ttl) as leases:
+        for record in records:
+            _take(store, leases, record, content, merged)
+    merged.others = sorted(set(merged.others))
+    return merged
+
+
+def _take(store: Store, leases: Leases, record: Record, content: Content, merged: Merged) -> None:
+    there = store.attempts(record.id)
+    if any(_same(record, other) for other in there):
+        merged.known += 1
+        return
+    lease = leases.claim(record.id, at_least=record.attempt)
+    if lease is None:
+        merged.running.append(record.id)
+        return
+    if not leases.commit(lease, _placed(record, lease, content)):
+        merged.running.append(record.id)
+        return
+    merged.added += 1
+    if any(_contradicts(record, other) for other in there):
+        merged.others.append(record.id)
+
+
+def _same(one: Record, other: Record) -> bool:
+    return _unplaced(one) == _unplaced(other)
+
+
+def _unplaced(record: Record) -> str:
+    """Return a record's text without the number that its store gave it."""
+    artifacts = {
+        name: Artifact(_renamed(artifact.file, record.attempt, 0), artifact.sha256)
+        for name, artifact in record.outcome.artifacts.items()
+    }
+    outcome = replace(record.outcome, artifacts=artifacts)
+    return dump_record(replace(record, attempt=0, outcome=outcome))
+
+
+def _renamed(file: str, attempt: int, number: int) -> str:
+    """Return an artifact's file name under another attempt's number."""
+    own = f"{attempt:04d}."
+    return f"{number:04d}.{file.removeprefix(own)}" if file.startswith(own) else file
+
+
+def _contradicts(one: Record, other: Record) -> bool:
+    """Whether two done records, made of the same, have other numbers."""
+    made, theirs = one.outcome.provenance, other.outcome.provenance
+    return (
+        one.done
+        and other.done
+        and (made.code, made.data) == (theirs.code, theirs.data)
+        and one.cell == other.cell
+        and not same_numbers(one.outcome, other.outcome)
+    )
+
+
+def _placed(record: Record, lease: Lease, content: Content) -> Record:
+    """Write the artifacts that came with a record; return it under its lease's number."""
+    artifacts = {}
+    for name, artifact in record.outcome.artifacts.items():
+        file = _renamed(artifact.file, record.attempt, lease.attempt)
+        artifacts[name] = Artifact(file, artifact.sha256)
+        # A record from elsewhere may name any file: none but an artifact's own is written.
+        own = lease.folder.is_artifact(lease.attempt, name, file)
+        found = content(record, name) if own else None
+        if found is not None and bytes_sha256(found) == artifact.sha256:
+            write_whole(lease.folder.artifact(file), found)
+    outcome: Outcome = replace(record.outcome, artifacts=artifacts)
+    return replace(record, attempt=lease.attempt, outcome=outcome)
+
+
+def stored(store: Store) -> Iterable[Record]:
+    """Yield every readable record of a store, cell by cell."""
+    for cell_id in store.layout.matching(""):
+        yield from store.attempts(cell_id)
+
+
+def stored_content(store: Store) -> Content:
+    """Return what reads the artifacts of a store's records, those that are whole."""
+
+    def read(record: Record, name: str) -> bytes | None:
+        artifact = record.outcome.artifacts[name]
+        path: Path = store.layout.cell(record.id).artifact(artifact.file)
+        try:
+            return read_artifact(path, artifact.sha256)
+        except StoreError:
+            return None
+
+    return read
