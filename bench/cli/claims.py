@@ -159,11 +159,10 @@ def _print(found: list[Judged], paper: Paper, profile: str, verbose: bool) -> No
             f"{looks} seeds."
         )
     counts = Counter(verdict.outcome for verdict in verdicts)
-    expected = many.expected_text(many.expected_false(verdicts))
-    click.echo(
-        f"\n{paper.id}, profile {profile}: {', '.join(f'{n} {o}' for o, n in counts.items())}; "
-        f"{expected}"
-    )
+    listed = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
+    if any(verdict.decision is not None for verdict in verdicts):
+        listed += f"; {many.expected_text(many.expected_false(verdicts))}"
+    click.echo(f"\n{paper.id}, profile {profile}: {listed}")
     if verbose:
         for verdict, plan in found:
             _print_whole(verdict, plan)

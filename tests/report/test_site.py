@@ -166,6 +166,7 @@ def test_there_is_an_index_a_page_a_paper_and_a_page_a_cell(made: Study, tmp_pat
         "papers/tiny.offline.html",
         "suites/tiny-table1.offline.html",
         "suites/tiny-table1.offline.csv",
+        "suites/tiny-table1.offline.claims.csv",
         "figures/tiny-table1.offline.svg",
         "static/site.css",
         "static/site.js",
@@ -198,6 +199,17 @@ def test_the_tables_say_what_the_records_say(made: Study, tmp_path: Path) -> Non
     verdict, comparison = (row for row in page.rows if "helps" in row[0])
     assert verdict[1:6] == ["supported", "> 0", "+4.00 ± 2.48 points", "0.01", "1/1"]
     assert comparison[1:4] == ["l2+bss − l2", "+4.00 ± 2.48", "3/3"]
+
+
+def test_a_claims_form_and_its_values_are_on_the_site(made: Study, tmp_path: Path) -> None:
+    build(made, tmp_path / "site", "none")
+    text = (tmp_path / "site/papers/tiny.offline.html").read_text()
+    assert "l2+bss − l2. " in text
+    assert "Supported above 0 points, refuted below. Refuted by: " in text
+    assert 'href="../suites/tiny-table1.offline.claims.csv"' in text
+    values = (tmp_path / "site/suites/tiny-table1.offline.claims.csv").read_text()
+    assert values.splitlines()[0] == "claim,reading,comparison,seed,value"
+    assert len(values.splitlines()) == 1 + 3
 
 
 def test_reported_numbers_stand_beside_ours(made: Study, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
+from bench.stats.sample import total
 from bench.stats.ttests import OneSided, one_sided, one_sided_welch, outside
 
 
@@ -101,6 +102,29 @@ def test_the_outside_of_a_point_is_the_two_sided_test() -> None:
     assert outside(test, test) == pytest.approx(stats.ttest_1samp(x, 0.3).pvalue, rel=1e-12)
     far = outside(one_sided(x, -100.0), one_sided(x, 0.3))
     assert far == pytest.approx(test.p_greater, rel=1e-6)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 100)), min_size=1, max_size=6),
+    st.permutations(range(6)),
+)
+def test_terms_that_cancel_leave_nothing(
+    pairs: list[tuple[float, float]], order: list[int]
+) -> None:
+    # w·v − w·v, each with another rounding, in any order.
+    ones = [w * v for w, v in pairs]
+    terms = [*ones, *(-(w / 3) * v * 3 for w, v in pairs)]
+    shuffled = [terms[i] for i in order if i < len(terms)] + [
+        term for i, term in enumerate(terms) if i not in order
+    ]
+    assert total(shuffled) == 0.0
+
+
+def test_what_is_left_of_a_sum_is_exact() -> None:
+    assert total([0.1, 0.2, -0.3]) == 0.0
+    assert total([70.0, -69.9]) == pytest.approx(0.1, rel=1e-12)
+    assert total([1e-9, 70.0, -70.0]) == pytest.approx(1e-9)
+    assert total([]) == 0.0
 
 
 def test_a_tie_up_to_rounding_is_a_tie() -> None:

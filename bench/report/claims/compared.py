@@ -15,6 +15,7 @@ from bench.spec.claims import ValuePair
 from bench.spec.comparisons import Comparison
 from bench.spec.recipe import Scalar
 from bench.spec.suite import Suite
+from bench.stats.sample import total
 
 
 @dataclass(frozen=True)
@@ -60,7 +61,7 @@ def _compared(comparison: Comparison, entries: Sequence[Entry], name: str) -> Co
     seeds = [s for s in parts[0][1].values if all(s in entry.values for _, entry in parts)]
     return Compared(
         name,
-        {s: sum(weight * entry.values[s] for weight, entry in parts) for s in seeds},
+        {s: total([weight * entry.values[s] for weight, entry in parts]) for s in seeds},
         min(entry.expected for _, entry in parts),
         tuple((weight, entry.where) for weight, entry in parts),
     )

@@ -22,6 +22,7 @@ from bench.report.results import Results
 from bench.spec.cell import Parent, PlannedCell
 from bench.spec.claims import Claim
 from bench.stats.sequential.looks import Looks
+from bench.stats.sequential.pvalues import level_that_decides
 from bench.stats.sequential.settling import settle
 from bench.stats.verdict import Question
 
@@ -66,7 +67,7 @@ def look(made: Study, *, every: bool = False) -> tuple[Verdict, Further]:
     return evaluate(CLAIM, own.results, further), further
 
 
-OPEN = np.array([1.2, -0.1, 0.9, 0.2, 1.0, 0.9, 1.1, 0.8])
+OPEN = np.array([1.2, 0.1, 0.9, 0.2, 1.0, 0.9, 1.1, 0.8])
 NONE = np.array([1.0, -1.0, 0.1, -0.1, 0.0])
 
 
@@ -189,7 +190,9 @@ def test_fixed_and_sequential_numbers_are_not_mixed() -> None:
     found, _ = look(made)
     data = verdict_json(found)
     assert data["sequential"]["looks"] == [5, 8, 11, 15]
-    assert data["comparisons"][0]["sign_flip_p"] is None
+    # Two-sided 2/2⁸ at the look at 8 seeds, as a sequential p; half of it is this side's.
+    flips = level_that_decides(RULE, 1, 2 / 2**8) / 2
+    assert data["comparisons"][0]["sign_flip_p"] == pytest.approx(flips)
     assert data["outlook"] is None
     own = own_of(made)
     fixed = evaluate(CLAIM, own.results)

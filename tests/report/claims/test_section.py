@@ -67,7 +67,9 @@ def test_each_claim_is_a_row_with_its_verdict() -> None:
     assert rows[2][6].startswith("p and estimate of 100%, L2+BSS − L2; about ")
     assert rows[2][6].endswith("would decide: supported")
     assert rows[3][1] == "**refuted**"
-    assert "3 claims: 1 supported, 1 refuted, 1 undecided." in text
+    assert "3 claims: 1 supported, 1 refuted, 1 undecided; " in text
+    # 5% of one comparison each, and of two 2.5% and 2.5%².
+    assert "; expected false verdicts, if all were null: 0.1. " in text
 
 
 def test_every_comparison_is_folded_with_its_exact_p() -> None:
@@ -81,7 +83,7 @@ def test_every_comparison_is_folded_with_its_exact_p() -> None:
 def test_what_is_asked_elsewhere_is_named_and_not_counted() -> None:
     made = with_claims(EASY, {"profiles": ["paper"]})
     text = section(made.page().markdown, "Claims")
-    assert "1 claim: 1 supported." in text
+    assert "1 claim: 1 supported; expected false" in text
     assert "\nAsked in another profile only: `c1`.\n" in text
     assert "says nothing of the paper's own numbers" in text
 

@@ -53,7 +53,9 @@ def test_a_comparison_is_paired_by_seed_and_in_the_unit(made: Study) -> None:
     assert found.decision is not None
     (test,) = found.decision.tests
     expected = stats.ttest_rel(BASE + GAIN, BASE, alternative="greater")
-    assert test.p_support == pytest.approx(expected.pvalue)
+    assert test.t == pytest.approx(expected.pvalue)
+    # All six gains are above zero; sign flips have the larger p.
+    assert test.p_support == test.sign_flip == 2**-6
     assert test.estimate.mean == pytest.approx(100 * GAIN.mean())
     assert found.p == test.p_support
 
@@ -78,7 +80,7 @@ def test_a_difference_of_differences_is_that_of_each_seed(made: Study) -> None:
     gains = GAIN - (GAIN[::-1] - GAIN)
     assert found.decision is not None
     assert list(found.compared[0].values.values()) == pytest.approx(list(100 * gains))
-    assert found.decision.p_support == pytest.approx(
+    assert found.decision.tests[0].t == pytest.approx(
         stats.ttest_1samp(gains, 0, alternative="greater").pvalue
     )
     assert found.compared[0].name == "L2+BSS − L2, 15% − 100%"
@@ -96,7 +98,7 @@ def test_a_value_is_compared_with_a_number(made: Study) -> None:
     found = ask(made, compare=[], number=45.0, where=where)
     assert found.outcome == "supported"
     assert found.decision is not None
-    assert found.decision.p_support == pytest.approx(
+    assert found.decision.tests[0].t == pytest.approx(
         stats.ttest_1samp(100 * BASE, 45, alternative="greater").pvalue
     )
     assert ask(made, compare=[], number=60.0, where=where).outcome == "refuted"
@@ -106,7 +108,7 @@ def test_a_value_is_compared_with_a_number(made: Study) -> None:
 
 def test_a_margin_is_in_the_unit(made: Study) -> None:
     where = {"sampling_rate": 0.15}
-    assert ask(made, where=where, by=1.0).outcome == "supported"
+    assert ask(made, where=where, by=0.9).outcome == "supported"
     assert ask(made, where=where, by=2.0).outcome == "undecided"
 
 
@@ -194,7 +196,17 @@ def test_the_texts_of_a_verdict(made: Study) -> None:
     refuted = ask(made, expect="less", where={"sampling_rate": 0.15})
     assert refuted.outcome == "refuted"
     assert text.estimate_text(refuted) == "+2.50 ± 1.10 points"
-    assert refuted.p == pytest.approx(stats.ttest_rel(BASE + GAIN, BASE, alternative="greater")[1])
+    assert refuted.p == 2**-6
+
+
+def test_where_the_tests_disagree_the_remark_says_so(made: Study) -> None:
+    # One gain of six is at the margin of a point: by flipping signs 2/64, by t 1.4%.
+    found = ask(made, where={"sampling_rate": 0.15}, by=1.0)
+    assert found.outcome == "undecided"
+    assert "tests disagree: by t alone supported, by sign flips alone undecided" in text.remark(
+        found
+    )
+    assert "disagree" not in text.remark(ask(made, where={"sampling_rate": 0.15}))
 
 
 def test_a_difference_is_shown_as_it_is_and_not_less_what_it_is_held_against(made: Study) -> None:

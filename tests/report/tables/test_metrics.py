@@ -78,7 +78,7 @@ def test_differences_are_in_each_columns_unit(made: Study) -> None:
     assert row == [
         "pets",
         "fast − baseline",
-        "**−3.00** (no spread)",
+        "−3.00 (no spread)",
         "**−24.0** ± 2.5",
         "0.00 (no spread)",
     ]
