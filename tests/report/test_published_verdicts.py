@@ -137,8 +137,8 @@ class TestPage:
         for claim in verdicts_of(page):
             for read in readings_of(claim):
                 samples = [np.array(x) for x in values[claim["id"], read["reading"]].values()]
-                if max(map(len, samples)) > COUNTED:
-                    continue
+                # Beyond, signs cannot be flipped in every way here; no suite has as many seeds.
+                assert max(map(len, samples)) <= COUNTED
                 outcome, holding = verdict_of(samples, claim)
                 name = (claim["id"], read["reading"])
                 assert (name, outcome) == (name, read["verdict"])
