@@ -104,8 +104,7 @@ def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Ver
 def _print(found: list[Verdict], paper: Paper, profile: str, verbose: bool) -> None:
     from collections import Counter
 
-    from tabulate import tabulate
-
+    from bench.cli.printing import table
     from bench.report.claims import text
 
     if not found:
@@ -129,7 +128,7 @@ def _print(found: list[Verdict], paper: Paper, profile: str, verbose: bool) -> N
     for row in rows:
         row[5] = row[5] if len(row[5]) <= room else row[5][: room - 1] + "…"
     align = ("left", "left", "right", "right", "right", "left")
-    click.echo(tabulate(rows, header, tablefmt="simple", disable_numparse=True, colalign=align))
+    click.echo(table(rows, header, align))
     settled = next((v.settled for v in found if v.settled is not None), None)
     if settled is not None:
         looks = ", ".join(map(str, settled.looks.at))

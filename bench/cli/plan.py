@@ -26,7 +26,8 @@ def command(suite: str, profile: str, store: Path, as_json: bool) -> None:
 
     SUITE is a path or a name such as bss/table2. Nothing is loaded or trained.
     """
-    from bench.cli.session import open_session, state_table
+    from bench.cli.printing import wrapped
+    from bench.cli.session import open_session, state_name, state_table
 
     session = open_session(suite, profile, store)
     if as_json:
@@ -43,16 +44,17 @@ def command(suite: str, profile: str, store: Path, as_json: bool) -> None:
                     for role, parent in cell.parents.items()
                 },
                 "reasons": state.reasons,
-                "state": state.state,
+                "state": state_name(state),
             }
             click.echo(json.dumps(row))
         return
     plan = session.plan
     levels = {planned.level for planned in plan.cells}
-    click.echo(f"{plan.paper.id}/{plan.suite.name}, profile {profile}: {plan.suite.title}")
+    title = f"{plan.paper.id}/{plan.suite.name}, profile {profile}: {plan.suite.title}"
+    click.echo(wrapped(title, "  "))
     click.echo(f"store {session.store.root}\n")
     click.echo(state_table(session))
     if len(levels) > 1:
         per_level = [len({p.cell.id for p in plan.cells if p.level == lv}) for lv in sorted(levels)]
         steps = ", ".join(f"level {lv}: {n:,}" for lv, n in enumerate(per_level))
-        click.echo(f"\nCells start from those of lower levels ({steps}).")
+        click.echo("\n" + wrapped(f"Cells start from those of lower levels ({steps})."))

@@ -19,7 +19,15 @@ if TYPE_CHECKING:
     from bench.report.claims.further import Further
     from bench.report.results import Results
 
-STATES = ("done", "running", "stale", "failed", "missing")
+STATES = ("done", "running", "stale", "failed", "interrupted", "missing")
+
+
+def state_name(state: CellState) -> str:
+    """Return a cell's state as a person would say it: what was stopped has not failed."""
+    record = state.record
+    if state.state == "failed" and record is not None and record.outcome.status == "cancelled":
+        return "interrupted"
+    return state.state
 
 
 @dataclass(frozen=True)
@@ -48,7 +56,7 @@ class Session:
 
     def counts(self) -> Counter[str]:
         """Return how many cells are in each state."""
-        return Counter(state.state for state in self.states.values())
+        return Counter(map(state_name, self.states.values()))
 
 
 def open_session(suite: str, profile: str, store: Path) -> Session:
@@ -91,7 +99,7 @@ def further_by(session: Session, rule: SettlingRule, *, every: bool = False) -> 
 
 def state_table(session: Session, *, limit: int = 60) -> str:
     """Return the cells by state, one row for each combination of the table's row axes."""
-    from tabulate import tabulate
+    from bench.cli.printing import table
 
     axes: Sequence[str] = session.plan.suite.table.rows
     rows = _group(session, axes)
@@ -112,7 +120,8 @@ def state_table(session: Session, *, limit: int = 60) -> str:
             len(session.states),
         ]
     )
-    return tabulate(lines, headers=[*axes, *shown, "cells"], tablefmt="simple")
+    align = [*["left"] * len(axes), *["right"] * (len(shown) + 1)]
+    return table(lines, [*axes, *shown, "cells"], align)
 
 
 def _group(session: Session, axes: Sequence[str]) -> dict[tuple[str, ...], Counter[str]]:
@@ -123,7 +132,7 @@ def _group(session: Session, axes: Sequence[str]) -> dict[tuple[str, ...], Count
         if planned.cell.id in seen:
             continue
         seen.add(planned.cell.id)
-        state = session.states[planned.cell.id].state
+        state = state_name(session.states[planned.cell.id])
         if planned.shown:
             key = tuple(str(planned.labels[axis]) for axis in axes)
             rows.setdefault(key, Counter())[state] += 1

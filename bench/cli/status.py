@@ -29,6 +29,7 @@ _SHOWN = 10
 @click.option("--all", "everything", is_flag=True, help="List every cell that is not done.")
 def command(suite: str, profile: str, store: Path, everything: bool) -> None:
     """Say how far a suite is, and what failed or is stale and why."""
+    from bench.cli.printing import again
     from bench.cli.session import open_session, state_table
 
     session = open_session(suite, profile, store)
@@ -38,7 +39,7 @@ def command(suite: str, profile: str, store: Path, everything: bool) -> None:
     if session.store.foreign:
         one = next(iter(session.store.foreign.values()))
         click.echo(f"\n{len(session.store.foreign):,} records are not used; of one: {one}")
-    for state in ("running", "failed", "stale"):
+    for state in ("running", "failed", "interrupted", "stale"):
         _list(session, state, None if everything else _SHOWN)
     if everything:
         _list(session, "missing", None)
@@ -46,12 +47,15 @@ def command(suite: str, profile: str, store: Path, everything: bool) -> None:
     if counts["done"] == len(session.states):
         click.echo("\nEvery cell is done.")
         return
-    click.echo(f"\nRun the rest: bench run {suite} --profile {profile} --store {store}")
+    click.echo(f"\nRun the rest: {again('run', suite, profile, store)}")
     sys.exit(1)
 
 
 def _list(session: Session, wanted: str, limit: int | None) -> None:
-    found = [p for p in session.plan.cells if session.states[p.cell.id].state == wanted]
+    from bench.cli.printing import clipped, terminal_width
+    from bench.cli.session import state_name
+
+    found = [p for p in session.plan.cells if state_name(session.states[p.cell.id]) == wanted]
     if not found:
         return
     click.echo(f"\n{wanted}:")
@@ -64,6 +68,7 @@ def _list(session: Session, wanted: str, limit: int | None) -> None:
         if wanted == "running" and state.owner is not None:
             why = f"by process {state.owner.pid} on {state.owner.host}"
         name = ", ".join(f"{a} {v}" for a, v in planned.labels.items()) or planned.name
-        click.echo(f"  {planned.cell.id}  {name}" + (f"  ({why})" if why else ""))
+        line = f"  {planned.cell.id}  {name}" + (f"  ({why})" if why else "")
+        click.echo(clipped(line, None if limit is None else terminal_width()))
     if limit is not None and len(found) > limit:
         click.echo(f"  … and {len(found) - limit} more (--all lists them)")
