@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from types import SimpleNamespace
 
 import jsonschema
 import pytest
@@ -10,7 +9,6 @@ from click.testing import CliRunner
 
 from bench.cli.main import COMMANDS, group
 from bench.errors import UserError
-from bench.records.store import CellState
 from bench.spec.find import find_suite, find_suites, list_suites
 from bench.spec.loader import load_yaml
 
