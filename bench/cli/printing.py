@@ -39,7 +39,7 @@ def screen() -> Iterator[None]:
     before = sys.stdout
     # What the terminal's encoding does not have is written out too.
     with contextlib.suppress(AttributeError):
-        before.reconfigure(errors="backslashreplace")  # type: ignore[attr-defined, union-attr]
+        before.reconfigure(errors="backslashreplace")
     sys.stdout = _Screen(before)  # type: ignore[assignment]
     try:
         yield
