@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shlex
 import shutil
@@ -38,9 +39,9 @@ def screen() -> Iterator[None]:
     """Let everything that is printed to stdout go through :func:`bench.screen.printable`."""
     before = sys.stdout
     # What the terminal's encoding does not have is written out too.
-    with contextlib.suppress(AttributeError):
+    if isinstance(before, io.TextIOWrapper):
         before.reconfigure(errors="backslashreplace")
-    sys.stdout = _Screen(before)  # type: ignore[assignment]
+    sys.stdout = _Screen(before)
     try:
         yield
     finally:

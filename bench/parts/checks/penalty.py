@@ -110,11 +110,15 @@ def _determinism(subject: Subject) -> None:
 def _pairing(subject: Subject) -> None:
     """A method may neither see nor move the streams that all methods share."""
     for dtype in (torch.float64, torch.float32):
-        term = subject.part()
-        undrawn(
-            lambda term=term, dtype=dtype: _value_and_gradients(term, _step(subject, dtype=dtype)),
-            between=lambda term=term: term(_step(subject, seed=1)),
-        )
+        _undrawn_in(subject, dtype)
+
+
+def _undrawn_in(subject: Subject, dtype: torch.dtype) -> None:
+    term = subject.part()
+    undrawn(
+        lambda: _value_and_gradients(term, _step(subject, dtype=dtype)),
+        between=lambda: term(_step(subject, seed=1)),
+    )
 
 
 def _inputs(subject: Subject) -> None:
