@@ -39,6 +39,7 @@ class Laid:
         self.files = sorted(p for root in roots for p in root.rglob("*") if p.is_file())
         self.records = before.done()
         self.rows = rows(before)
+        self.seen: set[frozenset[str]] = set()
 
     def session(self) -> Session:
         """Return what a command finds; the code is the same all the time."""
@@ -82,7 +83,10 @@ def test_no_byte_changes_a_number_that_is_shown(laid: Laid, data: st.DataObject)
         lost = laid.records.keys() - shown.keys()
         if lost:
             assert said, f"{file} lost {lost} in silence"
-            _only_missing(laid, session, lost)
+            # A page is made of the records alone: of the same ones it is the same.
+            if frozenset(lost) not in laid.seen:
+                _only_missing(laid, session, lost)
+                laid.seen.add(frozenset(lost))
     finally:
         file.write_bytes(whole)
 
@@ -103,6 +107,7 @@ def _only_missing(laid: Laid, session: Session, lost: set[str]) -> None:
     for cell_id, row in now.items():
         if cell_id in lost:
             assert row["state"] in ("missing", "stale")
-            assert row["test/top1"] == ""
+            # Where no cell is left there is not even the column.
+            assert row.get("test/top1", "") == ""
         else:
             assert row == laid.rows[cell_id]
