@@ -221,6 +221,14 @@ def test_a_difference_is_shown_as_it_is_and_not_less_what_it_is_held_against(mad
     assert found.compared[0].name == "L2+BSS − L2"
 
 
+def test_what_does_not_hold_is_not_within_the_margin(made: Study) -> None:
+    made.record(BASE + 0.2 - 2 * GAIN, method="l2+bss", sampling_rate=1.0)
+    found = ask(made, of={"at-least": 1})
+    assert (found.outcome, found.holding, len(found.compared)) == ("supported", 1, 2)
+    assert found.estimates[1].high < 0
+    assert "within the margin" not in text.remark(found)
+
+
 def test_a_value_alone_has_no_sign_of_a_difference(made: Study) -> None:
     where = {"sampling_rate": 0.15, "method": "l2"}
     found = ask(made, compare=[], number=45.0, where=where)
