@@ -120,8 +120,7 @@ def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Jud
 def _print(found: list[Judged], paper: Paper, profile: str, verbose: bool) -> None:
     from collections import Counter
 
-    from tabulate import tabulate
-
+    from bench.cli.printing import table
     from bench.report.claims import many, text
     from bench.report.claims.form import asked_text
 
@@ -150,7 +149,7 @@ def _print(found: list[Judged], paper: Paper, profile: str, verbose: bool) -> No
     for row in rows:
         row[-1] = row[-1] if len(row[-1]) <= room else row[-1][: room - 1] + "…"
     align = ("left", "left", "left", "right", "right", "right", "right", "left")
-    click.echo(tabulate(rows, header, tablefmt="simple", disable_numparse=True, colalign=align))
+    click.echo(table(rows, header, align))
     settled = next((v.settled for v in verdicts if v.settled is not None), None)
     if settled is not None:
         looks = ", ".join(map(str, settled.looks.at))

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import click
 
 from bench.errors import UserError
+from bench.screen import printable
 
 # Name to (module, one line of help): `bench --help` imports none of them.
 COMMANDS = {
@@ -37,6 +39,13 @@ Example:
 
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command is used."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and let nothing that it prints steer the terminal."""
+        from bench.cli.printing import screen
+
+        with screen():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which they are used."""
@@ -85,7 +94,7 @@ def main() -> None:
     try:
         group(standalone_mode=False)
     except UserError as error:
-        click.echo(f"bench: {error}", err=True)
+        click.echo(f"bench: {printable(str(error))}", err=True)
         sys.exit(2)
     except click.exceptions.Abort:
         click.echo("bench: interrupted", err=True)

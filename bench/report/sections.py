@@ -51,7 +51,7 @@ class Board:
         if self.plan.suite.table.metrics:
             return "each column's unit (percentage points for %)"
         unit = self.plan.suite.metrics[0].unit
-        return "percentage points" if unit == "%" else unit or "the metric's unit"
+        return "percentage points" if unit == "%" else markdown.escape(unit) or "the metric's unit"
 
     def comparable(self) -> list[ReportedTable]:
         """Reported tables of this suite and profile."""
@@ -184,7 +184,7 @@ def _what_is_shown(board: Board) -> str:
             for shown in suite.metrics
         )
     (shown,) = suite.metrics
-    unit = f" in {shown.unit}" if shown.unit else ""
+    unit = f" in {markdown.escape(shown.unit)}" if shown.unit else ""
     return f"{markdown.code(shown.metric)}{unit} by {board.columns}"
 
 

@@ -110,7 +110,8 @@ def _check_depth(text: str, file: Path) -> None:
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > _MAX_DEPTH:
-                    raise _too_deep(file, event.start_mark.line + 1)
+                    line = event.start_mark.line if event.start_mark is not None else 0
+                    raise _too_deep(file, line + 1)
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
     finally:

@@ -153,3 +153,30 @@ def test_suites_are_found_by_path_paper_and_name(monkeypatch):
         find_suite("bss/tabel2")
     with pytest.raises(UserError, match="there is no such file"):
         find_suite("suites/bss/tabel2.yaml")
+
+
+def test_a_suite_of_ones_own_is_on_the_site_without_being_named(monkeypatch, tmp_path):
+    from bench.cli import site
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("flowers", "empty"):
+        (tmp_path / name).mkdir()
+    suite = ROOT / "suites" / "sources" / "transfer.yaml"
+    (tmp_path / "flowers" / "paper.yaml").write_text("id: flowers\ntitle: F\n")
+    (tmp_path / "flowers" / "table.yaml").write_text(suite.read_text())
+    begun = []
+    monkeypatch.setattr("bench.report.site.track.Track.begun", property(begun.append))
+    with pytest.raises(UserError, match="no suite has a record"):
+        site._tracks((), ("smoke",), tmp_path / "store")
+    found = {(track.plan.paper.id, track.plan.suite.name) for track in begun}
+    assert ("flowers", "table") in found
+    assert ("sources", "transfer") in found
+
+
+def test_the_bad_names_are_refused_by_the_commands_that_write_files(run, tmp_path):
+    (tmp_path / "paper.yaml").write_text("id: ../../x\ntitle: X\n")
+    suite = tmp_path / "a.yaml"
+    suite.write_text((ROOT / "suites" / "sources" / "pretrain.yaml").read_text())
+    for command in (["report"], ["export", "--to", str(tmp_path / "w")], ["run"]):
+        error = run(command[0], str(suite), *command[1:]).exception
+        assert "paper.yaml:1: id: names files" in str(error)

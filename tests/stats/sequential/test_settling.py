@@ -55,7 +55,7 @@ def test_a_true_null_is_decided_in_at_most_five_percent() -> None:
     runs = 2000
     shares, seeds = simulate([0.0], runs, seed=1)
     wrong = shares.get("supported", 0) + shares.get("refuted", 0)
-    # Giving up what has little chance only takes away: 4.6% in 20,000 runs, not 5%.
+    # Giving up what has little chance, and sign flips, only take away: 3.8%, not 5%.
     assert wrong <= most(0.05, runs)
     assert wrong > 0.015
     assert max(shares.get("supported", 0), shares.get("refuted", 0)) <= most(ALPHA, runs)
@@ -91,8 +91,8 @@ def test_skewed_seeds_are_decided_less_often_than_by_t_alone() -> None:
         wrong["both"] += found.outcome == "refuted"
         wrong["t"] += found.by_t == "refuted"
     assert wrong["both"] <= wrong["t"]
-    # Measured once in 4,000 runs; docs/settling.md says it.
-    assert wrong["both"] / runs == pytest.approx(0.10, abs=0.055)
+    # With those given up that have little chance 11%, as docs/settling.md says.
+    assert wrong["both"] / runs == pytest.approx(0.11, abs=0.055)
 
 
 def test_symmetric_seeds_far_from_normal_keep_the_level() -> None:
@@ -127,7 +127,7 @@ def test_equality_just_missed_is_rarely_supported() -> None:
 
 # Effect in standard deviations, share supported, mean seeds instead of 15; thousands of runs once.
 @pytest.mark.parametrize(
-    ("effect", "power", "seeds"), [(1.0, 0.83, 9.09), (2.0, 1.0, 5.83), (3.0, 1.0, 5.07)]
+    ("effect", "power", "seeds"), [(1.0, 0.82, 9.79), (2.0, 1.0, 6.10), (3.0, 1.0, 5.10)]
 )
 def test_what_it_saves_against_fifteen_seeds(effect: float, power: float, seeds: float) -> None:
     shares, used = simulate([effect], 400, seed=5)

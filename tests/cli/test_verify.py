@@ -1,0 +1,199 @@
+"""`bench verify` finds whatever is not as it was written, and says what it looked at."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bench.cli.rerun import compare, rerun
+from bench.cli.session import open_session
+from bench.data.cache import CachePaths, write_json
+from bench.data.integrity import described
+from bench.models import shipped
+from bench.records.codec import dump_record, load_record
+from bench.records.record import Curve, Failure, Outcome, Record
+from bench.scheduling.engines.inline import InlineEngine
+from bench.scheduling.job import Job
+from tests.records.built import cell, record
+
+Run = Callable[..., Any]
+SUITE = "laid/table"
+PAGE = Path("leaderboards/laid/table.offline.md")
+
+
+@pytest.fixture
+def page(laid: Path, bench: Run) -> Path:
+    assert bench("report", SUITE).exit_code == 0
+    return laid / PAGE
+
+
+def change(file: Path, old: str, new: str) -> None:
+    text = file.read_text()
+    assert old in text
+    file.write_text(text.replace(old, new, 1))
+
+
+def some_record(of: str = "test/top1") -> Path:
+    return next(p for p in sorted(Path("store/cells").rglob("0001.json")) if of in p.read_text())
+
+
+def test_what_is_whole_is_said_to_be_so_in_json_and_on_the_page(page: Path, bench: Run) -> None:
+    before = page.read_text()
+    result = bench("verify", SUITE, "--json", "done.json")
+    assert result.exit_code == 0, result.output
+    assert "13 records, 1 artifacts, 1 pages looked at, 0 damaged" in result.output
+    (told,) = json.loads(Path("done.json").read_text())
+    assert told["checked"]["records"] == 13
+    assert told["findings"] == []
+    line = f"Verified on {told['day']}: every digest of 13 records."
+    assert page.read_text().replace(f"\n\n{line}", "") == before
+    # Said once more it is the same page, and the report gives it too.
+    after = page.read_text()
+    assert bench("verify", SUITE).exit_code == bench("report", SUITE).exit_code == 0
+    assert page.read_text() == after
+    for target in ([page], [page.with_suffix(".csv")], []):
+        assert bench("verify", *target).exit_code == 0
+
+
+def test_other_records_than_those_verified_are_not_said_to_be_verified(
+    page: Path, bench: Run
+) -> None:
+    bench("verify", SUITE)
+    file = some_record()
+    made = load_record(file.read_bytes())
+    file.write_text(dump_record(replace(made, seconds=99.0)))
+    bench("report", SUITE)
+    assert "Verified" not in page.read_text()
+
+
+@pytest.mark.parametrize(
+    ("damage", "said"),
+    [
+        (lambda: change(some_record(), '"test/top1":0.4', '"test/top1":0.5'), "not as it was"),
+        (lambda: change(some_record(), '"steps":8', '"steps":9'), "not as it was"),
+        (lambda: some_record().write_text("{}"), "not whole"),
+        (lambda: forge_recipe(some_record()), "is not that of its cell's work"),
+        (lambda: next(Path("store").rglob("*.safetensors")).write_text("x"), "not the one that"),
+        (lambda: change(PAGE.with_suffix(".csv"), ",0.4", ",0.5"), "line 2 is not what"),
+        (lambda: change(PAGE, "Laid", "Raid"), "line 1 is not what"),
+        (lambda: change(PAGE.with_suffix(".json"), '"done": 13', '"done": 12'), "'12"),
+        (lambda: some_record().unlink(), "is not what the records give"),
+    ],
+)
+def test_each_damage_is_found(
+    page: Path, bench: Run, damage: Callable[[], None], said: str
+) -> None:
+    damage()
+    for target in ([SUITE], [PAGE]):
+        result = bench("verify", *target)
+        assert result.exit_code == 1, result.output
+        assert said in result.output
+    # Nothing is written over a page that is not what its records give.
+    assert not PAGE.with_name("table.offline.verified.json").exists() or "record" in result.output
+
+
+def forge_recipe(file: Path) -> None:
+    """Give a record's cell another recipe, and the record the digest that fits."""
+    made = load_record(file.read_bytes())
+    work = json.loads(json.dumps(made.cell["work"]).replace('"steps": 8', '"steps": 9'))
+    assert work != made.cell["work"]
+    file.write_text(dump_record(replace(made, cell={**made.cell, "work": work})))
+
+
+def test_damaged_data_and_weights_are_found_without_a_suite(
+    laid: Path, bench: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    paths = CachePaths.of("glyphs", {}, laid / "cache")
+    paths.folder.mkdir(parents=True)
+    (paths.folder / "train.npy").write_bytes(b"pixels")
+    write_json(paths.manifest, {"files": described([paths.folder / "train.npy"])})
+    weights = laid / "shipped"
+    weights.mkdir()
+    facts = {"backbone": "b", "classes": 2, "sha256": shipped.shipped_weights("fractals").sha256}
+    (weights / "near.json").write_text(json.dumps(facts))
+    source = shipped.shipped_weights("fractals").path.read_bytes()
+    (weights / "near.safetensors").write_bytes(source)
+    monkeypatch.setattr(shipped, "FOLDER", weights)
+    assert bench("verify").exit_code == 0
+    (paths.folder / "train.npy").write_bytes(b"pixelz")
+    (weights / "near.safetensors").write_bytes(source[:-1] + b"?")
+    result = bench("verify")
+    assert result.exit_code == 1
+    assert "the prepared data of glyphs are not" in result.output
+    assert "the weights near are not" in result.output
+
+
+def test_a_page_without_any_record_cannot_be_verified(page: Path, bench: Run) -> None:
+    result = bench("verify", SUITE, "--store", "elsewhere")
+    assert result.exit_code == 1
+    assert "`bench import` brings them" in result.output
+
+
+WHOLE = Outcome("done", metrics={"a": 0.5}, curves={"c": Curve((0, 1), (0.25, 0.5))})
+
+
+def of(outcome: Outcome, processor: str = "X") -> Record:
+    made = replace(outcome.provenance, machine={"processor": processor})
+    return replace(record(cell()), outcome=replace(outcome, provenance=made))
+
+
+@pytest.mark.parametrize(
+    ("metrics", "curve", "here", "elsewhere"),
+    [
+        ({"a": 0.5}, (0.25, 0.5), "equal", "equal"),
+        ({"a": 0.5 + 2**-53}, (0.25, 0.5), "other", "close"),
+        ({"a": 0.5}, (0.25, 0.515), "other", "close"),
+        ({"a": 0.53}, (0.25, 0.5), "other", "other"),
+        ({"a": 0.5, "b": 1.0}, (0.25, 0.5), "other", "other"),
+        ({}, (0.25, 0.5), "other", "other"),
+    ],
+)
+def test_numbers_are_compared_by_the_bit_here_and_by_the_tolerance_elsewhere(
+    metrics: dict[str, float], curve: tuple[float, ...], here: str, elsewhere: str
+) -> None:
+    now = replace(WHOLE, metrics=metrics, curves={"c": Curve((0, 1), curve)})
+    assert compare(of(WHOLE), of(now), 0.02).result == here
+    assert compare(of(WHOLE), of(now, "Y"), 0.02).result == elsewhere
+
+
+def test_a_cell_that_fails_now_is_told_of() -> None:
+    failed = replace(of(WHOLE), outcome=Outcome("failed", failure=Failure("error", "no memory")))
+    assert compare(of(WHOLE), failed, 0.02).problem == "no memory"
+    assert compare(of(WHOLE), None, 0.02).result == "failed"
+
+
+def numbers_again(job: Job) -> Outcome:
+    """Give a laid cell its numbers; method b half a bit more."""
+    home = Path("store/cells") / job.cell.id[:2] / job.cell.id
+    outcome = load_record((home / "0001.json").read_bytes()).outcome
+    # A parent's checkpoint is the very file that the records were made from.
+    for parent in job.parents.values():
+        assert parent.path.read_text() == f"of {parent.id}"
+        assert not parent.path.is_relative_to(Path("store").absolute())
+    if job.cell.work.penalties[0].settings["weight"] == 1e-2:  # type: ignore[union-attr]
+        more = {**outcome.metrics, "test/top1": outcome.metrics["test/top1"] + 2**-53}
+        return replace(outcome, metrics=more)
+    return outcome
+
+
+def test_cells_are_drawn_executed_again_and_compared(page: Path, laid: Path, bench: Run) -> None:
+    session = open_session(SUITE, "offline", Path("store"))
+    stages = {p.cell.id for p in session.plan.behind}
+
+    def again(asked: int, draw: int) -> dict[str, str]:
+        scratch = laid / f"scratch-{asked}-{draw}"
+        engine = InlineEngine(target=f"{__name__}:numbers_again")
+        found = rerun(session, scratch, engine, asked=asked, seed=draw, tolerance=0.02)
+        return {each.cell: each.result for each in found.cells if each.cell not in stages}
+
+    assert list(again(4, 0)) == list(again(4, 0)) != list(again(4, 1))
+    methods = {p.cell.id: p.place["method"] for p in session.plan.shown}
+    everything = again(99, 0)
+    assert everything.keys() == methods.keys()
+    for cell_id, result in everything.items():
+        assert result == {"a": "equal", "b": "other"}[str(methods[cell_id])]
