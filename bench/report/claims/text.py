@@ -113,12 +113,13 @@ def _matters_text(verdict: Verdict) -> str:
 
 def _beyond_zero_text(verdict: Verdict) -> str:
     """Return that a difference is significant on the side that a margin allows for."""
-    claim = verdict.claim
-    if verdict.outcome != "supported" or not claim.compare or claim.expect == "equal":
+    claim, decision = verdict.claim, verdict.decision
+    if decision is None or verdict.outcome != "supported" or not claim.compare:
         return ""
     side = "below" if claim.expect == "greater" else "above"
-    beyond = sum(e.high < 0 if side == "below" else e.low > 0 for e in verdict.estimates)
-    if not beyond:
+    holding = [e for e, t in zip(verdict.estimates, decision.tests, strict=True) if t.holds]
+    beyond = sum(e.high < 0 if side == "below" else e.low > 0 for e in holding)
+    if claim.expect == "equal" or not beyond:
         return ""
     where = f" in {beyond} of {len(verdict.compared)}" if len(verdict.compared) > 1 else ""
     return f"within the margin, yet significantly {side} 0{where}"

@@ -221,6 +221,18 @@ def test_a_difference_is_shown_as_it_is_and_not_less_what_it_is_held_against(mad
     assert found.compared[0].name == "L2+BSS − L2"
 
 
+def test_what_does_not_hold_is_not_within_the_margin() -> None:
+    made = study({"seed": list(range(8))})
+    gain = np.array([0.02, 0.03, 0.01, 0.02, 0.04, 0.03, 0.02, 0.01])
+    for rate, gains in ((0.15, gain), (1.0, -gain)):
+        made.record([0.5] * 8, method="l2", sampling_rate=rate)
+        made.record(0.5 + gains, method="l2+bss", sampling_rate=rate)
+    found = ask(made, of={"at-least": 1})
+    assert (found.outcome, found.holding, len(found.compared)) == ("supported", 1, 2)
+    assert found.estimates[1].high < 0
+    assert "within the margin" not in text.remark(found)
+
+
 def test_a_value_alone_has_no_sign_of_a_difference(made: Study) -> None:
     where = {"sampling_rate": 0.15, "method": "l2"}
     found = ask(made, compare=[], number=45.0, where=where)
