@@ -6,7 +6,7 @@ STORE ?= results
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH := $(BIN)/bench
-RUN_FLAGS := --store $(STORE) $(if $(WORKERS),--workers $(WORKERS))
+RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
 .PHONY: help install reproduce-bss reproduce-fast fast-settings reproduce-sources pretrain
@@ -19,7 +19,7 @@ FAST := initialisation initialisation-other-domain frozen-classifier classifier-
 FAST += $(if $(filter paper,$(PROFILE)),,statistics warmup-steps)
 # A suite with a failed cell does not keep the others from running; the target fails in the end.
 run-all = status=0; for suite in $(1); do $(BENCH) run $$suite --profile $(PROFILE) --engine local $(RUN_FLAGS) || status=1; done; \
-	for suite in $(1); do $(BENCH) report $$suite --profile $(PROFILE) --store $(STORE) || status=1; done
+	for suite in $(1); do $(BENCH) report $$suite --profile $(PROFILE) --store "$(STORE)" || status=1; done
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
@@ -30,19 +30,19 @@ $(BIN)/uv:
 	$(BIN)/python -m pip install --quiet --upgrade pip uv
 
 $(VENV)/installed: pyproject.toml | $(BIN)/uv
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet --editable '.[dev]'
+	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet --editable '.[dev]'
 	@touch $@
 
 $(BIN)/tox: | $(BIN)/uv
-	VIRTUAL_ENV=$(CURDIR)/$(VENV) $(BIN)/uv pip install --quiet 'tox>=4.23' 'tox-uv>=1.16'
+	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet 'tox>=4.23' 'tox-uv>=1.16'
 
 install: $(VENV)/installed ## Install Retable and its tools into .venv
 
 reproduce-bss: install ## Run BSS Table 2 and write its leaderboard (PROFILE=smoke|offline|paper)
-	$(call run-all,$(BSS:%=bss/%)); $(BENCH) claims bss --profile $(PROFILE) --store $(STORE); exit $$status
+	$(call run-all,$(BSS:%=bss/%)); $(BENCH) claims bss --profile $(PROFILE) --store "$(STORE)"; exit $$status
 
 reproduce-fast: install ## Run FAST's experiments and write their leaderboards (PROFILE=…)
-	$(call run-all,$(FAST:%=fast/%)); $(BENCH) claims fast --profile $(PROFILE) --store $(STORE); exit $$status
+	$(call run-all,$(FAST:%=fast/%)); $(BENCH) claims fast --profile $(PROFILE) --store "$(STORE)"; exit $$status
 
 fast-settings: install ## Show how FAST's offline learning rates were chosen
 	$(call run-all,fast/settings fast/settings-baselines fast/settings-adam); exit $$status
@@ -52,10 +52,10 @@ reproduce-sources: install ## Show that the shipped sources help, and how settin
 
 pretrain: install ## Train the shipped backbones again (replaces bench/models/shipped)
 	$(BENCH) run sources/pretrain --profile offline --engine local --keep $(RUN_FLAGS)
-	$(BENCH) export sources/pretrain --profile offline --store $(STORE) --to bench/models/shipped
+	$(BENCH) export sources/pretrain --profile offline --store "$(STORE)" --to bench/models/shipped
 
 site: install ## Build a static site from all records into site/ (PROFILE=…, STORE=…)
-	$(BENCH) site --profile $(PROFILE) --store $(STORE)
+	$(BENCH) site --profile $(PROFILE) --store "$(STORE)"
 
 test: $(BIN)/tox ## Install what the tests need, and run them through tox
 	$(BIN)/tox run -e tests

@@ -1,5 +1,12 @@
 """``python -m bench``: the command line where ``bench`` is not on the path."""
 
-from bench.cli.main import main
+import sys
+
+from bench.import_path import import_path
+
+# Before anything else is imported.
+sys.path[:] = import_path()
+
+from bench.cli.main import main  # noqa: E402
 
 main()

@@ -90,7 +90,8 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
     "did you mean 'fractals'?"
     """
     names = [str(k) for k in known]
-    near = difflib.get_close_matches(str(name), names, n=1, cutoff=0.6)
+    # What no name resembles is not compared with all: it may be a megabyte long.
+    near = difflib.get_close_matches(str(name)[:200], names, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")

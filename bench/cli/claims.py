@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import shutil
 import sys
 from pathlib import Path
@@ -15,6 +16,9 @@ from bench.cli.options import profile_option, store_option
 if TYPE_CHECKING:
     from bench.report.claims.verdict import Verdict
     from bench.spec.paper import Paper
+    from bench.spec.plan import Plan
+
+    Judged = tuple[Verdict, Plan | None]
 
 EPILOG = """\b
 Example:
@@ -41,10 +45,13 @@ def command(
     """Say whether a paper's claims hold in the records.
 
     PAPER is a folder, or its name below suites/. Each claim is supported, refuted, undecided or
-    not run; a claim's own p takes the number of its comparisons into account, and nothing is
-    corrected over claims.
+    not run; a claim's own p takes the number of its comparisons into account, and no verdict is
+    corrected over claims. Beside p stands q, the false discovery rate over all claims of the paper
+    at which the verdict would still pass (Benjamini and Yekutieli). --verbose says in words what
+    each claim asks of the records.
     """
-    from bench.report.claims import text
+    from bench.report.claims import many
+    from bench.report.claims.verdict_json import verdict_json
     from bench.spec.find import find_paper
     from bench.spec.paper import load_paper
 
@@ -53,12 +60,20 @@ def command(
     loaded = load_paper(folder)
     found = _verdicts(loaded, folder, profile, store)
     if as_json:
-        rows = [text.as_json(verdict) for verdict in found]
-        data = {"paper": loaded.id, "profile": profile, "claims": rows}
+        verdicts = [verdict for verdict, _ in found]
+        rows = [verdict_json(verdict, plan) for verdict, plan in found]
+        for row, q in zip(rows, many.discovery_rates(verdicts), strict=True):
+            row["q"] = None if math.isnan(q) else q
+        data = {
+            "paper": loaded.id,
+            "profile": profile,
+            "expected_false": many.expected_false(verdicts),
+            "claims": rows,
+        }
         click.echo(json.dumps(data, indent=2, ensure_ascii=False))
     else:
         _print(found, loaded, profile, verbose)
-    if any(verdict.outcome.replace(" ", "-") in failing for verdict in found):
+    if any(verdict.outcome.replace(" ", "-") in failing for verdict, _ in found):
         sys.exit(1)
 
 
@@ -73,7 +88,8 @@ def _verdicts_named(given: str | None) -> list[str]:
     return names
 
 
-def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Verdict]:
+def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Judged]:
+    """Return the verdict on each claim, with the plan of its suite where there is one."""
     from bench.cli.session import further_of, session_of
     from bench.errors import SpecError, did_you_mean
     from bench.report.claims.verdict import verdicts, without_records
@@ -89,87 +105,95 @@ def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Ver
             f"no suite of {paper.id} that has claims has a profile {profile!r}",
             remedy=did_you_mean(profile, sorted(known)),
         )
-    found: dict[str, Verdict] = {}
+    found: dict[str, Judged] = {}
     for name, file in files.items():
         # A claim about a suite that is not there is an error of loading any other.
         if profile in profiles[name] or not profiles[name]:
             session = session_of(load_plan(file, profile), store)
             further = further_of(session)
             done = verdicts(session.results(), further)
-            found.update({verdict.claim.id: verdict for verdict in done})
+            found.update({verdict.claim.id: (verdict, session.plan) for verdict in done})
     reason = f"its suite has no profile {profile}"
-    return [found.get(c.id) or without_records(c, reason) for c in paper.claims]
+    return [found.get(c.id) or (without_records(c, reason), None) for c in paper.claims]
 
 
-def _print(found: list[Verdict], paper: Paper, profile: str, verbose: bool) -> None:
+def _print(found: list[Judged], paper: Paper, profile: str, verbose: bool) -> None:
     from collections import Counter
 
-    from tabulate import tabulate
-
-    from bench.report.claims import text
+    from bench.cli.printing import table
+    from bench.report.claims import many, text
+    from bench.report.claims.form import asked_text
 
     if not found:
         click.echo(f"{paper.id} has no claims: write them in its paper.yaml")
         return
+    verdicts = [verdict for verdict, _ in found]
+    q = dict(zip((v.claim.id for v in verdicts), many.discovery_rates(verdicts), strict=True))
     rows = [
         [
             v.claim.id,
             text.outcome_text(v),
+            asked_text(v.claim),
             text.estimate_text(v),
             text.p_text(v.p),
+            text.p_text(q[v.claim.id]),
             text.holding_text(v),
             text.remark(v),
         ]
-        for v in found
+        for v in verdicts
     ]
-    header = ["claim", "verdict", "estimate", "p", "hold", ""]
+    header = ["claim", "verdict", "asked", "estimate", "p", "q", "hold", ""]
     # Two spaces between columns, and tabulate's two beside a header.
-    taken = [max(len(header[i]) + 2, *(len(row[i]) for row in rows)) + 2 for i in range(5)]
+    taken = [max(len(header[i]) + 2, *(len(row[i]) for row in rows)) + 2 for i in range(7)]
     room = max(_NARROWEST, shutil.get_terminal_size().columns - sum(taken))
     for row in rows:
-        row[5] = row[5] if len(row[5]) <= room else row[5][: room - 1] + "…"
-    align = ("left", "left", "right", "right", "right", "left")
-    click.echo(tabulate(rows, header, tablefmt="simple", disable_numparse=True, colalign=align))
-    settled = next((v.settled for v in found if v.settled is not None), None)
+        row[-1] = row[-1] if len(row[-1]) <= room else row[-1][: room - 1] + "…"
+    align = ("left", "left", "left", "right", "right", "right", "right", "left")
+    click.echo(table(rows, header, align))
+    settled = next((v.settled for v in verdicts if v.settled is not None), None)
     if settled is not None:
         looks = ", ".join(map(str, settled.looks.at))
         click.echo(
             "\nWhere seeds were added (bench run --until-decided), p is sequential, for looks at "
             f"{looks} seeds."
         )
-    counts = Counter(verdict.outcome for verdict in found)
-    click.echo(
-        f"\n{paper.id}, profile {profile}: {', '.join(f'{n} {o}' for o, n in counts.items())}"
-    )
+    counts = Counter(verdict.outcome for verdict in verdicts)
+    listed = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())
+    if any(verdict.decision is not None for verdict in verdicts):
+        listed += f"; {many.expected_text(many.expected_false(verdicts))}"
+    click.echo(f"\n{paper.id}, profile {profile}: {listed}")
     if verbose:
-        for verdict in found:
-            _print_whole(verdict)
+        for verdict, plan in found:
+            _print_whole(verdict, plan)
 
 
-def _print_whole(verdict: Verdict) -> None:
+def _print_whole(verdict: Verdict, plan: Plan | None) -> None:
     from tabulate import tabulate
 
     from bench.report.claims import text
-    from bench.report.numbers import mean_text
+    from bench.report.claims.form import form_sentences
 
     claim = verdict.claim
-    click.echo(f"\n{claim.id}: {verdict.outcome}\n  {claim.text} ({claim.source})")
-    if claim.refuted_by:
-        click.echo(f"  Refuted by: {claim.refuted_by}")
-    if verdict.reason:
-        click.echo(f"  {verdict.reason}")
+    click.echo(f"\n{claim.id}: {verdict.outcome}\n  {claim.text} ({text.source_text(claim)})")
+    if plan is not None:
+        for sentence in form_sentences(verdict, plan):
+            click.echo(f"  {sentence}")
+    remark = text.remark(verdict)
+    if remark:
+        click.echo(f"  {remark}")
     if verdict.decision is None or verdict.shown is None:
         return
-    decimals = verdict.shown.decimals
     rows = [
         [
             each.name,
-            mean_text(test.estimate, decimals, signed=True),
+            text.compared_text(verdict, estimate),
             f"{each.n}/{each.expected}",
             *(text.p_text(p) for p in (test.p_support, test.sign_flip, test.adjusted_refute)),
             "holds" if test.holds else "fails" if test.fails else "",
         ]
-        for each, test in zip(verdict.compared, verdict.decision.tests, strict=True)
+        for each, estimate, test in zip(
+            verdict.compared, verdict.estimates, verdict.decision.tests, strict=True
+        )
     ]
     unit = f" ({verdict.shown.unit})" if verdict.shown.unit else ""
     header = [verdict.shown.metric + unit, "mean", "n", "p", "p (sign flips)", "p against", ""]

@@ -107,20 +107,38 @@ def _given(name: str, suite: str | None, profile: str, store: Path) -> _Given:
     if path.suffix in (".csv", ".md") and path.is_file():
         file = path.with_suffix(".csv")
         try:
-            return _Given(Side(name, read_frame(file.read_text(encoding="utf-8"), name)))
+            frame = read_frame(file.read_text(encoding="utf-8"), name)
+            return _Given(Side(name, frame, _units(file.absolute())))
         except (OSError, UnicodeDecodeError) as error:
             raise UserError(f"cannot be read: {error}", file=file) from None
     if ":" in name:
         page, ending = name.removesuffix(".md"), ".csv"
         text = file_at_revision(page + ending if page != name else name)
-        return _Given(Side(name, read_frame(text, name)))
+        return _Given(Side(name, read_frame(text, name), _units(Path(page.partition(":")[2]))))
     if suite is not None and name in profile_names(find_suite(suite)):
         return _store_side(name, suite, name, store)
     known = "a CSV, a page, REVISION:PATH, a store's folder, or a profile of --suite"
     raise UserError(f"there is no {name!r}", remedy=f"name {known}")
 
 
+def _units(page: Path) -> dict[str, str]:
+    """Return the units of a page's metrics, which its suite declares; none where it is not here."""
+    from bench.errors import UserError
+    from bench.spec.find import find_suite
+    from bench.spec.plan import load_plan
+
+    suite, _, profile = page.stem.rpartition(".")
+    for name in (f"{page.parent.name}/{suite}", f"{page.parent.name}/{suite}.yaml"):
+        try:
+            plan = load_plan(find_suite(name), profile)
+        except UserError:
+            continue
+        return {metric.name: metric.unit for metric in plan.metrics.values()}
+    return {}
+
+
 def _store_side(name: str, suite: str, profile: str, store: Path) -> _Given:
+    from bench.cli.printing import again
     from bench.cli.session import open_session
     from bench.errors import StoreError
     from bench.report.diff import Side
@@ -132,7 +150,7 @@ def _store_side(name: str, suite: str, profile: str, store: Path) -> _Given:
         raise StoreError(
             f"no cell of {suite}, profile {profile}, is done",
             file=session.store.root,
-            remedy=f"bench run {suite} --profile {profile} --store {store}",
+            remedy=again("run", suite, profile, store),
         )
     units = {metric.name: metric.unit for metric in session.plan.metrics.values()}
     side = Side(name, cell_frame(session.results()), units)

@@ -37,6 +37,7 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
 
     Every cell must be done and have kept its checkpoint (bench run --keep).
     """
+    from bench.cli.printing import again
     from bench.cli.session import open_session
     from bench.errors import StoreError
 
@@ -50,7 +51,7 @@ def command(suite: str, profile: str, store: Path, folder: Path) -> None:
             raise StoreError(
                 f"cell {cell.id} ({cell.dataset}), {state.state}, has no checkpoint here",
                 file=session.store.root,
-                remedy=f"bench run {suite} --profile {profile} --store {store} --keep",
+                remedy=again("run", suite, profile, store, "--keep"),
             )
         if cell.dataset in datasets:
             raise StoreError(
@@ -79,7 +80,7 @@ def _export(cell: Cell, record: Record, checkpoint: Path, digest: str, folder: P
         "backbone": cell.backbone,
         "classes": outcome.provenance.data["classes"],
         "sha256": digest,
-        "cell": record.cell,
+        "cell": cell.to_json(),
         "metrics": dict(outcome.metrics),
         "code": dict(outcome.provenance.code),
         "data": dict(outcome.provenance.data),

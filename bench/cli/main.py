@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import importlib
 import sys
+from typing import Any
 
 import click
 
 from bench.errors import UserError
+from bench.screen import printable
 
 # Name to (module, one line of help): `bench --help` imports none of them.
 COMMANDS = {
@@ -25,6 +27,7 @@ COMMANDS = {
     "import": "Take the records of bundles and other stores into this one.",
     "test-method": "Run the conformance checks on parts in a file of yours.",
     "export": "Copy the checkpoints of a suite's stages, with their records.",
+    "clean": "Remove from a store what dead runners have left behind.",
     "schema": "Print the JSON Schema of suite files, for editors.",
 }
 EPILOG = """\b
@@ -36,6 +39,13 @@ Example:
 
 class LazyGroup(click.Group):
     """A group that imports a command's module when the command is used."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command, and let nothing that it prints steer the terminal."""
+        from bench.cli.printing import screen
+
+        with screen():
+            return super().invoke(ctx)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the commands in the order in which they are used."""
@@ -84,7 +94,7 @@ def main() -> None:
     try:
         group(standalone_mode=False)
     except UserError as error:
-        click.echo(f"bench: {error}", err=True)
+        click.echo(f"bench: {printable(str(error))}", err=True)
         sys.exit(2)
     except click.exceptions.Abort:
         click.echo("bench: interrupted", err=True)

@@ -3,11 +3,16 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.cli.options import profile_option, store_option, suite_argument
+
+if TYPE_CHECKING:
+    from bench.spec.plan import Plan
 
 EPILOG = """\b
 Example:
@@ -24,8 +29,10 @@ Example:
 def command(suite: str, profile: str, store: Path, as_json: bool) -> None:
     """List a suite's cells by state: done, running, stale, failed, missing.
 
-    SUITE is a path or a name such as bss/table2. Nothing is loaded or trained.
+    SUITE is a path or a name such as bss/table2. Nothing is decoded or trained; a folder of images
+    that changed is read. Test images that are training images too are named.
     """
+    from bench.cli.printing import wrapped
     from bench.cli.session import open_session, state_table
 
     session = open_session(suite, profile, store)
@@ -49,10 +56,21 @@ def command(suite: str, profile: str, store: Path, as_json: bool) -> None:
         return
     plan = session.plan
     levels = {planned.level for planned in plan.cells}
-    click.echo(f"{plan.paper.id}/{plan.suite.name}, profile {profile}: {plan.suite.title}")
+    title = f"{plan.paper.id}/{plan.suite.name}, profile {profile}: {plan.suite.title}"
+    click.echo(wrapped(title, "  "))
     click.echo(f"store {session.store.root}\n")
     click.echo(state_table(session))
     if len(levels) > 1:
         per_level = [len({p.cell.id for p in plan.cells if p.level == lv}) for lv in sorted(levels)]
         steps = ", ".join(f"level {lv}: {n:,}" for lv, n in enumerate(per_level))
-        click.echo(f"\nCells start from those of lower levels ({steps}).")
+        click.echo("\n" + wrapped(f"Cells start from those of lower levels ({steps})."))
+    for warning in _warnings(plan):
+        click.echo(f"\n{warning}")
+
+
+def _warnings(plan: Plan) -> Iterator[str]:
+    """Yield what was found of the plan's datasets when they were read."""
+    from bench.data.digests import known_warnings
+
+    for name in sorted({name for cell in plan.unique().values() for name in cell.datasets}):
+        yield from known_warnings(name, plan.resources)

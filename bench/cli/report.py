@@ -32,9 +32,10 @@ Example:
 def command(suite: str, profile: str, store: Path, folder: Path) -> None:
     """Rebuild a suite's table from the records, as a leaderboard.
 
-    Writes PAPER/SUITE.PROFILE.md, beside it the values of each seed as CSV, figures, and as JSON
-    what the folder's README.md, the index of its pages, says of it; files of the page that it no
-    longer has are removed. Records are only read: what is missing, stale or failed is shown as
+    Writes PAPER/SUITE.PROFILE.md, beside it the values of each seed as CSV, those that claims
+    compare as another, figures, and as JSON every verdict with its numbers and what the folder's
+    README.md, the index of its pages, says of it; files of the page that it no longer has are
+    removed. Records are only read: what is missing, stale or failed is shown as
     such. The same records give the same bytes.
     """
     from bench.cli.pages import write

@@ -179,10 +179,9 @@ def _announce(session: Session, engine: Engine, profile: str) -> None:
 
 
 def _conclude(session: Session, summary: RunSummary, suite: str, profile: str, store: Path) -> None:
-    for failed in summary.failures:
-        click.echo(
-            f"failed: {failed.planned.cell.id} ({failed.failure.kind}): {failed.failure.message}"
-        )
+    from bench.cli.printing import again
+
+    # Each failure was told of as it came.
     parts = [f"{summary.done:,} done now", f"{summary.before:,} before"]
     if summary.elsewhere:
         parts.append(f"{summary.elsewhere:,} by another runner")
@@ -192,15 +191,15 @@ def _conclude(session: Session, summary: RunSummary, suite: str, profile: str, s
         parts.append(f"{summary.unfinished:,} not begun or stopped")
     click.echo("cells: " + ", ".join(parts))
     if summary.overhead is not None:
+        busy = min(1.0, 1 / summary.overhead)
         click.echo(
-            f"{summary.wall_seconds:.1f} s for {summary.cell_seconds:.1f} s of cells in "
-            f"{summary.slots} slots: {summary.overhead:.2f} times perfect packing"
+            f"{summary.wall_seconds:.1f} s for {summary.cell_seconds:.1f} s of cells, "
+            f"{summary.slots} at a time: busy for {busy:.0%} of it"
         )
     click.echo(f"records: {session.store.root}")
-    options = f"{suite} --profile {profile} --store {store}"
     if summary.interrupted:
-        click.echo(f"go on with: bench run {options}")
+        click.echo(f"go on with: {again('run', suite, profile, store)}")
     elif summary.exit_code:
-        click.echo(f"see why with: bench status {options}")
+        click.echo(f"see why with: {again('status', suite, profile, store)}")
     else:
-        click.echo(f"see the tables with: bench report {options}")
+        click.echo(f"see the tables with: {again('report', suite, profile, store)}")

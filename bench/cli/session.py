@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bench.report.claims.further import Further
     from bench.report.results import Results
 
-STATES = ("done", "running", "stale", "failed", "missing")
+STATES = ("done", "running", "stale", "failed", "interrupted", "missing")
 
 
 @dataclass(frozen=True)
@@ -134,7 +134,7 @@ def _longer(session: Session, rule: SettlingRule) -> Session:
 
 def state_table(session: Session, *, limit: int = 60) -> str:
     """Return the cells by state, one row for each combination of the table's row axes."""
-    from tabulate import tabulate
+    from bench.cli.printing import table
 
     axes: Sequence[str] = session.plan.suite.table.rows
     rows = _group(session, axes)
@@ -155,7 +155,8 @@ def state_table(session: Session, *, limit: int = 60) -> str:
             len(session.states),
         ]
     )
-    return tabulate(lines, headers=[*axes, *shown, "cells"], tablefmt="simple")
+    align = [*["left"] * len(axes), *["right"] * (len(shown) + 1)]
+    return table(lines, [*axes, *shown, "cells"], align)
 
 
 def _group(session: Session, axes: Sequence[str]) -> dict[tuple[str, ...], Counter[str]]:

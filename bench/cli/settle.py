@@ -94,6 +94,8 @@ class Settlement:
             )
         most = self.asked.most or DEFAULT_MOST
         rule = settling_rule(layout, plan)
+        if rule is None:
+            self._refuse_a_second_chance()
         if rule is None and most <= own:
             raise UserError(
                 f"the suite has {own} seeds itself, and a last look at {most} adds none",
@@ -111,6 +113,22 @@ class Settlement:
                 "out, or begin another store",
             )
         return rule
+
+    def _refuse_a_second_chance(self) -> None:
+        """Refuse to settle what a fixed number of seeds has judged at the whole level."""
+        from bench.errors import UserError
+        from bench.report.claims.verdict import verdicts
+
+        judged = [v.claim.id for v in verdicts(self.session.results()) if v.decision is not None]
+        if judged:
+            raise UserError(
+                f"claims of this suite are judged by its own seeds here, such as {judged[0]}: that "
+                "verdict has used up the whole error rate of 5%, and more seeds for what it leaves "
+                "undecided would be a second chance to err (7% in all)",
+                file=self.session.store.layout.root,
+                remedy="the choice is made before the suite's first run in a store: begin with "
+                "bench run --until-decided there",
+            )
 
     def _own_cells(self) -> int:
         counts = self.session.counts()

@@ -57,11 +57,13 @@ def command(cell: str, store: Path, attempt: int | None, whole_log: bool, as_jso
 
 
 def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
+    from bench.cli.printing import wrapped
+
     outcome = record.outcome
     click.echo(f"cell {record.id}, attempt {record.attempt} of {attempts}: {outcome.status}")
     click.echo(f"{record.started} to {record.ended}, {record.seconds:.1f} s")
     if outcome.failure is not None:
-        click.echo(f"\n{outcome.failure.kind}: {outcome.failure.message}")
+        click.echo("\n" + wrapped(f"{outcome.failure.kind}: {outcome.failure.message}", "  "))
         if outcome.failure.detail:
             click.echo(outcome.failure.detail.rstrip())
     cell = record.cell
@@ -72,7 +74,7 @@ def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
     if outcome.curves:
         click.echo("\ncurves")
         for name, curve in outcome.curves.items():
-            click.echo(f"  {name}: {sketch(curve)}")
+            click.echo(f"  {name}\n    {sketch(curve, 32)}")
     _section("seconds", {k: round(v, 3) for k, v in outcome.timings.items()})
     provenance = outcome.provenance
     for name in ("code", "data", "weights", "parents", "versions", "machine"):
@@ -87,11 +89,13 @@ def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
 
 
 def _section(title: str, values: dict[str, Any]) -> None:
+    from bench.cli.printing import wrapped
+
     if values:
         click.echo(f"\n{title}")
         for key, value in sorted(values.items()):
             shown = value if isinstance(value, str) else json.dumps(value)
-            click.echo(f"  {key}: {shown}")
+            click.echo(wrapped(f"  {key}: {shown}", "    "))
 
 
 def sketch(curve: Curve, width: int = 48) -> str:

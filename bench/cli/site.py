@@ -58,8 +58,9 @@ def command(
 ) -> None:
     """Build a static site from the records: an index, a page a paper, a page a cell.
 
-    SUITES are suites or papers; every suite that has a record where none is named. The site is
-    one folder with relative links, read without any network. The same records give the same bytes.
+    SUITES are suites or papers; where none is named, every suite that has a record: below suites/,
+    and in this folder and those in it that have a paper.yaml. The site is one folder with relative
+    links, read without any network. The same records give the same bytes.
     """
     from bench.records.store import Store
     from bench.report.site.build import build_site
@@ -76,16 +77,19 @@ def command(
 
 
 def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list[Track]:
+    from bench.cli.printing import again
     from bench.cli.session import further_of, session_of
     from bench.errors import SpecError, StoreError, did_you_mean
     from bench.report.arrays import StoredArrays
     from bench.report.site.track import Track
-    from bench.spec.find import find_suites
+    from bench.spec.find import find_suites, own_papers, suites_folder
     from bench.spec.layers import profile_names
     from bench.spec.paper import load_reported
     from bench.spec.plan import load_plan
 
-    files = list(dict.fromkeys(find_suites(suites)))
+    # Records do not know where their suite lies: it is looked for here.
+    named = suites or [str(suites_folder()), *map(str, own_papers())]
+    files = list(dict.fromkeys(find_suites(named)))
     known = {file: profile_names(file) for file in files}
     everywhere = {name for names in known.values() for name in names}
     found: list[Track] = []
@@ -112,7 +116,7 @@ def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list
         raise StoreError(
             f"no suite has a record under profile {' or '.join(profiles)}",
             file=store,
-            remedy="run one, such as: bench run bss/table2 --profile smoke",
+            remedy=f"run one: {again('run', 'bss/table2', 'smoke', store)}; or name your suites",
         )
     return found
 

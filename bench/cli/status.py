@@ -35,7 +35,9 @@ _SHOWN = 10
 @same_versions_option
 def command(suite: str, profile: str, store: Path, everything: bool, same_versions: bool) -> None:
     """Say how far a suite is, and what failed or is stale and why."""
+    from bench.cli.printing import again
     from bench.cli.session import open_session, state_table
+    from bench.records.owner import stopped_owners
 
     session = open_session(suite, profile, store, same_versions=same_versions)
     click.echo(state_table(session))
@@ -45,7 +47,13 @@ def command(suite: str, profile: str, store: Path, everything: bool, same_versio
         one = next(iter(session.store.foreign.values()))
         click.echo(f"\n{len(session.store.foreign):,} records are not used; of one: {one}")
     _list_disagreeing(session, None if everything else _SHOWN)
-    for state in ("running", "failed", "stale"):
+    for owner in stopped_owners(session.store.layout.runners):
+        click.echo(
+            f"\nprocess {owner.pid} on {owner.host} is stopped (Ctrl-Z?): after "
+            f"{session.store.ttl:.0f} s others take over its cells; "
+            f"`fg` or `kill -CONT {owner.pid}` lets it go on"
+        )
+    for state in ("running", "failed", "interrupted", "stale"):
         _list(session, state, None if everything else _SHOWN)
     if everything:
         _list(session, "missing", None)
@@ -53,8 +61,8 @@ def command(suite: str, profile: str, store: Path, everything: bool, same_versio
     if counts["done"] == len(session.states):
         click.echo("\nEvery cell is done.")
         return
-    again = " --same-versions" if same_versions else ""
-    click.echo(f"\nRun the rest: bench run {suite} --profile {profile} --store {store}{again}")
+    more = ("--same-versions",) if same_versions else ()
+    click.echo(f"\nRun the rest: {again('run', suite, profile, store, *more)}")
     sys.exit(1)
 
 
@@ -71,6 +79,8 @@ def _list_disagreeing(session: Session, limit: int | None) -> None:
 
 
 def _list(session: Session, wanted: str, limit: int | None) -> None:
+    from bench.cli.printing import clipped, terminal_width
+
     found = [p for p in session.plan.cells if session.states[p.cell.id].state == wanted]
     if not found:
         return
@@ -82,8 +92,10 @@ def _list(session: Session, wanted: str, limit: int | None) -> None:
         if wanted == "failed" and record is not None and record.outcome.failure is not None:
             why = f"{record.outcome.failure.kind}: {record.outcome.failure.message}"
         if wanted == "running" and state.owner is not None:
-            why = f"by process {state.owner.pid} on {state.owner.host}"
+            stopped = ", which is stopped" if state.owner.stopped() else ""
+            why = f"by process {state.owner.pid} on {state.owner.host}{stopped}"
         name = ", ".join(f"{a} {v}" for a, v in planned.labels.items()) or planned.name
-        click.echo(f"  {planned.cell.id}  {name}" + (f"  ({why})" if why else ""))
+        line = f"  {planned.cell.id}  {name}" + (f"  ({why})" if why else "")
+        click.echo(clipped(line, None if limit is None else terminal_width()))
     if limit is not None and len(found) > limit:
         click.echo(f"  … and {len(found) - limit} more (--all lists them)")

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Iterable
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
 if TYPE_CHECKING:
+    from bench.cli.checking import Verdict
     from bench.spec.parts import PartKey
 
 EPILOG = """\b
@@ -21,27 +24,48 @@ Example:
 
 @click.command("test-method", epilog=EPILOG)
 @click.argument("part", metavar="FILE|NAME|KIND:NAME")
-def command(part: str) -> None:
+@click.option(
+    "--time-limit",
+    type=click.FloatRange(min=0, min_open=True),
+    default=60.0,
+    show_default=True,
+    help="Seconds a check may take.",
+)
+def command(part: str, time_limit: float) -> None:
     """Run the conformance checks of its kind on every part in a file.
 
     A file is a Python file of yours with parts of any kinds: penalty, trainable, patch, update,
-    objective, transform, head, network, measurement. A name is that of a built-in part. Exit
-    code 1 if a check fails.
+    objective, transform, head, network, measurement. A name is that of a built-in part. The
+    checks run as a cell does, in a process of their own. Exit code 1 if a check fails.
     """
-    found, plugins = _parts(part)
-    from bench.parts.checks import check_part
+    from bench.cli.checking import verdicts
 
+    found, plugins = _parts(part)
     failed = 0
-    for kind, name in found:
-        click.echo(f"{kind} {name}")
-        for check in check_part(kind, name, plugins):
-            failed += not check.passed
-            mark = "ok    " if check.passed else "FAILED"
-            click.echo(f"  {mark} {check.name}" + (f": {check.detail}" if check.detail else ""))
+    for _, own in groupby(verdicts(found, plugins, time_limit), key=lambda verdict: verdict.part):
+        failed += _print(own)
     click.echo(
         f"{failed} check{'' if failed == 1 else 's'} failed" if failed else "all checks passed"
     )
     sys.exit(1 if failed else 0)
+
+
+def _print(verdicts: Iterable[Verdict]) -> int:
+    """Print the checks of one part as they come; return how many have failed."""
+    told: dict[str, str] = {}
+    shown = False
+    for verdict in verdicts:
+        if not shown:
+            click.echo(" ".join(verdict.part))
+            shown = True
+        detail = verdict.detail
+        if not verdict.passed:
+            # One fault that several checks meet is told once.
+            first = told.setdefault(detail, verdict.check)
+            detail = detail if first == verdict.check else f"as {first}"
+        mark = "ok    " if verdict.passed else "FAILED"
+        click.echo(f"  {mark} {verdict.check}" + (f": {detail}" if detail else ""))
+    return len(told)
 
 
 def _parts(given: str) -> tuple[list[PartKey], tuple[str, ...]]:

@@ -7,6 +7,7 @@ import sys
 import click
 
 from bench.errors import UserError
+from bench.screen import printable
 
 EPILOG = """\b
 Example:
@@ -48,6 +49,6 @@ def command(suites: tuple[str, ...]) -> None:
                 count = len(plan.unique())
                 click.echo(f"ok  {plan.paper.id}/{plan.suite.name} {name}: {count:,} cells")
     for problem in problems:
-        click.echo(f"bench: {problem}", err=True)
+        click.echo(f"bench: {printable(problem)}", err=True)
     if problems:
         sys.exit(2)

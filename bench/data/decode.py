@@ -59,7 +59,7 @@ def decode_file(data: bytes, image: Image) -> NDArray[np.uint8]:
 def _upright(picture: Pillow.Image) -> Pillow.Image:
     """Return a picture turned as its EXIF orientation says."""
     try:
-        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))
+        turn = _TURNS.get(picture.getexif().get(ExifTags.Base.Orientation))  # type: ignore[arg-type]
     except Exception:
         # Of metadata that cannot be read nothing is known, and no one kind of error comes of them.
         return picture

@@ -26,7 +26,7 @@ from bench.records.settling import SettlingRule, load_rule
 from bench.spec.recipe import Frozen
 
 MANIFEST, RECORDS, SETTLING = "bundle.json", "records.jsonl", "settling.json"
-FORMAT = 1
+FORMAT: Literal[1] = 1
 # Unpacked; the largest pages have some tens of megabytes.
 MOST_BYTES = 2**30
 _ARRAYS = re.compile(r"arrays/([0-9a-f]{20})/([^/\\]+)")

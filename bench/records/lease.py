@@ -41,15 +41,21 @@ def live_owner(folder: CellFolder, numbers: Numbers, now: float, ttl: float) -> 
     now
         Seconds since the epoch by the file server's clock.
     ttl
-        Seconds without a heartbeat after which a process that cannot be looked at counts as dead.
+        Seconds without a heartbeat after which a process that cannot be looked at, or that is
+        stopped, counts as dead.
     """
     if numbers.highest_lease <= numbers.highest_record:
         return None
+    return living(folder.lease(numbers.highest_lease), now, ttl)
+
+
+def living(file: Path, now: float, ttl: float) -> Owner | None:
+    """Return the owner that a lease, or an owner file, tells of; None if it is dead."""
     try:
         # Opening, unlike stat, makes a network file system ask the server for the time.
-        with open(folder.lease(numbers.highest_lease), "rb") as file:
-            beat = os.fstat(file.fileno()).st_mtime
-            owner = Owner.from_json(file.read())
+        with open(file, "rb") as opened:
+            beat = os.fstat(opened.fileno()).st_mtime
+            owner = Owner.from_json(opened.read())
     except FileNotFoundError:
         return None
     owner = owner or Owner("unknown", "", 0, "", "")
@@ -174,8 +180,8 @@ class Leases:
         Returns
         -------
         bool
-            False if a later attempt exists, because this runner was taken for dead: then the
-            record is discarded.
+            False if a later attempt exists, or the lease is gone, because this runner was taken
+            for dead: then the record is discarded.
 
         Raises
         ------
@@ -187,7 +193,7 @@ class Leases:
             with beside(folder.record(lease.attempt)) as part:
                 part.write_text(dump_record(record), encoding="utf-8")
                 sync(part)
-                if folder.numbers().next > lease.attempt + 1:
+                if folder.numbers().next > lease.attempt + 1 or not self._has(lease):
                     return False
                 if not _link(part, folder.record(lease.attempt)):
                     return False
@@ -200,8 +206,15 @@ class Leases:
 
     def release(self, lease: Lease) -> None:
         """Give a lease up; its number is free again unless a record has it."""
-        if self._held.pop((lease.cell_id, lease.attempt), None) is not None:
+        if self._held.pop((lease.cell_id, lease.attempt), None) is not None and self._has(lease):
             lease.folder.lease(lease.attempt).unlink(missing_ok=True)
+
+    def _has(self, lease: Lease) -> bool:
+        # Of a dead runner a lease may be cleaned away, and its number taken by another.
+        try:
+            return self._file.samefile(lease.folder.lease(lease.attempt))
+        except FileNotFoundError:
+            return False
 
     def _beat(self) -> None:
         while not self._ended.wait(self._heartbeat):

@@ -9,6 +9,9 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 
+# By a signal, or by a debugger.
+_STOPPED = ("T", "t")
+
 
 @dataclass(frozen=True)
 class Owner:
@@ -44,10 +47,39 @@ class Owner:
             return None
 
     def lives(self) -> bool | None:
-        """Return whether the process lives; None where this machine cannot tell."""
-        if not self.boot or (self.host, self.boot) != (socket.gethostname(), this_boot()):
+        """Return whether the process lives; None where its heartbeat must tell.
+
+        That is where this machine cannot know, and where the process is stopped: it does nothing,
+        and may never go on.
+        """
+        if not self._here():
             return None
-        return bool(self.start) and start_of(self.pid) == self.start
+        state, start = _stat(self.pid)
+        if not start or start != self.start:
+            return False
+        return None if state in _STOPPED else True
+
+    def stopped(self) -> bool:
+        """Return whether the process is known to be stopped, as by Ctrl-Z."""
+        state, start = _stat(self.pid)
+        return self._here() and start == self.start and state in _STOPPED
+
+    def _here(self) -> bool:
+        return bool(self.boot) and (self.host, self.boot) == (socket.gethostname(), this_boot())
+
+
+def owner_of(file: Path) -> Owner | None:
+    """Return the owner that an owner file, or a lease, tells of; None if it tells none."""
+    try:
+        return Owner.from_json(file.read_bytes())
+    except OSError:
+        return None
+
+
+def stopped_owners(runners: Path) -> list[Owner]:
+    """Return the runners of this machine that are stopped, of those with a file in a folder."""
+    owners = (owner_of(file) for file in sorted(runners.glob("*.json")))
+    return [owner for owner in owners if owner is not None and owner.stopped()]
 
 
 def this_process(run: str) -> Owner:
@@ -68,11 +100,16 @@ def this_boot() -> str:
 
 def start_of(pid: int) -> str:
     """Return a living process's start time in ticks since boot; empty for none or a zombie."""
+    return _stat(pid)[1]
+
+
+def _stat(pid: int) -> tuple[str, str]:
+    """Return a living process's state, a letter, and its start time; both empty for none."""
     try:
-        stat = Path(f"/proc/{pid}/stat").read_bytes()
+        stat = Path(f"/proc/{pid}/stat").read_text(errors="replace")
     except OSError:
-        return ""
+        return "", ""
     # The command's name, in parentheses, may hold spaces and parentheses.
-    fields = stat[stat.rindex(b")") + 2 :].split()
+    fields = stat[stat.rindex(")") + 2 :].split()
     state, start = fields[0], fields[19]
-    return "" if state in (b"Z", b"X") else start.decode()
+    return ("", "") if state in "ZX" else (state, start)

@@ -16,11 +16,11 @@ from bench.records.freshness import Expectations, beyond_range, digests_of, stal
 from bench.records.layout import CellFolder, Layout
 from bench.records.lease import TIME_TO_LIVE, live_owner
 from bench.records.owner import Owner
-from bench.records.record import Outcome, Record
+from bench.records.record import Outcome, Record, Status
 from bench.spec.cell import Cell
 
 log = logging.getLogger(__name__)
-State = Literal["done", "stale", "failed", "running", "missing"]
+State = Literal["done", "stale", "failed", "interrupted", "running", "missing"]
 
 
 @dataclass(frozen=True)
@@ -31,8 +31,9 @@ class CellState:
     ----------
     state
         ``done`` (a fresh done record), ``stale`` (done, but ``reasons``), ``failed`` (the last
-        attempt did not end as done), ``running`` (a live lease) or ``missing`` (also a done
-        cell whose artifact is gone and needed by a cell that is not done).
+        attempt did not end as done), ``interrupted`` (the last attempt was stopped by the user),
+        ``running`` (a live lease) or ``missing`` (also a done cell whose artifact is gone and
+        needed by a cell that is not done).
     record
         The record that counts: of a done cell the oldest fresh one, else the newest.
     fresh
@@ -81,6 +82,10 @@ def same_numbers(one: Outcome, other: Outcome) -> bool:
 
 
 MISSING = CellState("missing")
+# Of a cell without a fresh record, by how its last attempt ended.
+_STATES: Mapping[Status, State] = {
+    "done": "stale", "failed": "failed", "timed-out": "failed", "cancelled": "interrupted",
+}  # fmt: skip
 
 
 class Store:
@@ -124,7 +129,7 @@ class Store:
             if self.root.exists() and not self.root.is_dir():
                 raise NotADirectoryError("it is not a folder")
             present = self.layout.present({*by_id, *parents})
-            judge = _Judge(self, by_id, expected, present, self._now())
+            judge = _Judge(self, by_id, expected, present, self.now())
             states = {cell_id: judge.state(cell_id) for cell_id in by_id}
         except OSError as error:
             raise StoreError(
@@ -244,7 +249,8 @@ class Store:
             log.warning("%s is not used: %s; so are others like it", path, reason)
         self.foreign[path] = reason
 
-    def _now(self) -> float:
+    def now(self) -> float:
+        """Return the file server's time in seconds since the epoch."""
         # Only leases of other machines need the file server's clock; a reader may not be allowed
         # to touch anything.
         try:
@@ -295,7 +301,7 @@ class _Judge:
         elif owner is not None:
             state = "running"
         elif newest is not None:
-            state = "stale" if newest.done else "failed"
+            state = _STATES[newest.outcome.status]
         return CellState(
             state=state,
             record=fresh[0] if fresh else newest,

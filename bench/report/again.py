@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import shlex
+
 from bench.report.sections import Board
 
 
@@ -14,7 +16,7 @@ def commands(board: Board) -> list[str]:
     """Return the lines of a shell that make this page."""
     paper, profile, file = board.plan.paper.id, board.plan.profile, board.plan.file
     ours = file.parts[-3:-1] == ("suites", paper)
-    suite = f"{paper}/{file.stem}" if ours else "/".join(file.parts[-2:])
+    suite = shlex.quote(f"{paper}/{file.stem}" if ours else "/".join(file.parts[-2:]))
     lines = [
         f"bench run {suite} --profile {profile}",
         f"bench report {suite} --profile {profile}",

@@ -3,30 +3,40 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Any
 
 from pydantic import ValidationError
 
 from bench.errors import UserError
 from bench.records.record import Record
 from bench.report import markdown
+from bench.report.claims import many
 from bench.report.claims.verdict import OUTCOMES, Verdict
-from bench.report.numbers import NOTHING, portion
+from bench.report.claims.verdict_json import verdict_json
+from bench.report.numbers import NOTHING, plural, portion
 from bench.report.results import Results
 from bench.spec.recipe import Frozen
+from bench.stats.family import false_discovery
 
 README = "README.md"
 # A page of the smoke profile shows that everything runs; its numbers mean nothing.
 _LEFT_OUT = ("smoke",)
+_DECIDED = ("supported", "refuted")
+EXPECTED = "expected false"
 _MARK = "<!-- made by `bench report`: do not edit -->"
 
 
 class PageFacts(Frozen):
     """What the index says of a page.
 
-    ``last`` is the UTC day on which its last record ended; ``claims`` counts the verdicts.
+    ``last`` is the UTC day on which its last record ended; ``claims`` counts the verdicts, with
+    the number of false ones that are expected if all were null, and of each claim that was tested
+    the p of "neither". ``verdicts`` has each with all its numbers: not for the index, but for
+    whoever checks the page.
     """
 
     page: str
@@ -37,8 +47,11 @@ class PageFacts(Frozen):
     done: int
     planned: int
     claims: dict[str, int]
+    expected_false: float | None = None
+    p: tuple[float, ...] = ()
     last: str | None
     hardware: tuple[str, ...]
+    verdicts: tuple[dict[str, Any], ...] = ()
 
 
 def page_facts(stem: str, results: Results, found: Sequence[Verdict]) -> PageFacts:
@@ -56,8 +69,11 @@ def page_facts(stem: str, results: Results, found: Sequence[Verdict]) -> PageFac
         done=sum(results.state(cell_id) == "done" for cell_id in ids),
         planned=len(ids),
         claims={name: outcomes[name] for name in OUTCOMES} if found else {},
+        expected_false=many.expected_false(found) if found else None,
+        p=tuple(p for p in many.claim_ps(found) if not math.isnan(p)),
         last=max((record.ended[:10] for record in own), default=None),
         hardware=_hardware(own),
+        verdicts=tuple(verdict_json(verdict, plan) for verdict in found),
     )
 
 
@@ -76,25 +92,50 @@ def index(folder: Path) -> str | None:
     UserError
         If the facts of a page cannot be read.
     """
-    papers: dict[str, tuple[str, list[list[str]]]] = {}
+    papers: dict[str, list[tuple[str, PageFacts]]] = {}
     for path, facts in _all_facts(folder):
         if facts.profile not in _LEFT_OUT:
-            heading = f"{markdown.code(facts.paper)}: {markdown.escape(facts.paper_title)}"
-            _, rows = papers.setdefault(facts.paper, (heading, []))
-            rows.append(_row(facts, f"{path.parent.name}/{facts.page}"))
+            page = f"{path.parent.name}/{facts.page}"
+            papers.setdefault(facts.paper, []).append((page, facts))
     if not papers:
         return None
-    header = ["leaderboard", "profile", "cells", *OUTCOMES, "last record", "hardware"]
+    header = ["leaderboard", "profile", "cells", *OUTCOMES, EXPECTED, "last record", "hardware"]
     parts = [
         _MARK,
         "# Leaderboards",
         "What each experiment of a paper asked. Cells that are done, of those planned; how many of "
-        "the paper's claims about it are supported, refuted, undecided and not run; the day (UTC) "
-        "on which the last record ended; what the records were made on.",
+        "the paper's claims about it are supported, refuted, undecided and not run; how many of "
+        "the verdicts are expected to be false, if all claims were null; the day (UTC) on which "
+        "the last record ended; what the records were made on.",
     ]
-    for heading, rows in papers.values():
-        parts += [f"## {heading}", markdown.table(header, rows, left=2)]
+    for paper, pages in papers.items():
+        parts.append(f"## {markdown.code(paper)}: {markdown.escape(pages[0][1].paper_title)}")
+        parts.append(markdown.table(header, [_row(facts, page) for page, facts in pages], left=2))
+        parts += over_claims([facts for _, facts in pages])
     return "\n\n".join(parts) + "\n"
+
+
+def over_claims(pages: Sequence[PageFacts]) -> list[str]:
+    """Return a sentence a profile on all verdicts of a paper's pages; none where none was tested.
+
+    The claims of all pages are one family: what is expected to be false of them, and how many
+    verdicts stay when the false discovery rate is kept over them.
+    """
+    texts = []
+    for profile in dict.fromkeys(facts.profile for facts in pages):
+        own = [facts for facts in pages if facts.profile == profile]
+        p = [value for facts in own for value in facts.p]
+        if not p:
+            continue
+        decided = sum(facts.claims.get(name, 0) for facts in own for name in _DECIDED)
+        kept = sum(q <= many.DISCOVERY for q in false_discovery(p))
+        expected = many.expected_text(sum(facts.expected_false or 0.0 for facts in own))
+        texts.append(
+            f"{plural(decided, 'verdict')} on {plural(len(p), 'tested claim')} under "
+            f"{markdown.code(profile)}; {expected}. With a false discovery rate of "
+            f"{100 * many.DISCOVERY:g}% over these claims (Benjamini and Yekutieli) {kept} stay."
+        )
+    return texts
 
 
 def may_write_index(folder: Path) -> bool:
@@ -124,9 +165,15 @@ def _row(facts: PageFacts, page: str) -> list[str]:
         markdown.code(facts.profile),
         portion(facts.done, facts.planned),
         *counts,
+        expected_number(facts),
         facts.last or NOTHING,
         markdown.escape("; ".join(facts.hardware)) or NOTHING,
     ]
+
+
+def expected_number(facts: PageFacts) -> str:
+    """Return how many of a page's verdicts are expected to be false, if all were null."""
+    return NOTHING if facts.expected_false is None else f"{facts.expected_false:.2f}"
 
 
 def _hardware(records: Iterable[Record]) -> tuple[str, ...]:

@@ -35,9 +35,15 @@ def details(summary: str, body: str) -> str:
     return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"
 
 
+def web_address(url: str | None) -> str | None:
+    """Return an address if it is one that a page may link to: http or https, nothing that runs."""
+    return url if url and re.match(r"https?://[^\s<>]+\Z", url) else None
+
+
 def link(text: str, url: str | None) -> str:
-    """Return a link, or the text alone where there is no address."""
-    return f"[{escape(text)}](<{url}>)" if url else escape(text)
+    """Return a link to the web or to a file beside the page; the text alone for any other."""
+    beside = url and re.match(r"(?![^/]*:)[^/\n<>][^\n<>]*\Z", url)
+    return f"[{escape(text)}](<{url}>)" if beside or web_address(url) else escape(text)
 
 
 def code(text: object) -> str:

@@ -7,6 +7,8 @@ import math
 from bench.stats.intervals import Estimate
 
 NOTHING = "–"
+NO_SPREAD = "(no spread)"
+"""Beside a mean of equal values: that their spread is zero is not known."""
 
 
 def number(value: float, decimals: int, *, signed: bool = False) -> str:
@@ -38,11 +40,16 @@ def compact(value: float) -> str:
 def mean_text(
     estimate: Estimate, decimals: int, *, bold: bool = False, signed: bool = False
 ) -> str:
-    """Return ``mean ± half-width``, the mean alone for one value, a dash for none."""
+    """Return ``mean ± half-width``, the mean alone for one value, a dash for none.
+
+    Beside the mean of several equal values stands that they have no spread.
+    """
     if estimate.n == 0:
         return NOTHING
     mean = number(estimate.mean, decimals, signed=signed)
     mean = f"**{mean}**" if bold else mean
+    if estimate.no_spread:
+        return f"{mean} {NO_SPREAD}"
     if estimate.half_width is None:
         return mean
     return f"{mean} ± {number(estimate.half_width, decimals)}"

@@ -11,7 +11,7 @@ from bench.errors import UserError
 from bench.files import write_whole
 from bench.report import sections
 from bench.report.again import again
-from bench.report.claims.section import claims_section
+from bench.report.claims.section import claims_csv, claims_section
 from bench.report.claims.verdict import Verdict, verdicts
 from bench.report.figures.section import curve_numbers, draw_figures, figure_section, figure_svgs
 from bench.report.figures.table_figure import figure_svg
@@ -38,6 +38,9 @@ class Page:
         File name to SVG.
     curves
         The numbers of the figures of curves as CSV; None where the suite has none.
+    claims
+        The values of every comparison of a claim, seed by seed, as CSV; None where the profile is
+        asked nothing.
     """
 
     stem: str
@@ -45,18 +48,26 @@ class Page:
     csv: str
     figures: Mapping[str, str] = field(default_factory=dict)
     curves: str | None = None
+    claims: str | None = None
 
     def files(self) -> dict[str, str]:
         """Return file name to text."""
         files = {f"{self.stem}.md": self.markdown, f"{self.stem}.csv": self.csv, **self.figures}
         if self.curves is not None:
             files[curves_name(self.stem)] = self.curves
+        if self.claims is not None:
+            files[claims_name(self.stem)] = self.claims
         return files
 
 
 def curves_name(stem: str) -> str:
     """Return the file name of the curves' numbers."""
     return f"{stem}.curves.csv"
+
+
+def claims_name(stem: str) -> str:
+    """Return the file name of the values that claims compare."""
+    return f"{stem}.claims.csv"
 
 
 def build_page(
@@ -94,7 +105,7 @@ def build_page(
     parts: Iterable[str] = (
         sections.heading(board),
         sections.summary(board),
-        claims_section(found, plan),
+        claims_section(found, plan, claims_name(stem)),
         figure_section(drawings, curves_name(stem)),
         sections.picture(board, figures),
         sections.results(board, f"{stem}.csv"),
@@ -108,7 +119,7 @@ def build_page(
     markdown = "\n\n".join(part for part in parts if part) + "\n"
     figures |= figure_svgs(drawings)
     cells, curves = frame_csv(cell_frame(results)), curve_numbers(drawings, plan.suite)
-    return Page(stem, markdown, cells, figures, curves)
+    return Page(stem, markdown, cells, figures, curves, claims_csv(found, plan))
 
 
 def make_board(results: Results, reported: Reported | None) -> Board:
@@ -153,7 +164,8 @@ def write_page(page: Page, folder: Path, beside: Mapping[str, str] | None = None
 
 def page_files(folder: Path, stem: str) -> list[Path]:
     """Return the files that ``bench report`` may have written for a page."""
-    own = re.compile(re.escape(stem) + r"(\.(md|csv|json|svg|curves\.csv|further\.csv)|-\d+\.svg)")
+    named = r"(\.(md|csv|json|svg|(curves|claims|further)\.csv)|-\d+\.svg)"
+    own = re.compile(re.escape(stem) + named)
     return [
         path
         for path in sorted(folder.iterdir())

@@ -124,7 +124,8 @@ class Results:
         if cell_id in self.records:
             return "done"
         known = self.states[cell_id].state if cell_id in self.states else "missing"
-        return "missing" if known == "done" else known
+        # That somebody pressed Ctrl-C is nothing for a page.
+        return "missing" if known in ("done", "interrupted") else known
 
     @cached_property
     def disagreeing(self) -> tuple[str, ...]:

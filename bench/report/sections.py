@@ -51,7 +51,7 @@ class Board:
         if self.plan.suite.table.metrics:
             return "each column's unit (percentage points for %)"
         unit = self.plan.suite.metrics[0].unit
-        return "percentage points" if unit == "%" else unit or "the metric's unit"
+        return "percentage points" if unit == "%" else markdown.escape(unit) or "the metric's unit"
 
     def comparable(self) -> list[ReportedTable]:
         """Reported tables of this suite and profile."""
@@ -184,7 +184,7 @@ def _what_is_shown(board: Board) -> str:
             for shown in suite.metrics
         )
     (shown,) = suite.metrics
-    unit = f" in {shown.unit}" if shown.unit else ""
+    unit = f" in {markdown.escape(shown.unit)}" if shown.unit else ""
     return f"{markdown.code(shown.metric)}{unit} by {board.columns}"
 
 
@@ -224,7 +224,8 @@ def contrast_caption(board: Board, contrast: Contrast) -> str:
         f"{': at a seed both train on the same images' if same_images else ''}. Mean ± half the "
         "width of its 95% interval (paired Student's t). Bold: the interval excludes zero, and no "
         "seed is missing. Each interval stands for itself: of twenty true zeros, one is expected "
-        "to be excluded. ± 0.00: the same difference at every seed, which does not make it known."
+        "to be excluded. No spread: the same difference at every seed, which does not make it "
+        "known."
     )
 
 

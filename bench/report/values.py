@@ -65,13 +65,15 @@ def record_value(record: Record, metric: str, at: At | None) -> float | None:
 
 
 def curve_value(curve: Curve, at: At) -> float | None:
-    """Return a curve's value at a step, or its mean over the steps of a range.
+    """Return a curve's value at a step or at its end, or its mean over the steps of a range.
 
     Between two points a curve has the value of the first of them, as a state that stays deployed
     until the next one. None where it begins only later.
     """
-    first = at.step if at.area is None else at.area[0]
-    index = bisect_right(curve.at, first or 0) - 1
+    if at.step == "end":
+        return curve.value[-1] if curve.value else None
+    first = at.last_step if at.area is None else at.area[0]
+    index = bisect_right(curve.at, first) - 1
     if index < 0:
         return None
     if at.area is None:

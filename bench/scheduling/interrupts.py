@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM as a count that the run looks at."""
+"""Ctrl-C, SIGTERM and SIGHUP as a count that the run looks at."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from types import FrameType, TracebackType
 
 
 class Interrupts:
-    """Counts SIGINT and SIGTERM while it is entered; the first stops the run, the second harder.
+    """Counts SIGINT, SIGTERM and SIGHUP while entered; the first stops the run, the next harder.
 
     Parameters
     ----------
@@ -24,7 +24,10 @@ class Interrupts:
     def __enter__(self) -> Interrupts:
         # Python lets only the main thread set handlers; elsewhere nobody interrupts.
         if threading.current_thread() is threading.main_thread():
-            for number in (signal.SIGINT, signal.SIGTERM):
+            for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+                # `nohup` asks that the end of the terminal be ignored.
+                if number == signal.SIGHUP and signal.getsignal(number) == signal.SIG_IGN:
+                    continue
                 self._before[number] = signal.signal(number, self._count)
         return self
 

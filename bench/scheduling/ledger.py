@@ -128,6 +128,10 @@ class Ledger:
             self._held[cell_id] = Held(lease, datetime.now(UTC), time.monotonic())
         return lease
 
+    def give_back(self, cell_id: str) -> None:
+        """Let go of an attempt that has not begun: it leaves nothing, and its number is free."""
+        self._leases.release(self._held.pop(cell_id).lease)
+
     def commit(self, ended: Ended) -> bool:
         """Write an attempt's record; False if another runner has taken the cell over."""
         held = self._held.pop(ended.job.cell.id)

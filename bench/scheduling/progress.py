@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.records.record import Failure
+from bench.screen import printable
 from bench.spec.cell import PlannedCell
 
 
@@ -114,7 +115,7 @@ class Lines:
 
     def note(self, text: str) -> None:
         """Print a text as it is."""
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(printable(text)), soft_wrap=True)
 
     def end(self, tally: Tally) -> None:
         """Print the last tally."""
@@ -146,7 +147,7 @@ class Bar:
 
     def note(self, text: str) -> None:
         """Print a text above the line."""
-        self._console.print(Text(text), soft_wrap=True)
+        self._console.print(Text(printable(text)), soft_wrap=True)
 
     def end(self, tally: Tally) -> None:
         """Give the line back and print the last tally."""

@@ -14,13 +14,14 @@ from bench.records.record import Failure
 from bench.records.store import CellState, Store
 from bench.scheduling.course import Course
 from bench.scheduling.device import Device
-from bench.scheduling.engines.engine import Ended, Engine
+from bench.scheduling.engines.engine import Ended, Engine, NoRoom
 from bench.scheduling.interrupts import Interrupts
 from bench.scheduling.job import Job
 from bench.scheduling.ledger import Ledger
 from bench.scheduling.progress import Progress, Silence, name_of
 from bench.scheduling.queue import Queue
 from bench.scheduling.retries import verdict
+from bench.scheduling.room import Room
 from bench.scheduling.slots import Slots
 from bench.scheduling.summary import FailedCell, RunSummary
 from bench.spec.cell import Cell, PlannedCell, Resources
@@ -41,11 +42,14 @@ class RunOptions:
         start from; a cell done without them is done again.
     look_every
         Seconds between looks at cells that another runner has.
+    patience
+        Seconds without room for a single process until the run is given up.
     """
 
     retries: int = 1
     keep: frozenset[str] = frozenset()
     look_every: float = 1.0
+    patience: float = 30.0
 
 
 def run(
@@ -62,8 +66,8 @@ def run(
     """Execute all cells of a plan that have no fresh done record; the engine is closed after.
 
     Cells that failed in earlier runs are tried again. Cells that another live runner has are left
-    to it, and the run ends when they have ended too. SIGINT and SIGTERM stop the run: its cells
-    are recorded as cancelled.
+    to it, and the run ends when they have ended too. SIGINT, SIGTERM and SIGHUP stop the run:
+    its cells are recorded as cancelled.
 
     Parameters
     ----------
@@ -76,6 +80,8 @@ def run(
         If a cell's parent is not in the plan.
     StoreError
         If the store cannot be read or written.
+    UserError
+        If the system has no room for any process.
     """
     started = time.monotonic()
     expected = expectations or Expectations()
@@ -139,6 +145,7 @@ class _Runner:
         self.interrupts = interrupts
         self.running: dict[str, Device] = {}
         self.next_look = 0.0
+        self.room = Room(patience=options.patience)
 
     def run(self) -> None:
         self.progress.begin()
@@ -152,22 +159,25 @@ class _Runner:
                     self.look_elsewhere()
                     self.progress.update(lambda: self.course.tally(self.ledger.elapsed))
         finally:
-            if self.interrupts.count:
-                self.progress.note("stopping; once more stops harder")
+            # A terminal that has hung up takes no more text.
+            with contextlib.suppress(OSError):
+                if self.interrupts.count:
+                    self.progress.note("stopping; once more stops harder")
             try:
                 self.stop()
             finally:
-                self.progress.end(self.course.tally())
+                with contextlib.suppress(OSError):
+                    self.progress.end(self.course.tally())
 
     def fill(self) -> None:
         """Start cells as long as there is room; keep a device free for a cell that needs it."""
         alone = self.queue.next_alone()
-        if alone is not None and self.slots.idle(alone[1]):
+        if alone is not None and self.room.open and self.slots.idle(alone[1]):
             self.queue.take_alone(alone[0])
             self.start(alone[0], alone_on=alone[1])
             alone = self.queue.next_alone()
         avoid = alone[1] if alone is not None else None
-        while not self.interrupts.count and self.slots.room(avoid):
+        while self.room.open and not self.interrupts.count and self.slots.room(avoid):
             cell_id = self.queue.next()
             if cell_id is None:
                 return
@@ -205,7 +215,22 @@ class _Runner:
             alone=alone_on is not None,
         )
         self.running[cell_id] = device
-        self.engine.start(job, device)
+        try:
+            self.engine.start(job, device)
+        except NoRoom as error:
+            self.put_back(cell_id, alone_on, error)
+        else:
+            self.room.taken()
+
+    def put_back(self, cell_id: str, alone_on: str | None, error: NoRoom) -> None:
+        """Let a cell wait that could not be started for want of room."""
+        self.slots.give_back(self.running.pop(cell_id))
+        self.ledger.give_back(cell_id)
+        self.queue.again(cell_id, alone_on)
+        if self.room.refused(error, len(self.running)):
+            self.progress.note(
+                f"no room for one more process ({error}) beside {len(self.running)}: cells wait"
+            )
 
     def reopen(self, parent: str) -> None:
         """Let a done parent run again, because its artifact is gone or another one's."""
@@ -219,6 +244,7 @@ class _Runner:
         cell_id = ended.job.cell.id
         device = self.running.pop(cell_id)
         self.slots.give_back(device)
+        self.room.freed()
         self.course.attempts += 1
         if not self.ledger.commit(ended):
             self.leave(cell_id)

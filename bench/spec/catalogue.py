@@ -10,7 +10,7 @@ import yaml
 from pydantic import Field, PositiveInt, model_validator
 
 from bench.errors import SpecError, did_you_mean
-from bench.spec.recipe import Frozen
+from bench.spec.recipe import Frozen, Items
 
 FILE = Path(__file__).with_name("catalogue.yaml")
 Kind = Literal["hub", "digits", "procedural", "folder", "unavailable"]
@@ -22,8 +22,8 @@ Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 class Splits(Frozen):
     """Which Hub splits make a split here, concatenated in this order."""
 
-    train: tuple[str, ...] = ("train",)
-    test: tuple[str, ...] = ("test",)
+    train: Items[str] = ("train",)
+    test: Items[str] = ("test",)
 
 
 class Rows(Frozen):
@@ -83,7 +83,7 @@ class DatasetEntry(Frozen):
     image: str = "image"
     label: str = "label"
     keep: Keep | None = None
-    drop_labels: tuple[int, ...] = ()
+    drop_labels: Items[int] = ()
     test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
     terms: str | None = None
     licence: str = "not stated"
@@ -92,7 +92,7 @@ class DatasetEntry(Frozen):
     digest: Digest | None = None
     reason: str | None = None
     notes: str | None = None
-    papers: tuple[str, ...] = ()
+    papers: Items[str] = ()
 
     @property
     def gated(self) -> bool:

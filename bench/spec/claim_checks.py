@@ -7,7 +7,7 @@ from pathlib import Path
 
 from bench.errors import SpecError, did_you_mean
 from bench.spec.cell import PlannedCell
-from bench.spec.claims import Claim
+from bench.spec.claims import AtLeast, Claim
 from bench.spec.comparisons import Place, comparisons
 from bench.spec.find import NOT_SUITES
 from bench.spec.layers import Layers
@@ -95,12 +95,13 @@ def _profiles(layers: Layers) -> list[str]:
 
 
 def _selects(claim: Claim, places: Sequence[Place]) -> bool:
-    return len(comparisons(claim, places)) >= (claim.quorum or 1)
+    found = len(comparisons(claim, places))
+    return found >= (claim.quorum(found) or 1)
 
 
 def _selects_nothing(claim: Claim, where: _Where) -> SpecError:
-    if claim.quorum is not None:
-        message = f"selects fewer than {claim.quorum} comparisons in every profile"
+    if isinstance(claim.of, AtLeast):
+        message = f"selects fewer than {claim.of.at_least} comparisons in every profile"
         return where.error(message, "of", "ask for fewer")
     key = "where" if claim.where else "compare" if claim.compare else "suite"
     remedy = "both values of a pair need cells at the same places" if claim.compare else None
@@ -123,7 +124,7 @@ def _check_names(claim: Claim, layers: Layers, profiles: list[str], where: _Wher
             near = did_you_mean(name, profiles)
             raise where.error(f"there is no profile {name!r}", "profiles", near)
     named: list[tuple[str, str, tuple[Scalar, ...]]] = [
-        *(("compare", c.axis, tuple(v for pair in c.pairs for v in pair)) for c in claim.compare),
+        *(("compare", contrast.axis, contrast.values) for contrast in claim.compare),
         *(("where", axis, values) for axis, values in claim.where.items()),
         *(("mean_over", axis, ()) for axis in claim.mean_over),
     ]

@@ -14,19 +14,43 @@ from pydantic import (
     model_validator,
 )
 
-from bench.spec.recipe import Frozen, Scalar
+from bench.spec.recipe import Frozen, Items, Pair, Scalar
 
 Expect = Literal["greater", "less", "equal"]
 Kind = Literal["tested", "proved", "not rebuilt"]
+ValuePair = tuple[Scalar, Scalar]
 _OF_CELLS = ("suite", "expect", "refuted_by")
-_NEVER_PROVED = ("suite", "metric", "compare", "where", "mean_over", "expect", "at", "profiles")
+_NEVER_PROVED = (
+    "suite", "metric", "compare", "where", "mean_over", "expect", "at", "readings", "profiles",
+)  # fmt: skip
 
 
 class Pairs(Frozen):
-    """Values of one axis that are compared: ``[treated, base]``, the first less the second."""
+    """Values of one axis that are compared: ``[treated, base]``, the first less the second.
+
+    ``less``: for each of the pairs another one, whose difference is taken off from its own.
+    """
 
     axis: str
-    pairs: tuple[tuple[Scalar, Scalar], ...] = Field(min_length=1)
+    pairs: Items[Pair[Scalar]] = Field(min_length=1)
+    less: Items[Pair[Scalar]] = ()
+
+    @model_validator(mode="after")
+    def _one_for_each(self) -> Pairs:
+        if self.less and len(self.less) != len(self.pairs):
+            raise ValueError(f"less has {len(self.less)} pairs, and pairs {len(self.pairs)}")
+        return self
+
+    @property
+    def choices(self) -> tuple[tuple[ValuePair, ...], ...]:
+        """Each pair, with the one that is taken off from it where there is one."""
+        columns = (self.pairs, self.less) if self.less else (self.pairs,)
+        return tuple(zip(*columns, strict=True))
+
+    @property
+    def values(self) -> tuple[Scalar, ...]:
+        """Every value that is compared."""
+        return tuple(value for pair in (*self.pairs, *self.less) for value in pair)
 
 
 class AtLeast(Frozen):
@@ -40,14 +64,21 @@ class AtLeast(Frozen):
 class At(Frozen):
     """What is taken of a curve.
 
-    ``step``: its value there (that of the last point at or before it). ``area``: the mean of that
-    value over the steps from the first to the last given; with ``scale: log`` a step s weighs
-    1 / (s + 1), so that each factor of time counts alike.
+    ``step``: its value there (that of the last point at or before it), or at its ``end``.
+    ``area``: the mean of that value over the steps from the first to the last given; with
+    ``scale: log`` a step s weighs 1 / (s + 1), so that each factor of time counts alike.
     """
 
-    step: NonNegativeInt | None = None
-    area: tuple[NonNegativeInt, NonNegativeInt] | None = None
+    step: NonNegativeInt | Literal["end"] | None = None
+    area: Pair[NonNegativeInt] | None = None
     scale: Literal["linear", "log"] = "linear"
+
+    @field_validator("step", mode="before")
+    @classmethod
+    def _number_or_end(cls, step: Any) -> Any:
+        if isinstance(step, str) and step != "end":
+            raise ValueError(f"is a number of steps, or end (given: {step!r})")
+        return step
 
     @model_validator(mode="after")
     def _one_of_both(self) -> At:
@@ -62,7 +93,9 @@ class At(Frozen):
     @property
     def last_step(self) -> int:
         """The step up to which a cell must train."""
-        return self.area[1] if self.area is not None else int(self.step or 0)
+        if self.area is not None:
+            return self.area[1]
+        return self.step if isinstance(self.step, int) else 0
 
 
 class Claim(Frozen):
@@ -75,6 +108,9 @@ class Claim(Frozen):
     metric
         What is compared, in its own unit; the suite's table's where not given. With ``at`` the
         metric is a curve.
+    at, readings
+        What is taken of the curve; and what else might have been, each of which gets a verdict of
+        its own beside the claim's. An area needs some: its range and scale are our choice.
     compare
         No contrast: the value itself, which needs a ``number``. One: treated less base. Two: the
         difference of the first contrast's differences, by the second.
@@ -88,9 +124,11 @@ class Claim(Frozen):
     matters
         The smallest difference worth the name, our choice: an interval wholly below it refutes.
     of
-        ``each`` comparison, their ``mean``, or at least so many of them.
+        ``each`` comparison, their ``mean``, ``most`` (more than half) or at least so many of them.
     profiles
         Where it can be asked; in every profile where not given.
+    derived_from
+        What the paper itself says, where the claim says more, less or something else.
     proved_by
         The test that checks an analytic statement; it needs no cells.
     not_rebuilt
@@ -102,17 +140,19 @@ class Claim(Frozen):
     source: str
     suite: str | None = None
     metric: str | None = None
-    compare: tuple[Pairs, ...] = Field(default=(), max_length=2)
-    where: dict[str, tuple[Scalar, ...]] = {}
-    mean_over: tuple[str, ...] = ()
+    compare: Items[Pairs] = Field(default=(), max_length=2)
+    where: dict[str, Items[Scalar]] = {}
+    mean_over: Items[str] = ()
     expect: Expect | None = None
     number: float | None = None
     by: float = 0.0
     matters: PositiveFloat | None = None
-    of: Literal["each", "mean"] | AtLeast = "each"
+    of: Literal["each", "mean", "most"] | AtLeast = "each"
     at: At | None = None
-    profiles: tuple[str, ...] = ()
+    readings: Items[At] = ()
+    profiles: Items[str] = ()
     refuted_by: str | None = None
+    derived_from: str | None = None
     proved_by: str | None = None
     not_rebuilt: str | None = None
 
@@ -151,6 +191,18 @@ class Claim(Frozen):
             raise ValueError("matters is above by, and not for expect: equal")
         if self.at is not None and self.metric is None:
             raise ValueError("at needs a metric: the name of a curve")
+        self._check_readings()
+
+    def _check_readings(self) -> None:
+        if self.at is not None and self.at.area is not None and not self.readings:
+            raise ValueError(
+                "an area is one reading of several: name others, "
+                f"such as readings: [{{area: {list(self.at.area)}}}, {{step: end}}]"
+            )
+        if self.readings and self.at is None:
+            raise ValueError("readings are of a curve: they need at")
+        if len({self.at, *self.readings}) <= len(self.readings):
+            raise ValueError("readings differ from at, and from each other")
 
     def _check_axes(self) -> None:
         compared = [contrast.axis for contrast in self.compare]
@@ -161,7 +213,7 @@ class Claim(Frozen):
                 raise ValueError(f"{axis} is compared: its pairs select its values, not where")
         if "seed" in (*compared, *self.where, *self.mean_over):
             raise ValueError("the seed is what repeats: it is neither selected nor compared")
-        repeated = [p for c in self.compare for p in c.pairs if p[0] == p[1]]
+        repeated = [p for c in self.compare for p in (*c.pairs, *c.less) if p[0] == p[1]]
         if repeated:
             raise ValueError(f"{repeated[0][0]!r} is compared with itself")
 
@@ -172,7 +224,8 @@ class Claim(Frozen):
             return "proved"
         return "tested" if self.not_rebuilt is None else "not rebuilt"
 
-    @property
-    def quorum(self) -> int | None:
-        """How many comparisons have to hold; None where all have to, or their mean."""
+    def quorum(self, total: int) -> int | None:
+        """How many of ``total`` comparisons have to hold; None where all have to, or their mean."""
+        if self.of == "most":
+            return total // 2 + 1
         return self.of.at_least if isinstance(self.of, AtLeast) else None

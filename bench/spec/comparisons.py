@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import product
+from math import prod
 
-from bench.spec.claims import Claim
+from bench.spec.claims import Claim, ValuePair
 from bench.spec.recipe import Scalar
 
 Place = Mapping[str, Scalar]
-Pair = tuple[Scalar, Scalar]
 
 
 @dataclass(frozen=True)
@@ -22,20 +22,21 @@ class Comparison:
     where
         Axis to value, of the axes that are neither compared nor averaged over.
     pairs
-        Compared axis to ``(treated, base)``, but for those averaged over.
+        ValuePair axis to its pairs ``(treated, base)``, but for those averaged over: one, or two
+        where the second's difference is taken off from the first's.
     terms
         ``(weight, index of the place)``.
     """
 
     where: Mapping[str, Scalar]
-    pairs: Mapping[str, Pair]
+    pairs: Mapping[str, tuple[ValuePair, ...]]
     terms: tuple[tuple[float, int], ...]
 
 
 @dataclass
 class _Group:
     where: Mapping[str, Scalar]
-    pairs: Mapping[str, Pair]
+    pairs: Mapping[str, tuple[ValuePair, ...]]
     units: list[list[tuple[float, int]]] = field(default_factory=list)
 
 
@@ -68,22 +69,32 @@ def comparisons(claim: Claim, places: Sequence[Place]) -> list[Comparison]:
 
 def _units(
     claim: Claim, places: Sequence[Place]
-) -> Iterator[tuple[dict[str, Scalar], dict[str, Pair], list[tuple[float, int]]]]:
+) -> Iterator[tuple[dict[str, Scalar], dict[str, tuple[ValuePair, ...]], list[tuple[float, int]]]]:
     """Yield each place that is treated in every contrast, with its terms, if all are there."""
     index = {tuple(sorted(place.items())): i for i, place in enumerate(places)}
     axes = [contrast.axis for contrast in claim.compare]
     for place in places:
         if not all(place.get(a) in values for a, values in claim.where.items() if a in place):
             continue
-        for chosen in product(*(contrast.pairs for contrast in claim.compare)):
+        for chosen in product(*(contrast.choices for contrast in claim.compare)):
             pairs = dict(zip(axes, chosen, strict=True))
-            if any(place.get(axis) != treated for axis, (treated, _) in pairs.items()):
+            if any(place.get(axis) != own[0][0] for axis, own in pairs.items()):
                 continue
+            corners = list(product(*(_signed(own) for own in chosen)))
             terms = []
-            for corner in product((0, 1), repeat=len(axes)):
-                sides = {a: pairs[a][side] for a, side in zip(axes, corner, strict=True)}
+            for corner in corners:
+                sides = {axis: value for axis, (_, value) in zip(axes, corner, strict=True)}
                 at = index.get(tuple(sorted({**place, **sides}.items())))
                 if at is not None:
-                    terms.append(((-1.0) ** sum(corner), at))
-            if len(terms) == 2 ** len(axes):
+                    terms.append((prod(sign for sign, _ in corner), at))
+            if len(terms) == len(corners):
                 yield {a: v for a, v in place.items() if a not in axes}, pairs, terms
+
+
+def _signed(pairs: Sequence[ValuePair]) -> list[tuple[float, Scalar]]:
+    """Return the values of a pair with their signs, and those of one that is taken off."""
+    return [
+        (sign * side, value)
+        for sign, pair in zip((1.0, -1.0), pairs, strict=False)
+        for side, value in zip((1.0, -1.0), pair, strict=True)
+    ]

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, PositiveInt
 
-from bench.spec.recipe import Frozen, Scalar
+from bench.spec.recipe import Frozen, Items, Scalar
 
 
 class Panel(Frozen):
@@ -50,9 +50,9 @@ class Figure(Frozen):
     symbol: str | None = None
     columns: str | None = None
     kind: str = "curves"
-    panels: Annotated[tuple[Panel, ...], Field(min_length=1)]
+    panels: Annotated[Items[Panel], Field(min_length=1)]
     steps: Literal["log", "linear"] = "log"
-    where: dict[str, Scalar | tuple[Scalar, ...]] = {}
+    where: dict[str, Scalar | Items[Scalar]] = {}
     seeds: PositiveInt | None = None
 
     def selection(self) -> dict[str, tuple[Scalar, ...]]:

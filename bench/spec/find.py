@@ -55,6 +55,12 @@ def find_suite(name: str) -> Path:
     raise SpecError(f"there is no suite {name!r}", remedy=did_you_mean(name, known))
 
 
+def own_papers() -> list[Path]:
+    """Return the folders of the user's own: this one and those in it, with a ``paper.yaml``."""
+    here = Path.cwd()
+    return [file.parent for file in sorted([*here.glob("paper.yaml"), *here.glob("*/paper.yaml")])]
+
+
 def find_suites(names: Sequence[str]) -> list[Path]:
     """Return the files of the named suites or papers' folders; all suites where none is named."""
     if not names:

@@ -7,9 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from bench.errors import did_you_mean
+from bench.spec.backbones import UNLISTED, is_backbone, nearest, version
 from bench.spec.catalogue import names as dataset_names
 from bench.spec.layers import SHIPPED, Layers, parse_stage
 from bench.spec.merge import CHOICES
+from bench.spec.parts import find_part, known_parts, part_names
 from bench.spec.problems import Source, validate
 from bench.spec.recipe import Scalar
 from bench.spec.suite import (
@@ -63,14 +65,6 @@ def _check_axes(layers: Layers) -> None:
         if not known and axis not in conditions:
             near = did_you_mean(axis, [*_AXES, *(f"{start}…" for start in DOTTED)])
             raise last.error("is an axis that changes nothing", ("axes", axis), near)
-    for axis in ("dataset", "sampling_rate"):
-        # Rows that differ in their names alone would be compared, and found equal.
-        if len(layers.axes.get(axis, ())) > 1 and axis in layers.task and not layers.measure:
-            raise layers.source_of("task", axis).error(
-                f"says the same for every value of the axis {axis}, which then changes nothing",
-                ("task", axis),
-                "leave it out here, or the axis",
-            )
     for axis in sorted(shown - set(layers.axes)):
         raise layers.sources[0].error(
             f"{axis!r} is not an axis", ("table",), did_you_mean(axis, layers.axes)
@@ -102,6 +96,8 @@ def _check_names(layers: Layers) -> None:
                 _check_dataset(layers, str(value), source, loc)
             elif axis == "weights":
                 _check_weights(layers, str(value), source, loc)
+            elif axis == "backbone":
+                _check_backbone(layers, str(value), source, loc)
             elif axis == "method" and value not in layers.methods:
                 near = did_you_mean(value, layers.methods)
                 raise source.error(f"the method {value!r} is not defined", loc, near)
@@ -161,6 +157,8 @@ def _check_stage(layers: Layers, stage: Stage, source: Source) -> None:
     if of_task.dataset is not None:
         _check_dataset(layers, of_task.dataset, source, ("task", "dataset"))
     _check_weights(layers, stage.weights, source, ("weights",))
+    if stage.backbone is not None:
+        _check_backbone(layers, stage.backbone, source, ("backbone",))
     if stage.method is not None and stage.method not in layers.methods:
         near = did_you_mean(stage.method, layers.methods)
         raise source.error(f"the method {stage.method!r} is not defined", ("method",), near)
@@ -193,6 +191,8 @@ def _check_role(
         raise source.error(f"the method {names['method']!r} is not defined", (*loc, "method"), near)
     if "dataset" in names:
         _check_dataset(layers, names["dataset"], source, (*loc, "dataset"))
+    if "backbone" in names:
+        _check_backbone(layers, names["backbone"], source, (*loc, "backbone"))
 
 
 def _all_values(
@@ -214,6 +214,19 @@ def _check_dataset(layers: Layers, name: str, source: Source, loc: tuple[str, ..
             f"the dataset {name!r} is neither in the catalogue nor under `datasets:`",
             loc,
             did_you_mean(name, known),
+        )
+
+
+def _check_backbone(layers: Layers, name: str, source: Source, loc: tuple[str, ...]) -> None:
+    plugins = layers.resources.plugins
+    if name.startswith(UNLISTED) or name in layers.networks or is_backbone(name):
+        return
+    if find_part("network", name, plugins) is None:
+        near = nearest(name, [*layers.networks, *part_names("network", known_parts(plugins))])
+        raise source.error(
+            f"{name!r} is neither a network of the suite's nor a backbone of timm {version()}",
+            loc,
+            f"{near} (of a newer timm: {UNLISTED}{name})",
         )
 
 

@@ -10,8 +10,9 @@ from pydantic import BaseModel, PositiveInt, field_validator, model_validator
 from bench.errors import SpecError
 from bench.spec.claims import Claim
 from bench.spec.loader import load_yaml
+from bench.spec.naming import Name
 from bench.spec.problems import Source, validate
-from bench.spec.recipe import Frozen, Scalar
+from bench.spec.recipe import Frozen, Items, Scalar
 
 M = TypeVar("M", bound=BaseModel)
 _FIXED = ("mean", "spread", "n", "note")
@@ -32,15 +33,15 @@ class Note(Frozen):
 class Paper(Frozen):
     """A published work: its citation, what its protocol leaves open, and what it asserts."""
 
-    id: str
+    id: Name
     title: str
-    authors: tuple[str, ...] = ()
+    authors: Items[str] = ()
     year: int | None = None
     venue: str = ""
     url: str | None = None
     code: str | None = None
-    notes: tuple[Note, ...] = ()
-    claims: tuple[Claim, ...] = ()
+    notes: Items[Note] = ()
+    claims: Items[Claim] = ()
 
     @field_validator("claims")
     @classmethod
@@ -82,13 +83,13 @@ class ReportedTable(Frozen):
     spread_is: Literal["standard deviation", "standard error", "95% interval"] | None = None
     """The same for a test to use; only where the source leaves no doubt (an interval: half)."""
     source: str
-    entries: tuple[ReportedEntry, ...]
+    entries: Items[ReportedEntry]
 
 
 class Reported(Frozen):
     """The numbers a paper reports that our suites rebuild, or that its claims are told from."""
 
-    tables: tuple[ReportedTable, ...]
+    tables: Items[ReportedTable]
 
 
 def load_paper(folder: Path) -> Paper:

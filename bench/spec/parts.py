@@ -13,7 +13,6 @@ from typing import Any, Literal, get_args
 
 from pydantic import (
     BaseModel,
-    ConfigDict,
     NonNegativeFloat,
     NonNegativeInt,
     PositiveFloat,
@@ -24,6 +23,7 @@ from pydantic import (
 )
 
 from bench.errors import SpecError
+from bench.spec.recipe import Frozen, Items
 
 Kind = Literal[
     "penalty", "trainable", "patch", "update", "objective", "transform", "head", "network",
@@ -108,7 +108,7 @@ def read_parts(file: Path) -> tuple[Part, ...]:
         tree = ast.parse(file.read_text(encoding="utf-8"), filename=str(file))
     except OSError as error:
         raise SpecError(f"cannot be read: {error.strerror or error}", file=file) from None
-    except (SyntaxError, ValueError) as error:
+    except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
         line = getattr(error, "lineno", None)
         raise SpecError(f"is not Python: {error}", file=file, line=line) from None
     parts = []
@@ -243,9 +243,7 @@ def _read_class(kind: Kind, name: str, node: ast.ClassDef, file: Path) -> Part:
             field=name,
             remedy='such as metrics = {"top1": ("%", "highest")}, score = "top1", term = "loss"',
         )
-    model = create_model(
-        name, __config__=ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False), **fields
-    )
+    model = create_model(name, __base__=Frozen, **fields)
     return Part(kind, name, file, model, declared)
 
 
@@ -340,14 +338,14 @@ def _read_type(annotation: ast.expr) -> Any:
             return Literal[tuple(i.value for i in items if isinstance(i, ast.Constant))]
         if outer == "tuple" and len(items) == 2 and ast.unparse(items[1]) == "...":
             of = _read_type(items[0])
-            return tuple[of, ...] if of is not None else None  # type: ignore[valid-type]
+            return Items[of] if of is not None else None  # type: ignore[valid-type]
     return None
 
 
 def _literal(value: ast.expr, file: Path, line: int) -> Any:
     try:
         return ast.literal_eval(value)
-    except (ValueError, TypeError):
+    except (ValueError, TypeError, RecursionError, MemoryError):
         raise SpecError(
             f"{ast.unparse(value)} is not a literal",
             file=file,

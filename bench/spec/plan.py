@@ -7,10 +7,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bench.spec.axis_checks import check_axes_act, check_overlays_act
 from bench.spec.cell import Cell, Place, PlannedCell, Resources
 from bench.spec.checks import check_cells, check_layers
 from bench.spec.claim_checks import check_claims
 from bench.spec.expand import Expansion
+from bench.spec.holdout_checks import check_held_out
 from bench.spec.layers import Layers, profile_names, read_layers
 from bench.spec.metrics import PERCENT, Metrics
 from bench.spec.names import check_names
@@ -81,6 +83,7 @@ def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
     """
     layers = _read(file, profile)
     check_layers(layers, layers.everywhere)
+    check_overlays_act(layers)
     paper = load_paper(file.parent)
     expansion = Expansion(layers, seeds)
     cells = tuple(expansion.cells())
@@ -88,6 +91,8 @@ def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
         raise layers.sources[-1].error("selects no cell", ("axes",), "give every axis a value")
     check_cells(layers, cells)
     check_training(layers, cells)
+    check_held_out(layers, cells)
+    check_axes_act(layers, cells)
     declared = Declarations(layers, cells)
     metrics = shown_metrics(layers, declared)
     check_claims(paper, layers, declared, profile, _other_places(file, profile))

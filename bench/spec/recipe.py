@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -13,10 +13,15 @@ from pydantic import (
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
+    Strict,
     model_validator,
 )
 
+T = TypeVar("T")
 Scalar = str | int | float | bool
+# YAML has lists alone, which become tuples.
+Items = Annotated[tuple[T, ...], Strict(False)]
+Pair = Annotated[tuple[T, T], Strict(False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -30,9 +35,13 @@ Share = Annotated[NonNegativeFloat, AfterValidator(_fraction_or_count)]
 
 
 class Frozen(BaseModel):
-    """Base of everything a suite may say: immutable, and unknown keys are errors."""
+    """Base of everything a suite may say: immutable; unknown keys are errors, types are kept.
 
-    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+    A number in quotes, or a truth value where a number is due, is a slip that would pass in
+    silence: only a whole number stands for a number with decimals.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False, strict=True)
 
 
 class OneOf(Frozen):
@@ -77,8 +86,8 @@ class Augmentation(Frozen):
     """Per-sample augmentation of the training images."""
 
     crop: Literal["random-resized", "random", "centre"] = "random-resized"
-    scale: tuple[PositiveFloat, PositiveFloat] = (0.08, 1.0)
-    ratio: tuple[PositiveFloat, PositiveFloat] = (0.75, 4 / 3)
+    scale: Pair[PositiveFloat] = (0.08, 1.0)
+    ratio: Pair[PositiveFloat] = (0.75, 4 / 3)
     flip: bool = True
 
     @model_validator(mode="after")
@@ -120,7 +129,7 @@ class SGD(_Rates):
 class Adam(_Rates):
     """``torch.optim.Adam``; no decay: that is a penalty."""
 
-    betas: tuple[Fraction, Fraction] = (0.9, 0.999)
+    betas: Pair[Fraction] = (0.9, 0.999)
     eps: PositiveFloat = 1e-8
 
 

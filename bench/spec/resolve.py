@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from bench.spec.backbones import UNLISTED
 from bench.spec.layers import Layers, When
 from bench.spec.loader import Key
 from bench.spec.merge import CHOICES, merge
@@ -104,7 +105,7 @@ def resolve_network(layers: Layers, backbone: str) -> Network:
     # timm's names and those of parts do not meet: a part that is named alone has its defaults.
     if find_part("network", backbone, layers.resources.plugins) is not None:
         return resolve_use(layers, "network", backbone, layers.sources, ("axes", "backbone"))
-    return backbone
+    return backbone.removeprefix(UNLISTED)
 
 
 def set_dotted(raw: Mapping[str, Any], path: Sequence[str], value: Scalar) -> dict[str, Any]:

@@ -7,8 +7,9 @@ from typing import Any, Literal
 from pydantic import NonNegativeInt, model_validator
 
 from bench.spec.figure import Figure
+from bench.spec.naming import Name
 from bench.spec.paper import Note
-from bench.spec.recipe import Frozen, Scalar
+from bench.spec.recipe import Frozen, Items, Pair, Scalar
 
 # Axes that are fields of a cell, in the order in which cells are enumerated; free axes come first
 # and dotted ones before the method, so that a `when:` may choose rates by dataset.
@@ -47,7 +48,7 @@ class Contrast(Frozen):
     """Pairs of values of one axis whose difference the table is about: ``[treated, base]``."""
 
     axis: str
-    pairs: tuple[tuple[str, str], ...]
+    pairs: Items[Pair[str]]
 
 
 class ShownMetric(Frozen):
@@ -75,11 +76,11 @@ class Table(Frozen):
     are declared by whatever measures a metric, and not said again here.
     """
 
-    rows: tuple[str, ...] = ("dataset", "method")
+    rows: Items[str] = ("dataset", "method")
     columns: str = "sampling_rate"
     metric: str = "test/top1"
     decimals: NonNegativeInt = 2
-    metrics: tuple[Column, ...] = ()
+    metrics: Items[Column] = ()
     contrast: Contrast | None = None
 
     @model_validator(mode="after")
@@ -188,11 +189,11 @@ class Overlay(Frozen):
 
     title: str | None = None
     source: str | None = None
-    notes: tuple[Note, ...] = ()
-    plugins: tuple[str, ...] = ()
-    datasets: dict[str, Folder | Arrays | None] = {}
-    weights: dict[str, WeightsFile | None] = {}
-    stages: dict[str, Raw | None] = {}
+    notes: Items[Note] = ()
+    plugins: Items[str] = ()
+    datasets: dict[Name, Folder | Arrays | None] = {}
+    weights: dict[Name, WeightsFile | None] = {}
+    stages: dict[Name, Raw | None] = {}
     axes: dict[str, Axis | None] = {}
     networks: dict[str, str | Raw | None] = {}
     recipe: Raw = {}
@@ -200,10 +201,10 @@ class Overlay(Frozen):
     tasks: dict[str, Raw | None] = {}
     measure: Raw = {}
     methods: dict[str, Raw | None] = {}
-    when: tuple[Raw, ...] = ()
+    when: Items[Raw] = ()
     labels: dict[str, dict[str, str]] = {}
     table: Raw = {}
-    figures: tuple[Figure, ...] | None = None
+    figures: Items[Figure] | None = None
 
 
 class Profile(Overlay):
@@ -215,7 +216,7 @@ class Profile(Overlay):
 class SuiteFile(Overlay):
     """A whole suite file."""
 
-    profiles: dict[str, Profile] = {}
+    profiles: dict[Name, Profile] = {}
 
 
 class Suite(Frozen):

@@ -9,7 +9,7 @@ from numpy.typing import ArrayLike
 from scipy.special import stdtrit
 
 from bench.stats.sample import Sample, sample, welch
-from bench.stats.ttests import tails
+from bench.stats.ttests import exchange_p, outside, tails
 
 
 @dataclass(frozen=True)
@@ -22,7 +22,8 @@ class Equivalence:
         Our mean minus the reported one.
     low, high
         The ``1 − 2·alpha`` interval of the difference of expected values (90% at 5%): the one
-        that lies inside ±tolerance exactly where the test calls the two equivalent.
+        that lies inside ±tolerance exactly where the test calls the two equivalent. The whole
+        line where nothing varies: a spread of zero is not known to be zero.
     p
         p of "the expected values differ by the tolerance or more": small where they agree.
     p_different
@@ -66,8 +67,8 @@ def equivalent(
     ----------
     values
         ``(n,)``, ours. With n < 2 both p-values are 1 and the interval is the whole line; where
-        nothing varies, a difference inside the tolerance has p = 0 and one at its edge p = 1; a
-        value (or reported mean) that is not finite makes p NaN and no verdict.
+        nothing varies, p-values are those of ``ttests.tails``, 2⁻ⁿ at best; a value (or reported
+        mean) that is not finite makes p NaN and no verdict.
     reported
         The reported mean, in the unit of the values.
     tolerance
@@ -94,14 +95,15 @@ def equivalent(
         whole = (-math.inf, math.inf)
         return Equivalence(difference, *whole, p, p, False, False, tolerance, spread, ours.n)
     if theirs is None:
-        error, df = math.sqrt(ours.squared_error), float(ours.n - 1)
+        error, df, least = math.sqrt(ours.squared_error), float(ours.n - 1), 2.0**-ours.n
     else:
         error, df = welch(ours, theirs)
-    above_low = tails(ours.mean, reported - tolerance, error, df, ours.n)
-    above_high = tails(ours.mean, reported + tolerance, error, df, ours.n)
+        least = exchange_p(ours.n, theirs.n)
+    above_low = tails(ours.mean, reported - tolerance, error, df, ours.n, least)
+    above_high = tails(ours.mean, reported + tolerance, error, df, ours.n, least)
     p = max(above_low.p_greater, above_high.p_less)
-    p_different = min(1.0, 2 * min(above_low.p_less, above_high.p_greater))
-    half = -float(stdtrit(df, alpha)) * error if error > 0 else 0.0
+    p_different = outside(above_low, above_high)
+    half = -float(stdtrit(df, alpha)) * error if error > 0 else math.inf
     return Equivalence(
         difference,
         difference - half,

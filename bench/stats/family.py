@@ -1,4 +1,4 @@
-"""Adjustment of the p-values of one family of comparisons, as a table's."""
+"""Adjustment of the p-values of one family: comparisons of a claim, claims of a paper."""
 
 from __future__ import annotations
 
@@ -32,4 +32,33 @@ def holm(p: Sequence[float]) -> tuple[float, ...]:
     for rank, i in enumerate(sorted(known, key=lambda i: p[i])):
         largest = max(largest, min(1.0, (len(known) - rank) * p[i]))
         adjusted[i] = float(largest)
+    return tuple(adjusted)
+
+
+def false_discovery(p: Sequence[float]) -> tuple[float, ...]:
+    """Adjust p-values by Benjamini and Yekutieli's step-up rule, in the order given.
+
+    Of the verdicts whose adjusted p is at most q, a share of at most q is wrong on average,
+    whatever the dependence (Benjamini and Yekutieli 2001), sides counted for two-sided p
+    (Benjamini and Yekutieli 2005).
+
+    Parameters
+    ----------
+    p
+        The family's raw p-values. A NaN, what was not tested, stays NaN and does not count.
+
+    Raises
+    ------
+    ValueError
+        If a p-value is outside [0, 1].
+    """
+    # Imported here: scipy.stats takes half a second.
+    from scipy.stats import false_discovery_control
+
+    known = [i for i, value in enumerate(p) if not math.isnan(value)]
+    adjusted = [math.nan] * len(p)
+    if known:
+        found = false_discovery_control([p[i] for i in known], method="by")
+        for i, value in zip(known, found, strict=True):
+            adjusted[i] = float(value)
     return tuple(adjusted)

@@ -43,6 +43,11 @@ class Estimate:
     sd: float
 
     @property
+    def no_spread(self) -> bool:
+        """Whether there are several values, and all are equal."""
+        return self.sd == 0
+
+    @property
     def excludes_zero(self) -> bool:
         """Whether the interval lies wholly on one side of zero."""
         return self.half_width is not None and (self.low > 0 or self.high < 0)
@@ -55,8 +60,9 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
     ----------
     values
         ``(n,)``, one value a seed. With n = 0 the mean is NaN; with n < 2 the interval is the
-        whole line; equal values give a half-width of zero; a value that is not finite, or whose
-        square is not, makes the mean NaN and the interval the whole line: it is never left out.
+        whole line, and so it is for values that are equal up to rounding, since a spread of zero
+        is not known to be zero; a value that is not finite, or whose square is not, makes the
+        mean NaN and the interval the whole line: it is never left out.
     confidence
         Level of the two-sided interval, in (0, 1).
 
@@ -65,23 +71,15 @@ def mean_interval(values: ArrayLike, confidence: float = 0.95) -> Estimate:
     ValueError
         If ``values`` is not one-dimensional or ``confidence`` is not in (0, 1).
     """
-    x = vector(values)
+    x = sample(values)
     if not 0 < confidence < 1:
         raise ValueError(f"confidence is in (0, 1), not {confidence}")
-    unknown = Estimate(math.nan, -math.inf, math.inf, None, x.size, math.nan)
-    if x.size == 0 or not np.isfinite(x).all():
-        return unknown
-    if x.size == 1:
-        return Estimate(float(x[0]), -math.inf, math.inf, None, 1, math.nan)
-    if x.min() == x.max():
-        # Rounding in the mean would leave a tiny spread where there is none.
-        return Estimate(float(x[0]), float(x[0]), float(x[0]), 0.0, x.size, 0.0)
-    with np.errstate(over="ignore", invalid="ignore"):
-        mean, sd = float(x.mean()), float(x.std(ddof=1))
-    half = _quantile(confidence, x.size - 1) * sd / math.sqrt(x.size)
-    if not math.isfinite(mean + half):
-        return unknown
-    return Estimate(mean, mean - half, mean + half, half, x.size, sd)
+    if x.n < 2 or not x.sd > 0:
+        return Estimate(x.mean, -math.inf, math.inf, None, x.n, x.sd)
+    half = _quantile(confidence, x.n - 1) * x.sd / math.sqrt(x.n)
+    if not math.isfinite(x.mean + half):
+        return Estimate(math.nan, -math.inf, math.inf, None, x.n, math.nan)
+    return Estimate(x.mean, x.mean - half, x.mean + half, half, x.n, x.sd)
 
 
 def paired_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Estimate:
@@ -116,8 +114,8 @@ def welch_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Es
     ----------
     a, b
         ``(n_a,)`` and ``(n_b,)``. With either empty the mean is NaN; with n < 2 in either the
-        interval is the whole line; where neither varies the half-width is zero; a value that is
-        not finite makes the mean NaN and the interval the whole line.
+        interval is the whole line, as it is where neither varies; a value that is not finite
+        makes the mean NaN and the interval the whole line.
 
     Returns
     -------
@@ -140,7 +138,9 @@ def welch_difference(a: ArrayLike, b: ArrayLike, confidence: float = 0.95) -> Es
     if n < 2:
         return Estimate(mean, -math.inf, math.inf, None, n, math.nan)
     error, df = welch(first, second)
-    half = _quantile(confidence, df) * error if error else 0.0
+    if error == 0:
+        return Estimate(mean, -math.inf, math.inf, None, n, 0.0)
+    half = _quantile(confidence, df) * error
     if not math.isfinite(mean + half):
         return unknown
     sd = math.hypot(first.sd, second.sd)

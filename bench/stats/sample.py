@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -71,6 +72,24 @@ def sample(values: ArrayLike) -> Sample:
     if not math.isfinite(mean) or not math.isfinite(sd):
         return Sample(x.size, math.nan, math.nan)
     return Sample(x.size, mean, sd)
+
+
+def total(terms: Iterable[float]) -> float:
+    """Return the sum of terms; exactly 0 where they cancel up to rounding.
+
+    The remainder of a rounded sum has a sign, and the same one at every seed would look certain.
+    """
+    own = list(terms)
+    found = math.fsum(own)
+    largest = max(map(abs, own), default=0.0)
+    return 0.0 if abs(found) <= ROUNDING * largest else found
+
+
+def excess(values: ArrayLike, margin: float) -> NDArray[np.float64]:
+    """Return ``values − margin``, where what is at the margin up to rounding is exactly 0."""
+    x = vector(values)
+    with np.errstate(invalid="ignore", over="ignore"):
+        return np.where(np.abs(x - margin) <= ROUNDING * np.abs(x), 0.0, x - margin)
 
 
 def welch(a: Sample, b: Sample) -> tuple[float, float]:

@@ -2,7 +2,8 @@
 
 Each comparison is a sample of values, one a seed, and the statement is about its expected value μ:
 greater than a margin, less than minus the margin, or equal to zero within it. All tests are
-one-sided at 2.5%, so that they agree with the 95% intervals shown beside them.
+one-sided at 2.5%, and need both Student's t and the sign-flip test (``bench.stats.sides``): no
+verdict contradicts the 95% interval shown beside it.
 
 A statement about *all* comparisons is supported if each passes its own test: the union of its
 alternatives' opposites is rejected only then, so that no correction is due (Berger 1982,
@@ -16,22 +17,19 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from bench.stats.family import holm
-from bench.stats.intervals import Estimate, mean_interval
+from bench.stats.intervals import Estimate
 from bench.stats.power import seeds_to_decide
 from bench.stats.sample import Sample, sample
-from bench.stats.signflip import sign_flip
-from bench.stats.ttests import one_sided
+from bench.stats.sides import ALPHA, FIXED, FLIPS_FROM, Rule, Values
+from bench.stats.ttests import OneSided, outside
 
-ALPHA = 0.025
 LIMIT = 1000
-_DRAWS = 1_999
-Values = NDArray[np.float64]
 Outcome = Literal["supported", "refuted", "undecided"]
 
 
@@ -70,12 +68,12 @@ class Test:
     estimate
         Mean over seeds with the 95% interval of the expected value.
     p_support, p_refute
-        One-sided p-values of Student's t: that μ is as expected, and that it is not. The exact
-        sign-flip's where all values are equal: a spread of zero is not known to be zero.
+        One-sided p-values, Student's t and sign flips together (``sides.Sides.both``): that μ is
+        as expected, and that it is not. Of ``equal`` the latter is that of both bounds.
     adjusted_support, adjusted_refute
         The same after Holm's correction over the comparisons.
-    sign_flip
-        Exact one-sided p-value for ``p_support``'s alternative, by flipping signs.
+    t, sign_flip
+        The p-value for ``p_support``'s alternative by each of the two tests alone.
     holds, fails
         Whether it counts as support, and as refutation.
     """
@@ -85,6 +83,7 @@ class Test:
     p_refute: float
     adjusted_support: float
     adjusted_refute: float
+    t: float
     sign_flip: float
     holds: bool
     fails: bool
@@ -96,63 +95,31 @@ class Decision:
 
     Attributes
     ----------
+    question
+        What was asked.
     p_support, p_refute
         Level at which the statement is supported, and refuted, its comparisons' number taken
         into account.
     deciding
         Index of the comparison whose p-value that is: of ``p_refute`` where refuted.
+    by_t, by_flips
+        The verdict if one of the two tests were enough, with t for comparisons that have too few
+        seeds for sign flips.
     """
 
+    question: Question
     outcome: Outcome
     tests: tuple[Test, ...]
     p_support: float
     p_refute: float
     deciding: int
+    by_t: Outcome
+    by_flips: Outcome
 
-
-@dataclass(frozen=True)
-class Sides:
-    """The p-values of μ > margin and of μ < margin, by the rule's test and by sign flips."""
-
-    greater: float
-    less: float
-    flipped_greater: float
-    flipped_less: float
-
-
-class Rule(Protocol):
-    """How a sample speaks of its expected value."""
-
-    def sides(self, x: Values, margin: float) -> Sides:
-        """Return the one-sided p-values against a margin."""
-
-    def estimate(self, x: Values) -> Estimate:
-        """Return the mean with the interval that goes with the tests."""
-
-
-class FixedSample:
-    """Student's t, and its interval, for a number of seeds that did not depend on their values."""
-
-    def sides(self, x: Values, margin: float) -> Sides:
-        """Return the p-values of the t test; the exact sign flips' where all values are equal."""
-        if not np.isfinite(x).all():
-            return Sides(1.0, 1.0, 1.0, 1.0)
-        # Beyond the seeds that are enumerated t decides, and flips are only shown beside it.
-        flipped = (
-            sign_flip(x - margin, "greater", draws=_DRAWS).p,
-            sign_flip(x - margin, "less", draws=_DRAWS).p,
-        )
-        if sample(x).sd == 0:
-            return Sides(*flipped, *flipped)
-        test = one_sided(x, margin)
-        return Sides(test.p_greater, test.p_less, *flipped)
-
-    def estimate(self, x: Values) -> Estimate:
-        """Return the mean with its 95% interval."""
-        return mean_interval(x)
-
-
-FIXED = FixedSample()
+    @property
+    def p_claim(self) -> float:
+        """p of "neither": at most 5% where the statement is supported or refuted."""
+        return min(1.0, 2 * min(self.p_support, self.p_refute))
 
 
 def decide(samples: Sequence[ArrayLike], question: Question, rule: Rule = FIXED) -> Decision:
@@ -175,21 +142,41 @@ def decide(samples: Sequence[ArrayLike], question: Question, rule: Rule = FIXED)
     if not samples or not 1 <= needed <= len(samples):
         raise ValueError(f"{needed} of {len(samples)} comparisons cannot be asked for")
     values = [np.asarray(each, dtype=np.float64) for each in samples]
-    tests = _tests(values, question, rule)
+    raw = [_p_values(x, question, rule) for x in values]
+    below = [each.t.against <= ALPHA for each in raw]
+    both = _Family.of([each.both for each in raw], below, question)
+    by_t = _Family.of([each.t for each in raw], below, question)
+    by_flips = _Family.of(
+        [p.flips if x.size >= FLIPS_FROM else p.t for x, p in zip(values, raw, strict=True)],
+        below,
+        question,
+    )
+    tests = tuple(
+        Test(
+            estimate=rule.estimate(x),
+            p_support=p.both.support,
+            p_refute=p.both.against,
+            adjusted_support=both.support[i],
+            adjusted_refute=both.against[i],
+            t=p.t.support,
+            sign_flip=p.flips.support,
+            holds=both.holds[i],
+            fails=both.fails[i],
+        )
+        for i, (x, p) in enumerate(zip(values, raw, strict=True))
+    )
     own = [t.p_support if question.quorum is None else t.adjusted_support for t in tests]
     supporting = _at(own, needed)
-    refuting = _at([t.adjusted_refute for t in tests], len(tests) - needed + 1)
-    outcome: Outcome = "undecided"
-    if sum(test.fails for test in tests) > len(tests) - needed:
-        outcome = "refuted"
-    elif sum(test.holds for test in tests) >= needed:
-        outcome = "supported"
+    refuting = _at(both.against, len(tests) - needed + 1)
     return Decision(
-        outcome=outcome,
+        question=question,
+        outcome=both.outcome,
         tests=tests,
         p_support=own[supporting],
-        p_refute=tests[refuting].adjusted_refute,
-        deciding=refuting if outcome == "refuted" else supporting,
+        p_refute=both.against[refuting],
+        deciding=refuting if both.outcome == "refuted" else supporting,
+        by_t=by_t.outcome,
+        by_flips=by_flips.outcome,
     )
 
 
@@ -198,54 +185,95 @@ def _at(p: Sequence[float], rank: int) -> int:
     return sorted(range(len(p)), key=lambda i: p[i])[rank - 1]
 
 
-def _tests(samples: Sequence[Values], question: Question, rule: Rule) -> tuple[Test, ...]:
-    raw = [_p_values(each, question, rule) for each in samples]
-    support = holm([p for p, _, _ in raw])
-    refute = holm([p for _, p, _ in raw])
-    tests = []
-    for i, (each, (p_support, p_refute, flipped)) in enumerate(zip(samples, raw, strict=True)):
-        passed = p_support if question.quorum is None else support[i]
-        tests.append(
-            Test(
-                estimate=rule.estimate(each),
-                p_support=p_support,
-                p_refute=p_refute,
-                adjusted_support=support[i],
-                adjusted_refute=refute[i],
-                sign_flip=flipped,
-                # Below what matters is no support, significant or not.
-                holds=passed <= ALPHA and p_refute > ALPHA,
-                fails=refute[i] <= ALPHA,
-            )
-        )
-    return tuple(tests)
+class _Pair(NamedTuple):
+    """p-values for what is expected, and against it."""
+
+    support: float
+    against: float
+
+    @classmethod
+    def of(cls, lower: OneSided, upper: OneSided, question: Question) -> _Pair:
+        if question.expect == "equal":
+            return cls(max(lower.p_greater, upper.p_less), outside(lower, upper))
+        return cls(lower.p_greater, upper.p_less)
 
 
-def _p_values(x: Values, question: Question, rule: Rule) -> tuple[float, float, float]:
-    """Return the p-values for and against, and the sign-flip's for."""
-    margin = question.margin
-    if question.expect == "equal":
-        above, below = rule.sides(x, -margin), rule.sides(x, margin)
-        return (
-            max(above.greater, below.less),
-            min(below.greater, above.less),
-            max(above.flipped_greater, below.flipped_less),
-        )
+class _Pairs(NamedTuple):
+    """The p-values of one comparison by each test alone, and by both."""
+
+    t: _Pair
+    flips: _Pair
+    both: _Pair
+
+
+def _p_values(x: Values, question: Question, rule: Rule) -> _Pairs:
     # μ < −margin is −μ > margin.
     x = -x if question.expect == "less" else x
-    wanted = rule.sides(x, margin)
-    threshold = wanted if question.matters is None else rule.sides(x, question.threshold)
-    return wanted.greater, threshold.less, wanted.flipped_greater
+    lower = rule.sides(x, -question.margin if question.expect == "equal" else question.margin)
+    upper = lower
+    if question.expect == "equal" or question.matters is not None:
+        upper = rule.sides(x, question.threshold)
+    return _Pairs(
+        _Pair.of(lower.t, upper.t, question),
+        _Pair.of(lower.flips, upper.flips, question),
+        _Pair.of(lower.both, upper.both, question),
+    )
+
+
+@dataclass(frozen=True)
+class _Family:
+    """The comparisons' p-values after Holm's correction, and what they come to."""
+
+    support: tuple[float, ...]
+    against: tuple[float, ...]
+    holds: tuple[bool, ...]
+    fails: tuple[bool, ...]
+    outcome: Outcome
+
+    @classmethod
+    def of(cls, p: Sequence[_Pair], below: Sequence[bool], question: Question) -> _Family:
+        """Decide; ``below`` says of each comparison whether it lies below what matters by t."""
+        support, against = holm([each.support for each in p]), holm([each.against for each in p])
+        passed = [each.support for each in p] if question.quorum is None else support
+        # Below what matters is no support, significant or not.
+        holds = [own <= ALPHA and not low for own, low in zip(passed, below, strict=True)]
+        fails = [own <= ALPHA for own in against]
+        needed = len(p) if question.quorum is None else question.quorum
+        outcome: Outcome = "undecided"
+        if sum(fails) > len(p) - needed:
+            outcome = "refuted"
+        elif sum(holds) >= needed:
+            outcome = "supported"
+        return cls(support, against, tuple(holds), tuple(fails), outcome)
+
+
+@dataclass(frozen=True)
+class Outlook:
+    """What more seeds would probably bring.
+
+    Attributes
+    ----------
+    outcome
+        The verdict that they would bring.
+    comparison
+        Index of the comparison that would decide: the last one that the verdict needs.
+    seeds
+        How many it takes; None for more than ``LIMIT``.
+    """
+
+    outcome: Outcome
+    comparison: int
+    seeds: int | None
 
 
 def seeds_to_verdict(
     samples: Sequence[ArrayLike], question: Question, decision: Decision
-) -> int | None:
+) -> Outlook | None:
     """Return how many seeds would decide what is undecided, with a probability of about 0.8.
 
     For the case that the means and spreads seen are the true ones. Seeds that support, if enough
     comparisons point that way; otherwise those that refute. None where it is decided, or where
-    more than ``LIMIT`` would be needed.
+    neither would come.
     """
     if decision.outcome != "undecided":
         return None
@@ -257,15 +285,16 @@ def seeds_to_verdict(
         (True, needed - sum(t.holds for t in decision.tests), 1 if needed == total else total),
         (False, total - needed + 1 - sum(t.fails for t in decision.tests), total),
     ):
-        aims = [
-            _Aim.of(each, question, towards)
-            for test, each, side in zip(decision.tests, known, ahead, strict=True)
-            if side is towards and not (test.holds if towards else test.fails)
-        ]
+        aims = {
+            i: _Aim.of(each, question, towards)
+            for i, (test, each) in enumerate(zip(decision.tests, known, strict=True))
+            if ahead[i] is towards and not (test.holds if towards else test.fails)
+        }
         if 0 < count <= len(aims):
             # Seeds fall with the effect, so that only the last one needed is looked at.
-            last = sorted(aims, key=lambda aim: aim.effect, reverse=True)[count - 1]
-            return last.seeds(ALPHA / family)
+            last = sorted(aims, key=lambda i: aims[i].effect, reverse=True)[count - 1]
+            outcome: Outcome = "supported" if towards else "refuted"
+            return Outlook(outcome, last, aims[last].seeds(ALPHA / family))
     return None
 
 
@@ -293,10 +322,11 @@ class _Aim:
 
     def seeds(self, level: float) -> int | None:
         """Return the seeds that it takes at a one-sided level."""
+        least = math.ceil(-math.log2(level))  # flipping signs gives 2⁻ⁿ at best
         if math.isinf(self.effect):
-            # Equal values are decided by flipping signs, 2⁻ⁿ at best.
-            return math.ceil(-math.log2(level))
-        return seeds_to_decide(self.effect, 1.0, 0.0, self.power, 2 * level, LIMIT)
+            return least
+        seeds = seeds_to_decide(self.effect, 1.0, 0.0, self.power, 2 * level, LIMIT)
+        return seeds if seeds is None or seeds < FLIPS_FROM else max(seeds, least)
 
 
 def _ahead(mean: float, question: Question) -> bool:

@@ -14,6 +14,15 @@ from bench.spec.loader import load_yaml
 
 ROOT = Path(__file__).parents[2]
 
+SUITE_OF_IMAGES = """
+title: Mine
+datasets: {mine: {folder: ../images}}
+axes:
+  {backbone: test_resnet, weights: random, dataset: mine, sampling_rate: 1, method: plain, seed: 1}
+methods: {plain: {}}
+profiles: {offline: {}}
+"""
+
 
 @pytest.fixture
 def run(monkeypatch, tmp_path):
@@ -80,6 +89,23 @@ def test_plan_counts_states_in_a_table(run):
     assert output.splitlines()[-3].split() == ["all", "cells", "700", "700"]
 
 
+def test_plan_names_test_images_that_are_trained_on(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("RETABLE_CACHE", str(tmp_path / "cache"))
+    for file in ("train/a/1.png", "train/b/2.png", "test/a/3.png", "test/b/4.png"):
+        path = tmp_path / "images" / file
+        path.parent.mkdir(parents=True)
+        path.write_text(path.name)
+    suite = tmp_path / "mine" / "table.yaml"
+    suite.parent.mkdir()
+    (suite.parent / "paper.yaml").write_text("id: mine\ntitle: Mine\n")
+    suite.write_text(SUITE_OF_IMAGES)
+    assert "training split" not in run("plan", str(suite)).output
+    (tmp_path / "images/test/b/5.png").write_text("1.png")
+    lines = run("plan", str(suite)).output.splitlines()
+    assert lines[-2] == "1 test image of mine is in its training split too:"
+    assert lines[-1] == f"  {tmp_path}/images/test/b/5.png is {tmp_path}/images/train/a/1.png"
+
+
 def test_the_schema_accepts_every_shipped_suite(run):
     schema = json.loads(run("schema").output)
     jsonschema.Draft202012Validator.check_schema(schema)
@@ -127,3 +153,30 @@ def test_suites_are_found_by_path_paper_and_name(monkeypatch):
         find_suite("bss/tabel2")
     with pytest.raises(UserError, match="there is no such file"):
         find_suite("suites/bss/tabel2.yaml")
+
+
+def test_a_suite_of_ones_own_is_on_the_site_without_being_named(monkeypatch, tmp_path):
+    from bench.cli import site
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("flowers", "empty"):
+        (tmp_path / name).mkdir()
+    suite = ROOT / "suites" / "sources" / "transfer.yaml"
+    (tmp_path / "flowers" / "paper.yaml").write_text("id: flowers\ntitle: F\n")
+    (tmp_path / "flowers" / "table.yaml").write_text(suite.read_text())
+    begun = []
+    monkeypatch.setattr("bench.report.site.track.Track.begun", property(begun.append))
+    with pytest.raises(UserError, match="no suite has a record"):
+        site._tracks((), ("smoke",), tmp_path / "store")
+    found = {(track.plan.paper.id, track.plan.suite.name) for track in begun}
+    assert ("flowers", "table") in found
+    assert ("sources", "transfer") in found
+
+
+def test_the_bad_names_are_refused_by_the_commands_that_write_files(run, tmp_path):
+    (tmp_path / "paper.yaml").write_text("id: ../../x\ntitle: X\n")
+    suite = tmp_path / "a.yaml"
+    suite.write_text((ROOT / "suites" / "sources" / "pretrain.yaml").read_text())
+    for command in (["report"], ["export", "--to", str(tmp_path / "w")], ["run"]):
+        error = run(command[0], str(suite), *command[1:]).exception
+        assert "paper.yaml:1: id: names files" in str(error)

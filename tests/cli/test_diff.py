@@ -92,3 +92,42 @@ def test_without_git_files_can_be_named(run, monkeypatch):
 def test_what_is_not_there_is_the_users_error(run, arguments, message):
     with pytest.raises(UserError, match=message):
         raise run(*arguments).exception
+
+
+SHARE = """
+from bench.parts import Objective, objective
+
+@objective("share")
+class Share(Objective):
+    metrics = {"hits": ("%", "highest")}
+    score = "hits"
+    term = "loss"
+"""
+SUITE = """
+title: T
+axes:
+  {backbone: test_resnet, weights: random, dataset: digits, sampling_rate: 0.5,
+   method: [l2, bss], seed: 3}
+plugins: [share.py]
+task: {objective: share}
+methods: {l2: {penalties: {l2: {}}}, bss: {penalties: {bss: {}}}}
+table: {rows: [dataset], columns: method, metric: test/hits}
+profiles: {offline: {}}
+"""
+
+
+def test_a_page_has_the_units_that_its_suite_declares(run):
+    for folder in ("a", "leaderboards/a", "elsewhere/b"):
+        Path(folder).mkdir(parents=True)
+    Path("a/paper.yaml").write_text("id: a\ntitle: A\n")
+    Path("a/share.py").write_text(SHARE)
+    Path("a/table.yaml").write_text(SUITE)
+    texts = [text.replace("test/top1", "test/hits") for text in (ROWS, CHANGED)]
+    for folder, shown in (("leaderboards/a", "test/hits (%)"), ("elsewhere/b", "test/hits, B - A")):
+        pages = [f"{folder}/table.{name}.csv" for name in ("offline", "before")]
+        for page, text in zip(pages, texts, strict=True):
+            Path(page).write_text(text)
+        result = run(*pages, "--metric", "test/hits")
+        assert shown in result.output, result.output
+        line = next(line for line in result.output.splitlines() if line.startswith("bss"))
+        assert ("61.00" in line) == ("%" in shown)

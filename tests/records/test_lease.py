@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import random
+import signal
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import pytest
 from bench.errors import StoreError
 from bench.records.freshness import Expectations
 from bench.records.lease import Leases, live_owner
-from bench.records.owner import Owner, start_of, this_boot, this_process
+from bench.records.owner import Owner, start_of, stopped_owners, this_boot, this_process
 from bench.records.store import Store
 from tests.records.built import cell, record
 
@@ -144,6 +145,46 @@ def test_the_same_after_the_other_has_ended(store: Store) -> None:
         assert quick.commit(lease, record(cell(), 2))
         assert not slow.commit(late, record(cell(), 1))
         assert [r.attempt for r in store.attempts(ID)] == [2]
+
+
+def test_an_owner_whose_lease_was_cleaned_away_leaves_the_number_to_its_next_owner(
+    store: Store,
+) -> None:
+    with Leases(store.layout) as slow, Leases(store.layout) as quick:
+        late = slow.claim(ID)
+        assert late is not None
+        late.folder.lease(1).unlink()
+        lease = quick.claim(ID)
+        assert lease is not None
+        assert lease.attempt == 1
+        assert not slow.commit(late, record(cell(), 1, "failed"))
+        assert lease.folder.lease(1).exists()
+        assert quick.commit(lease, record(cell(), 1))
+        assert [r.done for r in store.attempts(ID)] == [True]
+
+
+def test_a_stopped_owner_lives_by_its_heartbeat(store: Store) -> None:
+    sleeper = subprocess.Popen(["sleep", "60"])
+    try:
+        with Leases(store.layout) as stopped, Leases(store.layout) as here:
+            stopped.claim(ID)
+            pretend(stopped, pid=sleeper.pid, start=start_of(sleeper.pid))
+            file = store.layout.runners / f"{stopped.run}.json"
+            old = here.now() - 61
+            os.utime(file, (old, old))
+            # Running, it lives whatever its heartbeat says.
+            assert here.claim(ID) is None
+            assert stopped_owners(store.layout.runners) == []
+            sleeper.send_signal(signal.SIGSTOP)
+            while not stopped_owners(store.layout.runners):
+                time.sleep(0.01)
+            assert [o.pid for o in stopped_owners(store.layout.runners)] == [sleeper.pid]
+            lease = here.claim(ID)
+            assert lease is not None
+            assert lease.attempt == 2
+    finally:
+        sleeper.kill()
+        sleeper.wait()
 
 
 def test_a_number_taken_and_ended_while_we_looked_is_not_taken_again(

@@ -23,7 +23,7 @@ def plan() -> Plan:
     suite = Suite(
         name="t", title="", source="", notes=(), table=Table(), labels={}, axes=(), metrics=()
     )
-    paper = Paper(id="a/b", title="")
+    paper = Paper(id="a-b", title="")
     return Plan(paper, suite, "offline", (), Resources(), Path("suites/a/t.yaml"), {}, {})
 
 
@@ -34,7 +34,7 @@ def test_the_first_rule_stays(tmp_path: Path, plan: Plan) -> None:
     assert fix_settling_rule(layout, plan, SettlingRule(looks=(5, 30))) == RULE
     assert settling_rule(layout, plan) == RULE
     # A paper's id is no path; nothing is left beside the file.
-    assert [f.name for f in (tmp_path / "store" / "settling").iterdir()] == ["a%2Fb.t.offline.json"]
+    assert [f.name for f in (tmp_path / "store" / "settling").iterdir()] == ["a-b.t.offline.json"]
 
 
 def test_each_profile_has_its_own(tmp_path: Path, plan: Plan) -> None:
@@ -46,6 +46,6 @@ def test_each_profile_has_its_own(tmp_path: Path, plan: Plan) -> None:
 def test_a_broken_rule_is_an_error(tmp_path: Path, plan: Plan) -> None:
     layout = Layout(tmp_path)
     fix_settling_rule(layout, plan, RULE)
-    layout.settling("a/b", "t", "offline").write_text("{}")
+    layout.settling("a-b", "t", "offline").write_text("{}")
     with pytest.raises(StoreError, match=r"is not a settling rule.*Field required"):
         settling_rule(layout, plan)

@@ -62,12 +62,17 @@ def test_a_stale_cell_says_why(store: Store, put: Put) -> None:
     assert store.state(cell(), OLD).state == "done"
 
 
-@pytest.mark.parametrize("status", ["failed", "timed-out", "cancelled"])
-def test_a_last_attempt_that_is_not_done_is_failed(store: Store, put: Put, status: str) -> None:
+@pytest.mark.parametrize(
+    ("status", "shown"),
+    [("failed", "failed"), ("timed-out", "failed"), ("cancelled", "interrupted")],
+)
+def test_a_last_attempt_that_is_not_done_says_how_it_ended(
+    store: Store, put: Put, status: str, shown: str
+) -> None:
     put(record(cell(), 1, "failed"))
     put(record(cell(), 2, status))  # type: ignore[arg-type]
     state = store.state(cell(), ANYTHING)
-    assert (state.state, state.failed, state.attempts) == ("failed", 2, 2)
+    assert (state.state, state.failed, state.attempts) == (shown, 2, 2)
     assert state.record is not None
     assert state.record.attempt == 2
 

@@ -33,6 +33,7 @@ def facts(**changes: object) -> PageFacts:
         "title": "A table", "profile": "offline",
         "done": 10, "planned": 12, "last": "2026-01-01", "hardware": ("CPU X",),
         "claims": {"supported": 2, "refuted": 0, "undecided": 1, "not run": 4},
+        "expected_false": 0.15, "p": (0.001, 0.01, 0.4),
     }  # fmt: skip
     return PageFacts.model_validate({**given, **changes})
 
@@ -70,16 +71,18 @@ def test_without_records_there_is_no_date() -> None:
 
 
 def test_a_row_a_page_in_the_order_of_their_names(tmp_path: Path) -> None:
-    other = facts(page="a.paper.md", profile="paper", claims={}, last=None, hardware=())
+    unasked = {"claims": {}, "expected_false": None, "p": ()}
+    other = facts(page="a.paper.md", profile="paper", last=None, hardware=(), **unasked)
     lay(tmp_path, facts(), other)
     text = index(tmp_path)
     assert text is not None
     header, first, second = tables_of(text)[0]
     assert header[2:] == [
-        "cells", "supported", "refuted", "undecided", "not run", "last record", "hardware",
+        "cells", "supported", "refuted", "undecided", "not run", "expected false", "last record",
+        "hardware",
     ]  # fmt: skip
-    assert first == ["[A table](<tiny/a.paper.md>)", "`paper`", "10/12", *["–"] * 6]
-    assert second[2:] == ["10/12", "2", "0", "1", "4", "2026-01-01", "CPU X"]
+    assert first == ["[A table](<tiny/a.paper.md>)", "`paper`", "10/12", *["–"] * 7]
+    assert second[2:] == ["10/12", "2", "0", "1", "4", "0.15", "2026-01-01", "CPU X"]
     assert index(tmp_path) == text
 
 
@@ -91,6 +94,26 @@ def test_pages_are_grouped_by_paper(tmp_path: Path) -> None:
         "## `other`: Another", "## `tiny`: A \\<tiny\\> paper"
     ]  # fmt: skip
     assert [len(table) for table in tables_of(text)] == [2, 3]
+
+
+def test_all_verdicts_of_a_paper_are_one_family(tmp_path: Path) -> None:
+    more = facts(
+        page="more.offline.md",
+        p=(0.02,),
+        expected_false=0.025,
+        claims={"supported": 0, "refuted": 1, "undecided": 0, "not run": 0},
+    )
+    lay(tmp_path, facts(), more, facts(page="a.paper.md", profile="paper", claims={}, p=()))
+    text = index(tmp_path)
+    assert text is not None
+    # Four claims: 0.001 · 4 · (1 + 1/2 + 1/3 + 1/4) = 0.008 passes, 0.01 · 4/2 · 25/12 = 0.042
+    # too, 0.02 · 4/3 · 25/12 = 0.056 does not; within one page alone it would.
+    assert (
+        "3 verdicts on 4 tested claims under `offline`; expected false verdicts, if all were "
+        "null: 0.2. With a false discovery rate of 5% over these claims (Benjamini and Yekutieli) "
+        "2 stay."
+    ) in text
+    assert "under `paper`" not in text
 
 
 def test_what_has_no_page_is_not_listed(tmp_path: Path) -> None:

@@ -63,3 +63,21 @@ def test_a_ragged_or_empty_table_is_an_error(rows: list[list[str]]) -> None:
 
 def test_code_in_a_table_keeps_its_pipe_inside() -> None:
     assert markdown.code("a|`b`") == "`a\\|'b'`"
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "javascript:alert(1)", "JavaScript:alert(1)", " javascript:alert(1)", "java\nscript:x",
+        "data:text/html,x", "vbscript:x", "//elsewhere", "/etc/passwd", "https://a b", "http://x>y",
+        "x> [more](javascript:y)", "", None,
+    ],
+)  # fmt: skip
+def test_only_the_web_and_files_beside_the_page_are_linked_to(url: str | None) -> None:
+    assert markdown.link("Paper", url) == "Paper"
+
+
+@pytest.mark.parametrize("url", ["https://arxiv.org/abs/1", "http://x", "a.csv", "bss/a b.md"])
+def test_a_link_is_one_for_an_independent_parser(url: str) -> None:
+    inline = RENDERER.parse(markdown.link("The [paper]", url))[1]
+    assert [child.type for child in inline.children or []] == ["link_open", "text", "link_close"]

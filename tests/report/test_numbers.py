@@ -29,14 +29,14 @@ def test_numbers_are_written_once_and_for_all(
 
 @pytest.mark.parametrize(
     ("values", "text"),
-    [([], "–"), ([1.5], "1.50"), ([2.0, 2.0], "2.00 ± 0.00"), ([1.0, math.nan], "NaN")],
+    [([], "–"), ([1.5], "1.50"), ([2.0, 2.0], "2.00 (no spread)"), ([1.0, math.nan], "NaN")],
 )
 def test_an_entry_says_no_more_than_its_values_do(values: list[float], text: str) -> None:
     assert mean_text(mean_interval(values), 2) == text
 
 
 def test_bold_is_the_mean_alone() -> None:
-    assert mean_text(mean_interval([2.0, 2.0]), 1, bold=True) == "**2.0** ± 0.0"
+    assert mean_text(mean_interval([1.0, 3.0]), 1, bold=True) == "**2.0** ± 12.7"
 
 
 def test_counts_have_their_noun() -> None:

@@ -166,6 +166,7 @@ def test_there_is_an_index_a_page_a_paper_and_a_page_a_cell(made: Study, tmp_pat
         "papers/tiny.offline.html",
         "suites/tiny-table1.offline.html",
         "suites/tiny-table1.offline.csv",
+        "suites/tiny-table1.offline.claims.csv",
         "figures/tiny-table1.offline.svg",
         "static/site.css",
         "static/site.js",
@@ -191,12 +192,12 @@ def test_the_tables_say_what_the_records_say(made: Study, tmp_path: Path) -> Non
     page = Page((tmp_path / "site/papers/tiny.offline.html").read_text())
     # Student's t: 0.51 ± 4.3027 × 0.01 / √3, and 0.55 ± 4.3027 × 0.02 / √3.
     rows = [row for row in page.rows if row[:2] == ["pets", "l2"]]
-    assert rows[0] == ["pets", "l2", "51.00 ± 2.48", "70.00 ± 0.00 (2/3)"]
+    assert rows[0] == ["pets", "l2", "51.00 ± 2.48", "70.00 (no spread) (2/3)"]
     rows = [row for row in page.rows if row[:2] == ["pets", "l2+bss"]]
     assert rows[0] == ["pets", "l2+bss", "55.00 ± 4.97", "71.50 ± 6.35 (2/3)"]
     # Differences of 3, 4 and 5 points: 4 ± 4.3027 / √3, one-sided t = 4 √3 at 2 degrees.
     verdict, comparison = (row for row in page.rows if "helps" in row[0])
-    assert verdict[1:5] == ["supported", "+4.00 ± 2.48 points", "0.01", "1/1"]
+    assert verdict[1:6] == ["supported", "> 0", "+4.00 ± 2.48 points", "0.01", "1/1"]
     assert comparison[1:4] == ["l2+bss − l2", "+4.00 ± 2.48", "3/3"]
 
 
@@ -223,6 +224,17 @@ def test_what_a_page_must_warn_of_stands_on_it(made: Study, tmp_path: Path) -> N
         build_site([changed], Store(store), tmp_path / "site", cells="recorded")
         text = "".join(f.read_text() for f in (tmp_path / "site").rglob("*.html"))
         assert told in text
+
+
+def test_a_claims_form_and_its_values_are_on_the_site(made: Study, tmp_path: Path) -> None:
+    build(made, tmp_path / "site", "none")
+    text = (tmp_path / "site/papers/tiny.offline.html").read_text()
+    assert "l2+bss − l2. " in text
+    assert "Supported above 0 points, refuted below. Refuted by: " in text
+    assert 'href="../suites/tiny-table1.offline.claims.csv"' in text
+    values = (tmp_path / "site/suites/tiny-table1.offline.claims.csv").read_text()
+    assert values.splitlines()[0] == "claim,reading,comparison,seed,value"
+    assert len(values.splitlines()) == 1 + 3
 
 
 def test_reported_numbers_stand_beside_ours(made: Study, tmp_path: Path) -> None:
@@ -253,7 +265,7 @@ def test_a_cell_page_shows_attempts_log_curves_and_spec(made: Study, tmp_path: P
 
 def test_names_from_outside_are_text_and_never_paths_or_tags(tmp_path: Path) -> None:
     paper = Paper(
-        id=HOSTILE, title=HOSTILE, authors=(HOSTILE,), venue=HOSTILE, url="javascript:alert(1)",
+        id="hostile", title=HOSTILE, authors=(HOSTILE,), venue=HOSTILE, url="javascript:alert(1)",
         notes=(Note(text=HOSTILE, source=HOSTILE),), claims=(CLAIM,),
     )  # fmt: skip
     made = study(paper=paper, labels={"method": {"l2": HOSTILE}}, profile="../<p>")

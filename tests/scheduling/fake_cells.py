@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import io
 import os
 import signal
 import sys
@@ -10,9 +11,12 @@ import time
 
 from bench.errors import DataError
 from bench.records.artifacts import place, read_artifact
+from bench.records.code import code_digests, units_of
 from bench.records.record import Failure, Outcome, Provenance
+from bench.scheduling.engines import child
 from bench.scheduling.job import Job
-from bench.spec.cell import Train
+from bench.spec.cell import Resources, Train
+from tests.records.built import cell
 
 
 class OutOfMemoryError(RuntimeError):
@@ -121,6 +125,23 @@ def _litter(job: Job, seconds: float = 0.0) -> dict[str, float]:
     return {"grandchild": float(child)}
 
 
+def _stall(job: Job) -> None:
+    """Stop within the report."""
+
+    class Half(io.FileIO):
+        def write(self, content: bytes) -> int:  # type: ignore[override]
+            super().write(content[: len(content) // 2])
+            time.sleep(600)
+            return 0
+
+    vars(child)["open"] = Half
+
+
+def _chatter(job: Job, lines: int) -> None:
+    for number in range(lines):
+        print(f"line {number:07d}")
+
+
 def _look(job: Job) -> dict[str, float]:
     print("to stdout")
     print("to stderr", file=sys.stderr)
@@ -167,10 +188,12 @@ def _weigh(job: Job, kilograms: float) -> dict[str, float]:
 ACTS = {
     "sleep": _sleep, "raise": _raise, "crash": _crash, "die": _die, "exit": _exit, "oom": _oom,
     "user": _user, "nan": _nan, "hang": _hang, "hold-gil": _hold_gil, "linger": _linger,
-    "litter": _litter, "look": _look, "alone": _alone, "crowded-oom": _crowded_oom,
-    "weigh": _weigh,
+    "litter": _litter, "look": _look, "stall": _stall, "chatter": _chatter,
+    "alone": _alone, "crowded-oom": _crowded_oom, "weigh": _weigh,
 }  # fmt: skip
 _IMPORTED_IN = os.getpid()
+# Workers digest the code of their cells: it is read once, in the fork server.
+code_digests(units_of(cell(), Resources()))
 TARGET = f"{__name__}:scripted"
 
 

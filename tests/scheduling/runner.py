@@ -30,7 +30,7 @@ def plan(acts: list[list[Any]]) -> list[PlannedCell]:
     return cells
 
 
-def main(store: str, acts: str, slots: str, grace: str, together: str) -> int:
+def main(store: str, acts: str, slots: str, grace: str, together: str, ttl: str) -> int:
     """Run; with 0 slots inline, and not before so many runners are ready."""
     engine = (
         LocalEngine([Device("cpu", "", int(slots))], target=fake_cells.TARGET, grace=float(grace))
@@ -41,7 +41,9 @@ def main(store: str, acts: str, slots: str, grace: str, together: str) -> int:
     while len(list(Path(store).glob("ready.*"))) < int(together):
         time.sleep(0.01)
     options = RunOptions(look_every=0.05)
-    summary = run(plan(json.loads(acts)), Store(Path(store)), engine, options=options)
+    summary = run(
+        plan(json.loads(acts)), Store(Path(store), ttl=float(ttl)), engine, options=options
+    )
     told = {**asdict(summary), "failures": len(summary.failures)}
     print(json.dumps(told))
     return summary.exit_code

@@ -3,18 +3,26 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+import textwrap
 import time
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.import_path import import_path
 from bench.records.record import Failure, Record
 from bench.records.store import Store
 from bench.scheduling.device import Device
+from bench.scheduling.engines.log import CappedLog
 from bench.spec.cell import PlannedCell
 from tests.records.built import cell, planned
 from tests.scheduling.conftest import Execute, alive
+
+ROOT = Path(__file__).parents[2]
 
 
 def act(name: str, seed: int = 0, **arguments: Any) -> PlannedCell:
@@ -44,7 +52,6 @@ def test_a_worker_has_its_own_process_one_thread_and_everything_imported(
     assert seen["preloaded"] == 1
     # The runner's main module, here pytest, is not imported again in each worker.
     assert seen["main_is_bare"] == 1
-    assert "tests" not in os.environ.get("RETABLE_PRELOAD", "")
 
 
 def test_its_output_is_in_its_log(store: Store, execute: Execute) -> None:
@@ -134,12 +141,121 @@ def test_what_a_cell_started_ends_with_it(store: Store, execute: Execute) -> Non
         time.sleep(0.01)
 
 
-def test_a_log_that_cannot_be_written_is_the_cells_failure(store: Store, execute: Execute) -> None:
+def test_a_worker_that_stalls_within_its_report_holds_nobody_up(
+    store: Store, execute: Execute
+) -> None:
+    bad, good = act("stall"), [act("sleep", seed, seconds=0.0) for seed in range(3)]
+    summary = execute([bad, *good], retries=0)
+    assert summary.done == 3
+    assert failure(store, bad).kind == "signal"
+    assert failure(store, bad).message.startswith("killed by SIGKILL within its report")
+
+
+def test_a_log_keeps_its_first_and_its_last_part(
+    store: Store, execute: Execute, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = partial(CappedLog, head=1300, tail=650)
+    monkeypatch.setattr("bench.scheduling.engines.worker.CappedLog", small)
+    chatter = act("chatter", lines=20000)
+    assert execute([chatter]).exit_code == 0
+    lines = store.log(chatter.cell.id, 1).read_text().splitlines()
+    # 13 bytes a line, of which 100 and 50 are kept.
+    assert [line for line in lines if line.startswith("line")] == [
+        f"line {number:07d}" for number in [*range(100), *range(19950, 20000)]
+    ]
+    assert f"[{13 * 19850} bytes are left out]" in lines
+    assert any("the log is full" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", ["look", "die"])
+def test_a_full_disk_under_the_log_costs_neither_cell_nor_record(
+    store: Store, execute: Execute, name: str
+) -> None:
+    one = act(name)
+    log = Path(store.log(one.cell.id, 1))
+    log.parent.mkdir(parents=True)
+    log.symlink_to("/dev/full")
+    execute([one], retries=0)
+    (record,) = attempts(store, one)
+    assert record.outcome.status == ("done" if name == "look" else "failed")
+
+
+def test_what_a_crash_printed_is_in_the_record_though_the_disk_was_full(
+    store: Store, execute: Execute
+) -> None:
+    bad = act("crash")
+    log = Path(store.log(bad.cell.id, 1))
+    log.parent.mkdir(parents=True)
+    log.symlink_to("/dev/full")
+    execute([bad], retries=0)
+    assert "about to touch address zero" in failure(store, bad).detail
+
+
+def test_a_log_that_cannot_be_written_is_said_and_costs_no_cell(
+    store: Store, execute: Execute, caplog: pytest.LogCaptureFixture
+) -> None:
     look = act("look")
     Path(store.log(look.cell.id, 1)).mkdir(parents=True)
-    summary = execute([look], retries=0)
-    assert summary.exit_code == 1
-    assert failure(store, look).message.startswith("IsADirectoryError")
+    assert execute([look], retries=0).exit_code == 0
+    assert [r.message for r in caplog.records] == [
+        f"the log {store.log(look.cell.id, 1)} is not written: Is a directory"
+    ]
+
+
+SHADOWING = """
+    import sys
+    sys.path[:] = {path}
+    from pathlib import Path
+    from bench.records.store import Store
+    from bench.scheduling.device import Device
+    from bench.scheduling.engines.local import LocalEngine
+    from bench.scheduling.run import run
+    from tests.scheduling import fake_cells
+    from tests.scheduling.test_local import act
+
+    # As `python -m` does.
+    sys.path.insert(0, str(Path.cwd()))
+    engine = LocalEngine([Device("cpu", "", 1)], target=fake_cells.TARGET)
+    print(run([act("sleep", seconds=0)], Store(Path("store")), engine).done)
+"""
+
+
+@pytest.mark.parametrize("name", ["random", "pydantic"])
+def test_a_users_file_shadows_nothing_in_a_worker(tmp_path: Path, name: str) -> None:
+    (tmp_path / f"{name}.py").write_text("raise ImportError('the wrong one')")
+    path = repr([str(ROOT), *(entry for entry in sys.path if entry)])
+    ran = subprocess.run(
+        [sys.executable, "-P", "-c", textwrap.dedent(SHADOWING).format(path=path)],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert ran.stdout.strip() == "1", ran.stderr
+
+
+def test_a_users_file_shadows_nothing_in_the_command(tmp_path: Path) -> None:
+    for name in ("random", "click", "logging", "yaml"):
+        (tmp_path / f"{name}.py").write_text("raise ImportError('the wrong one')")
+    ran = subprocess.run(
+        [sys.executable, "-m", "bench", "validate", "bss/table2"],
+        cwd=tmp_path, capture_output=True, text=True, timeout=120, check=False,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )  # fmt: skip
+    assert ran.returncode == 0, ran.stderr
+
+
+def test_the_current_folder_is_last_but_before_another_retable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    (other / "bench").mkdir(parents=True)
+    (other / "bench" / "__init__.py").touch()
+    monkeypatch.setattr(sys, "path", ["", "/usr/lib/python", str(other)])
+    monkeypatch.chdir(tmp_path)
+    assert import_path() == ["/usr/lib/python", str(other), str(tmp_path)]
+    # From its checkout Retable is imported from there, whatever else is installed.
+    monkeypatch.chdir(ROOT)
+    assert import_path() == ["/usr/lib/python", str(ROOT), str(other)]
+    monkeypatch.setattr(sys, "path", ["/usr/lib/python"])
+    assert import_path() == ["/usr/lib/python"]
 
 
 def test_slots_are_all_used_and_never_more(store: Store, execute: Execute) -> None:

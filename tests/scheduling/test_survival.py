@@ -10,14 +10,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
-from multiprocessing import forkserver
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bench.records.lease import TIME_TO_LIVE
 from bench.records.store import Store
-from bench.scheduling.engines.forking import Nursery
+from bench.scheduling.engines.forking import UNSEEN, ForkServer, Nursery, Process
 from bench.scheduling.job import Job
 from tests.scheduling import fake_cells
 from tests.scheduling.conftest import alive
@@ -40,11 +40,12 @@ class Runner:
         *,
         grace: float = 0.5,
         together: int = 1,
+        ttl: float = TIME_TO_LIVE,
     ) -> None:
         self.store = store
         command = [sys.executable, "-m", "tests.scheduling.runner", str(store.root)]
         self.process = subprocess.Popen(
-            [*command, json.dumps(acts), str(slots), str(grace), str(together)],
+            [*command, json.dumps(acts), str(slots), str(grace), str(together), str(ttl)],
             cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True,
         )  # fmt: skip
 
@@ -158,39 +159,76 @@ def test_a_killed_runner_takes_along_what_its_workers_started(
     assert gone(both, within=20)
 
 
-def test_a_killed_fork_server_costs_the_cells_in_flight_an_attempt(
-    store: Store, running: list[Runner]
-) -> None:
+def test_a_killed_fork_server_costs_no_attempt(store: Store, running: list[Runner]) -> None:
     acts = [["sleep", {"seconds": 0.3}, None] for _ in range(6)]
     runner = Runner(store, acts)
     running.append(runner)
     worker = runner.wait_for_workers(2)[0]
     server = int(Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[1])
     os.kill(server, signal.SIGKILL)
-    assert runner.wait()["done"] == 6
+    summary = runner.wait()
+    # Its workers go on: not one attempt is lost.
+    assert (summary["done"], summary["attempts"]) == (6, 6)
     assert runner.process.returncode == 0
 
 
-def test_connections_that_a_dying_server_loses_cost_no_attempt(
+def _exit_code(nursery: Nursery, process: Process) -> int:
+    deadline = time.monotonic() + 60
+    while (code := nursery.exit_code(process)) is None:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+    os.close(process.report)
+    os.close(process.output)
+    return code
+
+
+def _job(folder: Path, act: str) -> Job:
+    cell_folder = folder / "cells" / "ab" / "abc"
+    cell_folder.mkdir(parents=True, exist_ok=True)
+    return Job(plan([[act, {}, None]])[0].cell, 1, cell_folder)
+
+
+def test_a_server_that_dies_as_it_forks_starts_no_worker_twice(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    losses = [EOFError(), ConnectionRefusedError(), ConnectionResetError()]
-    connect = forkserver.connect_to_new_process
-
-    def dying(fds: list[int]) -> tuple[int, int]:
-        if losses:
-            raise losses.pop()
-        return connect(fds)
-
-    monkeypatch.setattr(forkserver, "connect_to_new_process", dying)
-    (planned,) = plan([["look", {}, None]])
     nursery = Nursery(fake_cells.TARGET, [])
-    process, pipe = nursery.start(Job(planned.cell, 1, tmp_path), tmp_path / "log", {})
-    process.join(60)
-    assert process.exitcode == 0
-    assert pipe.poll(0)
+    answer = ForkServer._answer
+
+    def dies(server: ForkServer) -> int:
+        answer(server)
+        monkeypatch.undo()
+        raise ConnectionResetError
+
+    monkeypatch.setattr(ForkServer, "_answer", dies)
+    process = nursery.start(_job(tmp_path, "look"), {"CUDA_VISIBLE_DEVICES": ""})
+    assert _exit_code(nursery, process) == UNSEEN
+    lines = (tmp_path / "journal").read_text().splitlines()
+    assert [int(line.split()[2]) for line in lines] == [process.pid]
     nursery.close()
-    assert not losses
+
+
+def test_a_server_that_dies_before_it_forks_is_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    nursery = Nursery(fake_cells.TARGET, [])
+    launch = ForkServer._launch
+    launched = []
+
+    def dead(server: ForkServer) -> Any:
+        channel = launch(server)
+        launched.append(server._process)
+        if len(launched) == 1:
+            server._process.kill()  # type: ignore[union-attr]
+            server._process.wait()  # type: ignore[union-attr]
+        return channel
+
+    nursery._server.bury()
+    monkeypatch.setattr(ForkServer, "_launch", dead)
+    process = nursery.start(_job(tmp_path, "look"), {"CUDA_VISIBLE_DEVICES": ""})
+    assert _exit_code(nursery, process) == 0
+    assert len(launched) == 2
+    assert len((tmp_path / "journal").read_text().splitlines()) == 1
+    nursery.close()
 
 
 def test_workers_have_one_thread_whatever_the_runners_environment_says(
@@ -227,7 +265,7 @@ def test_the_other_runner_takes_over_what_a_killed_one_had(
     assert done_records(store, ACTS) == [1] * len(ACTS)
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_an_interrupt_stops_everything_and_is_recorded(
     store: Store, running: list[Runner], number: signal.Signals
 ) -> None:
@@ -279,3 +317,40 @@ def test_the_inline_engine_is_interrupted_too(store: Store, running: list[Runner
     assert (summary["unfinished"], summary["failures"]) == (2, 0)
     records = [r for p in plan(acts) for r in store.attempts(p.cell.id)]
     assert [r.outcome.status for r in records] == ["cancelled"]
+
+
+def test_a_stopped_runner_is_passed_over_and_finds_nothing_done_twice(
+    store: Store, running: list[Runner]
+) -> None:
+    acts = [["sleep", {"seconds": 0.2}, None] for _ in range(8)]
+    stopped = Runner(store, acts)
+    running.append(stopped)
+    stopped.wait_for_workers(2)
+    stopped.process.send_signal(signal.SIGSTOP)
+    try:
+        other = Runner(store, acts, ttl=1.0)
+        running.append(other)
+        summary = other.wait()
+        assert (other.process.returncode, summary["unfinished"]) == (0, 0)
+        assert done_records(store, acts) == [1] * 8
+    finally:
+        stopped.process.send_signal(signal.SIGCONT)
+    late = stopped.wait()
+    assert stopped.process.returncode == 0
+    assert late["done"] + summary["done"] == 8
+    assert done_records(store, acts) == [1] * 8
+    assert not list(store.root.rglob("*.lease"))
+
+
+def test_a_runner_whose_terminal_hangs_up_under_nohup_goes_on(
+    store: Store, running: list[Runner]
+) -> None:
+    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
+    try:
+        runner = Runner(store, [["sleep", {"seconds": 0.5}, None]])
+    finally:
+        signal.signal(signal.SIGHUP, before)
+    running.append(runner)
+    runner.wait_for_workers()
+    runner.process.send_signal(signal.SIGHUP)
+    assert (runner.wait()["done"], runner.process.returncode) == (1, 0)

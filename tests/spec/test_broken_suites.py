@@ -242,6 +242,62 @@ CASES = {
         "penalties.bsss",
         r"no method has that penalty",
     ),
+    "a backbone that timm does not have": (
+        broken("test_resnet", "test_resnett"),
+        "test_resnett",
+        r"axes.backbone: 'test_resnett' is neither a network of .* timm 1\.\d+\.\d+\n"
+        r".*did you mean 'test_resnet'\? \(of a newer timm: timm:test_resnett\)",
+    ),
+    "a tag that timm does not have": (
+        broken("test_resnet", "resnet18.tv_in2k"),
+        "resnet18",
+        r"axes.backbone: 'resnet18.tv_in2k' is neither .*\n.*did you mean 'resnet18.tv_in1k'\?",
+    ),
+    "a backbone of a stage that timm does not have": (
+        BASE + "stages:\n  a: {backbone: rsnet18, method: plain}\n",
+        "rsnet18",
+        r"stages.a.backbone: 'rsnet18' is neither .*\n.*did you mean 'resnet18'\?",
+    ),
+    "a number in quotes": (
+        broken("steps: 10", "steps: '10'"),
+        "steps: '10'",
+        r"recipe.steps: .*valid integer \(given: '10'\)",
+    ),
+    "a truth value for a number": (
+        broken("steps: 10", "steps: true"),
+        "steps: true",
+        r"recipe.steps: .*valid integer \(given: True\)",
+    ),
+    "a number for a truth value": (
+        broken("steps: 10", "steps: 10\n  head_bias: 1"),
+        "head_bias: 1",
+        r"recipe.head_bias: .*valid boolean \(given: 1\)",
+    ),
+    "a truth value for a part's number": (
+        broken("{weight: 1e-3}", "{weight: true}"),
+        "weight: true",
+        r"methods.l2.penalties.l2.weight: .*valid number \(given: True\)",
+    ),
+    "a truth value within a list": (
+        broken("steps: 10", "steps: 10\n  augmentation: {scale: [true, 1]}"),
+        "scale: [true",
+        r"recipe.augmentation.scale.0: .*valid number \(given: True\)",
+    ),
+    "a dataset outside of the cache": (
+        BASE + "datasets: {../../x: {folder: .}}\n",
+        "../../x",
+        r"datasets.../../x: names files, so it is up to 100 letters.* \(given: '../../x'\)",
+    ),
+    "weights that are no name": (
+        BASE + "weights: {/etc/x: {file: x, classes: 1}}\n",
+        "/etc/x",
+        r"weights./etc/x: names files",
+    ),
+    "a stage that is an option": (
+        BASE + "stages: {--x: {method: plain}}\n",
+        "--x",
+        r"stages.--x: names files",
+    ),
     "far too many seeds": (
         broken("seed: 2", "seed: 100000000000"),
         "seed: 1000",
@@ -297,6 +353,23 @@ def test_a_profile_that_extends_itself(plan):
     text = BASE.replace("offline: {}", "offline: {extends: smoke}\n  smoke: {extends: offline}")
     with pytest.raises(SpecError, match="extends itself"):
         plan(text)
+
+
+@pytest.mark.parametrize("name", ["../x", "a/b", ".", "..", "x" * 101, "a b", "-p", "x."])
+def test_a_name_that_is_no_file_is_refused(suite, plan, name):
+    with pytest.raises(SpecError, match=r"profiles.*names files"):
+        plan(BASE.replace("offline: {}", f'offline: {{}}\n  "{name}": {{}}'))
+    file = suite()
+    (file.parent / "paper.yaml").write_text(f'id: "{name}"\ntitle: A test\n')
+    with pytest.raises(SpecError, match=r"paper.yaml:1: id: names files"):
+        plan()
+
+
+def test_a_backbone_of_a_newer_timm_is_taken_as_it_is(plan):
+    listed, escaped = (plan(broken("test_resnet", f"{p}test_resnet")) for p in ("", "timm:"))
+    assert [p.cell.id for p in listed.cells] == [p.cell.id for p in escaped.cells]
+    newer = plan(broken("test_resnet", "timm:resnet900.mine"))
+    assert {p.cell.backbone for p in newer.cells} == {"resnet900.mine"}
 
 
 def test_a_paper_that_is_missing(suite):

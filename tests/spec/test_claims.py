@@ -52,12 +52,18 @@ def test_a_claim_is_read_as_it_is_written(load):
     assert claim.kind == "tested"
     assert claim.where == {"dataset": ("glyphs",)}
     assert claim.compare[0].pairs == (("l2", "plain"),)
-    assert (claim.of, claim.quorum, claim.by, claim.number) == ("each", None, 0.0, None)
+    assert (claim.of, claim.quorum(9), claim.by, claim.number) == ("each", None, 0.0, None)
 
 
 def test_at_least_is_a_number_of_comparisons(load):
     (claim,) = load(with_("expect: greater", "expect: greater\n    of: {at-least: 2}")).paper.claims
-    assert claim.quorum == 2
+    assert claim.quorum(9) == 2
+
+
+@pytest.mark.parametrize(("total", "needed"), [(1, 1), (2, 2), (3, 2), (15, 8), (16, 9)])
+def test_most_are_more_than_half(load, total, needed):
+    (claim,) = load(with_("expect: greater", "expect: greater\n    of: most")).paper.claims
+    assert claim.quorum(total) == needed
 
 
 def test_proved_and_not_rebuilt_claims_need_no_cells(load):
@@ -109,6 +115,29 @@ SHAPES = {
         with_("expect", "at: {area: [5, 0]}\n    metric: train/loss\n    expect"),
         "begins before it ends",
     ),
+    "an area without another reading": (
+        with_("expect", "at: {area: [0, 5]}\n    metric: train/loss\n    expect"),
+        r"an area is one reading of several: name others.*\[\{area: \[0, 5\]\}",
+    ),
+    "a reading twice": (
+        with_(
+            "expect",
+            "at: {step: 5}\n    readings: [{step: 5}]\n    metric: train/loss\n    expect",
+        ),
+        "readings differ from at",
+    ),
+    "readings of no curve": (with_("expect", "readings: [{step: 5}]\n    expect"), "they need at"),
+    "a step that is none": (
+        with_("expect", "at: {step: last}\n    metric: train/loss\n    expect"),
+        r"at.step: .*a number of steps, or end \(given: 'last'\)",
+    ),
+    "fewer taken off than there are pairs": (
+        with_("[[l2, plain]]", "[[l2, plain], [plain, l2]], less: [[l2, plain]]"),
+        "less has 1 pairs, and pairs 2",
+    ),
+    "a value taken off itself": (
+        with_("[[l2, plain]]", "[[l2, plain]], less: [[l2, l2]]"), "'l2' is compared with itself",
+    ),
     "a unit": (
         with_("expect", 'unit: "%"\n    expect'),
         r"claims.0.unit: unknown key",
@@ -137,6 +166,10 @@ NAMES = {
     ),
     "a compared axis": (
         "{axis: method,", "{axis: methods,", r"compare: 'methods' is not an axis of table",
+    ),
+    "a value that is taken off": (
+        "[[l2, plain]]", "[[l2, plain]], less: [[l2, plane]]",
+        "compare: 'plane' is not a value of method",
     ),
     "an averaged axis": (
         "expect", "mean_over: [rate]\n    expect", r"mean_over: 'rate' is not an axis of table",

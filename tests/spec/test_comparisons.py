@@ -35,7 +35,7 @@ def test_a_pair_is_compared_at_every_place_that_has_both():
     found = ask(compare=[GAIN])
     assert len(found) == 2 * 2 * 2
     assert found[0].where == {"dataset": "cub", "rate": 0.15}
-    assert found[0].pairs == {"method": ("a+", "a")}
+    assert found[0].pairs == {"method": (("a+", "a"),)}
     assert weights(found[0]) == {"cub,0.15,a+": 1, "cub,0.15,a": -1}
 
 
@@ -62,7 +62,32 @@ def test_two_contrasts_are_a_difference_of_differences():
     assert weights(found) == {
         "cub,0.15,a+": 1, "cub,0.15,a": -1, "cub,1.0,a+": -1, "cub,1.0,a": 1,
     }  # fmt: skip
-    assert found.pairs == {"method": ("a+", "a"), "rate": (0.15, 1)}
+    assert found.pairs == {"method": (("a+", "a"),), "rate": ((0.15, 1),)}
+
+
+def test_a_pairs_difference_may_be_taken_off_from_anothers_of_the_same_axis():
+    (found,) = ask(
+        compare=[{"axis": "method", "pairs": [["a+", "a"]], "less": [["b+", "b"]]}],
+        where={"dataset": "cub", "rate": 1.0},
+    )
+    assert weights(found) == {
+        "cub,1.0,a+": 1, "cub,1.0,a": -1, "cub,1.0,b+": -1, "cub,1.0,b": 1,
+    }  # fmt: skip
+    assert found.pairs == {"method": (("a+", "a"), ("b+", "b"))}
+
+
+def test_a_value_on_both_sides_cancels():
+    (found,) = ask(
+        compare=[{"axis": "method", "pairs": [["a+", "a"]], "less": [["a+", "b"]]}],
+        where={"dataset": "cub", "rate": 1.0},
+    )
+    assert weights(found) == {"cub,1.0,a+": 0, "cub,1.0,a": -1, "cub,1.0,b": 1}
+
+
+def test_both_signs_of_a_gap_are_two_comparisons_of_one_pair():
+    pair = {"axis": "method", "pairs": [["a+", "a"]] * 2, "less": [["b+", "b"], ["b", "b+"]]}
+    found = ask(compare=[pair], where={"dataset": "cub", "rate": 1.0})
+    assert [weights(each)["cub,1.0,b+"] for each in found] == [-1, 1]
 
 
 def test_averaging_over_a_compared_axis_averages_its_pairs():
@@ -76,7 +101,7 @@ def test_averaging_over_a_compared_axis_averages_its_pairs():
 
 def test_averaging_over_other_axes_keeps_the_pairs_apart():
     found = ask(compare=[GAIN], mean_over=["dataset", "rate"])
-    assert [c.pairs["method"] for c in found] == [("a+", "a"), ("b+", "b")]
+    assert [c.pairs["method"] for c in found] == [(("a+", "a"),), (("b+", "b"),)]
     assert {abs(w) for c in found for w in weights(c).values()} == {1 / 4}
 
 

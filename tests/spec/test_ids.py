@@ -37,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "precision": "float32",
     "channels_last": True,
     "measurements": {},
+    "penalty_gradients": False,
 }
 OTHERS: dict[str, Any] = {
     "steps": 11,
@@ -53,6 +54,7 @@ OTHERS: dict[str, Any] = {
     "validation_seed": 3,
     "precision": "bfloat16",
     "channels_last": False,
+    "penalty_gradients": True,
 }
 TASKS: dict[str, Any] = {
     "sampling_rate": 0.5,
@@ -231,6 +233,7 @@ PARTS = [
 @pytest.mark.parametrize(("kind", "name", "method"), PARTS)
 def test_a_new_parameter_of_a_part_changes_no_id(plan, monkeypatch, kind, name, method):
     text = LIGHT.replace("  l2: {penalties: {l2: {weight: 1e-3}}}", f"  {method}")
+    text = text.replace("[plain, l2]", "l2").replace("0.15, 0.3", "0.3")
     before = plan(text)
     known = dict(parts.built_in_parts())
     old = known[kind, name]

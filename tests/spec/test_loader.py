@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -8,7 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bench.errors import SpecError
-from bench.spec.loader import parse_yaml
+from bench.spec.loader import load_yaml, parse_yaml
 
 FILE = Path("suite.yaml")
 
@@ -52,9 +53,11 @@ def test_every_number_python_writes_comes_back(number):
 
 
 # JSON escapes characters beyond the basic plane as surrogate pairs, which YAML does not have.
-words = st.text(st.characters(min_codepoint=0, max_codepoint=0xD7FF), max_size=12)
+words = st.text(
+    st.characters(max_codepoint=0xD7FF, exclude_categories=["Cc", "Cf", "Zl", "Zp"]), max_size=12
+)
 plain = st.recursive(
-    st.none() | st.booleans() | st.integers() | words,
+    st.none() | st.booleans() | st.integers(1 - 2**63, 2**63 - 1) | words,
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(words, inner, max_size=4),
     max_leaves=12,
 )
@@ -119,3 +122,48 @@ def test_lines_are_kept_for_keys_and_items():
     assert document.line(("a", "b")) == 2
     assert document.line(("a", "c", 1)) == 5
     assert document.line(("a", "c", 1, "deeper", "still")) == 5
+
+
+BLOCKS = "\n".join(" " * i + "a:" for i in range(500))
+
+
+@pytest.mark.parametrize("text", [*(c * 50_000 for c in ("[", "- ", "? ", "{a: ")), BLOCKS])
+def test_deep_nesting_is_refused_before_it_is_built(text):
+    # The C library builds nodes by recursion: at this depth the process would die.
+    with pytest.raises(SpecError, match=r"suite.yaml:\d+: is nested more than 100 deep"):
+        load(text)
+
+
+def test_nesting_by_aliases_is_refused():
+    lines = ["a0: &a0 [1]", *(f"a{i}: &a{i} [*a{i - 1}]" for i in range(1, 3000))]
+    with pytest.raises(SpecError, match="is nested more than 100 deep"):
+        load("\n".join(lines))
+
+
+def test_what_suites_need_is_not_too_deep():
+    assert load("a: " + "[" * 99 + "]" * 99)
+
+
+@pytest.mark.parametrize("number", ["9" * 4301, "-" + "9" * 4301, "0x" + "f" * 4000, str(2**63)])
+def test_a_number_that_no_setting_has_is_refused(number):
+    with pytest.raises(SpecError, match=r"^suite.yaml:2: \S{1,30} is too large a number$"):
+        load(f"b: 1\na: {number}")
+
+
+def test_a_large_file_is_refused_before_it_is_parsed(tmp_path):
+    file = tmp_path / "suite.yaml"
+    file.write_text("a: [" + "1, " * 1_000_000 + "1]\n")
+    began = time.process_time()
+    with pytest.raises(SpecError, match=r"suite.yaml: is larger than 2 MB"):
+        load_yaml(file)
+    assert time.process_time() - began < 0.5
+
+
+@pytest.mark.parametrize("text", [r'a: "\e[31mred"', r'"\x9b2J": 1', r'a: ["\u202Egpj.exe"]'])
+def test_what_would_steer_a_terminal_is_refused(text):
+    with pytest.raises(SpecError, match=r"suite.yaml:1: has the control character"):
+        load(text)
+
+
+def test_lines_and_tabs_stay():
+    assert load('a: "x\\n\\ty"') == {"a": "x\n\ty"}

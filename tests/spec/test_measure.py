@@ -137,6 +137,7 @@ def test_a_network_that_nothing_has_trained(plan):
             ("first: {stage: target, checkpoint: start}", 'first: {weights: "shipped:fractals"}'),
             ("second: {stage: target}", "second: {weights: random, backbone: mlp}"),
             ("[test_resnet, test_vit]", "test_resnet"),
+            ("[glyphs, digits]", "glyphs"),
         )
     )
     assert not found.behind
@@ -145,9 +146,7 @@ def test_a_network_that_nothing_has_trained(plan):
     assert cell.weights == ("shipped:fractals", "random")
     assert cell.backbone == "test_resnet+mlp"
     assert cell.parts == (("measurement", "distance"), ("network", "mlp"))
-    # What is measured does not depend on the dataset, and the cell is shared.
-    assert len(found.shown) == 4
-    assert len(found.unique()) == 2
+    assert len(found.unique()) == len(found.shown) == 2
 
 
 def test_metrics_and_curves_are_the_parts_with_their_axis(plan):
@@ -183,7 +182,9 @@ def test_a_measurement_looks_at_the_suites_task(plan):
 
 def test_the_data_measured_are_not_what_the_stage_was_trained_on(plan):
     found = plan(
-        ATTENTION.replace("start: {stage: target}", "start: {stage: target, dataset: fractals}")
+        ATTENTION.replace(
+            "start: {stage: target}", "start: {stage: target, dataset: fractals}"
+        ).replace("[glyphs, digits]", "glyphs")
         + "task: {dataset: digits, sampling_rate: 0.2}\n"
     )
     for planned in found.shown:
@@ -246,8 +247,10 @@ def with_part(suite, declared: str, roles: str, *pairs: tuple[str, str], end: st
 
 def test_a_required_parameter_may_be_an_axis(suite, plan):
     text = with_part(
-        suite, 'data = "none"', "{}", ("{k: 3}", "{}"), ("seed: 2", "seed: 1\n  measure.k: [1, 2]")
-    )
+        suite, 'data = "none"', "{}", ("{k: 3}", "{}"), ("seed: 2", "seed: 1\n  measure.k: [1, 2]"),
+        ("  backbone: [test_resnet, test_vit]\n", ""), ("[glyphs, digits]", "glyphs"),
+        ("rows: [backbone], columns: dataset", "rows: [dataset], columns: measure.k"),
+    )  # fmt: skip
     found = plan(text)
     assert {p.cell.work.measurement.given["k"] for p in found.shown} == {1, 2}
     assert found.metrics["mine"].unit == "px"
@@ -259,6 +262,7 @@ def test_a_measurement_of_the_sources_data_has_its_starts_task(suite, plan):
     text = with_part(
         suite, 'roles = ("start",)\n    data = "source"', "{start: {stage: source}}",
         ("dataset: fractals,", "dataset: fractals, task: {long_tail: {imbalance: 4}},"),
+        ("[glyphs, digits]", "glyphs"),
     )  # fmt: skip
     for planned in plan(text).shown:
         task = planned.cell.tasks[""]
@@ -282,9 +286,9 @@ def test_predictions_are_read_from_a_stage(suite, plan):
 
 
 def test_a_measurement_without_data_does_not_look_for_any(suite, plan):
-    dataset = "  dataset: [glyphs, digits]\n"
+    axes = "  backbone: [test_resnet, test_vit]\n  dataset: [glyphs, digits]\n"
     text = with_part(
-        suite, 'data = "none"', "{}", (dataset, "  measure.k: [1, 2]\n"),
+        suite, 'data = "none"', "{}", (axes, "  backbone: mlp\n  measure.k: [1, 2]\n"),
         ("columns: dataset", "columns: measure.k"),
     )  # fmt: skip
     assert all(p.cell.work.task is None for p in plan(text).shown)

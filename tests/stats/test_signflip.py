@@ -37,6 +37,18 @@ def test_agrees_with_counting_in_integers(x: list[int], alternative: Alternative
 
 
 @pytest.mark.parametrize("alternative", SIDES)
+@pytest.mark.parametrize("n", [15, 18])
+def test_counting_by_halves_is_counting_all(n: int, alternative: Alternative) -> None:
+    x = np.random.default_rng(n).normal(0.3, 1, n)
+    sums = np.array(list(itertools.product((-1.0, 1.0), repeat=n))) @ x
+    if alternative == "two-sided":
+        hits = np.abs(sums) >= abs(x.sum()) - 1e-9
+    else:
+        hits = sums >= x.sum() - 1e-9 if alternative == "greater" else sums <= x.sum() + 1e-9
+    assert sign_flip(x, alternative).p == hits.mean()
+
+
+@pytest.mark.parametrize("alternative", SIDES)
 def test_agrees_with_scipys_permutation_test(alternative: Alternative) -> None:
     x = np.random.default_rng(0).normal(0.4, 1, 9)
     expected = stats.permutation_test(
@@ -56,17 +68,20 @@ def test_three_seeds_can_never_give_a_two_sided_p_below_a_quarter() -> None:
     assert sign_flip([5.0, 5.1, 5.2], "less") == SignFlip(1.0, 0.125, True, 3)
 
 
-def test_fifteen_are_counted_and_sixteen_sampled() -> None:
-    x = np.arange(1.0, 17.0)
-    assert sign_flip(x[:15]) == SignFlip(2 / 2**15, 2 / 2**15, True, 15)
+def test_thirty_are_counted_and_more_sampled() -> None:
+    x = np.arange(1.0, 32.0)
+    assert sign_flip(x[:30]) == SignFlip(2 / 2**30, 2 / 2**30, True, 30)
+    # Sums of ±1 are binomial.
+    ones = np.repeat([1.0, -1.0], [19, 9])
+    assert sign_flip(ones, "greater").p == pytest.approx(stats.binom.sf(18, 28, 0.5), rel=1e-12)
     sampled = sign_flip(x, draws=999)
-    assert sampled == SignFlip(1 / 1000, 1 / 1000, False, 16)
+    assert sampled == SignFlip(1 / 1000, 1 / 1000, False, 31)
 
 
 def test_the_sampled_test_is_near_the_exact_one_and_repeats_itself() -> None:
-    x = np.random.default_rng(4).normal(0.3, 1, 16)
-    sums = np.abs(np.array(list(itertools.product((-1.0, 1.0), repeat=16))) @ x)
-    exact = float((sums >= abs(x.sum()) - 1e-9).mean())
+    # 40 values of ±1, of which 25 are 1: the exact p is the binomial's, both sides.
+    x = np.repeat([1.0, -1.0], [25, 15])
+    exact = 2 * float(stats.binom.sf(24, 40, 0.5))
     p = sign_flip(x, draws=20_000).p
     # Four binomial standard errors.
     assert p == pytest.approx(exact, abs=4 * math.sqrt(exact / 20_000))

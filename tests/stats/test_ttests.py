@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from scipy import stats
 
-from bench.stats.ttests import OneSided, one_sided, one_sided_welch
+from bench.stats.sample import total
+from bench.stats.ttests import OneSided, one_sided, one_sided_welch, outside
 
 
 @pytest.mark.parametrize("margin", [-0.5, 0.0, 0.3, 5.0])
@@ -54,11 +55,76 @@ def test_fewer_than_two_values_decide_nothing(values: list[float]) -> None:
     assert one_sided_welch([1.0, 2.0], values) == OneSided(1.0, 1.0, len(values))
 
 
-def test_without_spread_the_side_decides_and_a_tie_does_not() -> None:
-    assert one_sided([0.1] * 3, 0.05) == OneSided(0.0, 1.0, 3)
-    assert one_sided([0.1] * 3, 0.2) == OneSided(1.0, 0.0, 3)
+def test_without_spread_p_is_the_smallest_of_an_exact_test_and_a_tie_has_none() -> None:
+    assert one_sided([0.1] * 3, 0.05) == OneSided(1 / 8, 1.0, 3)
+    assert one_sided([0.1] * 3, 0.2) == OneSided(1.0, 1 / 8, 3)
     assert one_sided([0.1] * 3, 0.1) == OneSided(1.0, 1.0, 3)
-    assert one_sided_welch([0.9] * 3, [0.8] * 4, 0.05) == OneSided(0.0, 1.0, 3)
+    # One of the 35 ways to choose three of seven.
+    assert one_sided_welch([0.9] * 3, [0.8] * 4, 0.05) == OneSided(1 / 35, 1.0, 3)
+
+
+def test_without_spread_p_is_that_of_scipys_permutation_tests() -> None:
+    for n in (2, 5, 7):
+        test = one_sided([0.3] * n)
+        for side, p in (("greater", test.p_greater), ("less", test.p_less)):
+            expected = stats.permutation_test(
+                ([0.3] * n,), np.mean, permutation_type="samples", alternative=side
+            )
+            assert p == pytest.approx(expected.pvalue)
+    expected = stats.permutation_test(
+        ([0.9] * 3, [0.8] * 5), lambda a, b: np.mean(a) - np.mean(b), alternative="greater"
+    )
+    assert one_sided_welch([0.9] * 3, [0.8] * 5).p_greater == pytest.approx(expected.pvalue)
+
+
+@pytest.mark.parametrize("width", [0.0, 0.2, 1.0, 4.0])
+@pytest.mark.parametrize("n", [3, 5, 15])
+def test_at_an_end_of_an_interval_its_outside_is_found_in_at_most_the_level(
+    n: int, width: float
+) -> None:
+    # 20,000 runs at the upper end of ±width/2: the standard error is 0.11 points.
+    x = np.random.default_rng(n).normal(width / 2, 1, (20_000, n))
+    mean, error = x.mean(axis=1), x.std(axis=1, ddof=1) / math.sqrt(n)
+    tails = [stats.t.sf((mean - end) / error, n - 1) for end in (-width / 2, width / 2)]
+    at_ends = [OneSided(p, 1 - p, n) for p in np.transpose(tails).ravel()]
+    p = [outside(low, high) for low, high in zip(at_ends[::2], at_ends[1::2], strict=True)]
+    found = (np.array(p) <= 0.025).mean()
+    assert found < 0.0285
+    # The nearer end alone: twice the level where both ends are one.
+    nearer = np.minimum(tails[1], 1 - tails[0]) <= 0.025
+    assert found > 0.017
+    assert width > 0 or nearer.mean() > 0.044
+
+
+def test_the_outside_of_a_point_is_the_two_sided_test() -> None:
+    x = [0.4, 1.1, 0.2, 0.9, 0.7]
+    test = one_sided(x, 0.3)
+    assert outside(test, test) == pytest.approx(stats.ttest_1samp(x, 0.3).pvalue, rel=1e-12)
+    far = outside(one_sided(x, -100.0), one_sided(x, 0.3))
+    assert far == pytest.approx(test.p_greater, rel=1e-6)
+
+
+@given(
+    st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 100)), min_size=1, max_size=6),
+    st.permutations(range(6)),
+)
+def test_terms_that_cancel_leave_nothing(
+    pairs: list[tuple[float, float]], order: list[int]
+) -> None:
+    # w·v − w·v, each with another rounding, in any order.
+    ones = [w * v for w, v in pairs]
+    terms = [*ones, *(-(w / 3) * v * 3 for w, v in pairs)]
+    shuffled = [terms[i] for i in order if i < len(terms)] + [
+        term for i, term in enumerate(terms) if i not in order
+    ]
+    assert total(shuffled) == 0.0
+
+
+def test_what_is_left_of_a_sum_is_exact() -> None:
+    assert total([0.1, 0.2, -0.3]) == 0.0
+    assert total([70.0, -69.9]) == pytest.approx(0.1, rel=1e-12)
+    assert total([1e-9, 70.0, -70.0]) == pytest.approx(1e-9)
+    assert total([]) == 0.0
 
 
 def test_a_tie_up_to_rounding_is_a_tie() -> None:

@@ -169,7 +169,8 @@ def power(effect: float, n: int, alpha: float = 0.05) -> float:
 
 
 def seeds(samples: list[np.ndarray], question: Question = GREATER) -> int | None:
-    return seeds_to_verdict(samples, question, decide(samples, question))
+    found = seeds_to_verdict(samples, question, decide(samples, question))
+    return found.seeds if found is not None else None
 
 
 @pytest.mark.parametrize("mean", [0.5, -0.5])
@@ -177,6 +178,17 @@ def test_seeds_are_those_at_which_the_t_test_would_probably_decide(mean: float) 
     n = seeds([at(mean)])
     assert n is not None
     assert power(0.5, n) >= 0.8 > power(0.5, n - 1)
+
+
+def test_what_more_seeds_would_bring_and_which_comparison_brings_it() -> None:
+    for samples, outcome, comparison in (
+        ([at(5.0), at(0.5), at(1.0)], "supported", 1),
+        # One that points the other way is enough to refute, and the strongest does so first.
+        ([at(0.5), at(-0.2), at(-0.6)], "refuted", 2),
+    ):
+        found = seeds_to_verdict(samples, GREATER, decide(samples, GREATER))
+        assert found is not None
+        assert (found.outcome, found.comparison) == (outcome, comparison)
 
 
 def test_seeds_of_each_are_those_of_the_weakest_that_points_the_right_way() -> None:

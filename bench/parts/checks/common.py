@@ -3,19 +3,20 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import traceback
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import numpy as np
 import torch
 
-from bench.errors import UserError
+from bench.errors import SpecError, UserError
 from bench.models.checkpoint import brief
+from bench.parts.compose import part_class
 from bench.parts.part import Part
 from bench.spec.parts import DECLARED, Kind, find_part
 
@@ -23,7 +24,7 @@ T = TypeVar("T")
 Function = Callable[[], str | None]
 Checks = Mapping[str, Function]
 # Seeds of the shared streams that no part would choose, so that choosing one's own is seen.
-_SEED, _OTHER_SEED = 918_273, 645_342
+SEED, _OTHER_SEED = 918_273, 645_342
 
 
 @dataclass(frozen=True)
@@ -58,11 +59,6 @@ class Subject:
         return self.cls(**given)
 
 
-def run_checks(checks: Checks) -> list[Check]:
-    """Run checks in their order; one that raises has failed."""
-    return [_run(name, function) for name, function in checks.items()]
-
-
 def bound(subject: Subject, checks: Mapping[str, Callable[[Subject], str | None]]) -> Checks:
     """Return the signature's check, and then functions of a subject as checks of this one."""
     every = {"signature": signature, **checks}
@@ -75,7 +71,8 @@ def expect(condition: bool, problem: str) -> None:
         raise Failed(problem)
 
 
-def _run(name: str, function: Function) -> Check:
+def run_check(name: str, function: Function, file: Path) -> Check:
+    """Run a check; one that raises has failed, at the last place in the part's ``file``."""
     try:
         # A part that switches gradients off must not do so for the checks that follow.
         with torch.enable_grad():
@@ -84,18 +81,38 @@ def _run(name: str, function: Function) -> Check:
         return Check(name, False, str(error))
     except UserError as error:
         return Check(name, False, str(error))
+    except SystemExit as error:
+        return Check(name, False, f"calls exit({error.code!r})" + _place(error, file))
     except Exception as error:
         problem = f"{type(error).__name__}: {brief(error)}"
-        return Check(name, False, problem + _place(error.__traceback__))
+        return Check(name, False, problem + _place(error, file))
 
 
-def _place(place: TracebackType | None) -> str:
-    # The part's author can do more with the place than with the message alone.
-    while place is not None and place.tb_next is not None:
-        place = place.tb_next
-    if place is None:
-        return ""
-    return f", line {place.tb_lineno} of {Path(place.tb_frame.f_code.co_filename).name}"
+def _place(error: BaseException, file: Path) -> str:
+    """Return the last place of a traceback in a file, or its end where it is never there."""
+    frames = [
+        (Path(frame.f_code.co_filename), line)
+        for frame, line in traceback.walk_tb(error.__traceback__)
+    ]
+    own = [(at, line) for at, line in frames if at == file]
+    at, line = (own or frames)[-1]
+    return f", line {line} of {at.name}"
+
+
+def imported(kind: Kind, name: str, plugins: Sequence[str]) -> type[Part]:
+    """Return a part's class; fail where importing it moves or seeds the shared streams."""
+    with shared_streams(SEED):
+        try:
+            return part_class(kind, name, plugins)
+        except SpecError as error:
+            # The fault itself, and where it is.
+            raise error.__cause__ or error from None
+
+
+def construction(subject: Subject) -> None:
+    """Making a part may neither move nor seed the streams that all methods share."""
+    with shared_streams(SEED):
+        subject.part()
 
 
 def _plain_value(annotation: Any) -> object:
@@ -191,7 +208,7 @@ def undrawn(act: Callable[[], Any], *, between: Callable[[], object] = lambda: N
     between
         Is called between two calls that must give the same.
     """
-    with shared_streams(_SEED):
+    with shared_streams(SEED):
         first = act()
     between()
     with shared_streams(_OTHER_SEED):

@@ -3,13 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import product
 from typing import Any, cast
 
 import torch
 from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 
-from bench.parts.checks.common import Checks, Failed, Subject, bound, close, expect, twice, undrawn
+from bench.parts.checks.common import (
+    SEED,
+    Checks,
+    Failed,
+    Subject,
+    bound,
+    close,
+    expect,
+    shared_streams,
+    twice,
+    undrawn,
+)
 from bench.parts.checks.synthetic import (
     SHAPES,
     Shape,
@@ -50,11 +62,14 @@ def _step(subject: Subject, shape: Shape = SHAPES[0], **how: Any) -> Step:
 
 
 def _scalar(subject: Subject) -> None:
-    for shape in SHAPES:
-        value = subject.part()(_step(subject, shape))
+    for shape, dtype in product(SHAPES, (torch.float64, torch.float32)):
+        step = _step(subject, shape, dtype=dtype)
+        # Its first call in this process: what it may do once only is seen here.
+        with shared_streams(SEED):
+            value = subject.part()(step)
         expect(isinstance(value, Tensor), f"gives a {type(value).__name__}, not a tensor")
         expect(value.ndim == 0, f"gives a tensor of shape {tuple(value.shape)}, not a scalar")
-        expect(value.is_floating_point(), f"gives {value.dtype}")
+        expect(value.dtype == dtype, f"gives {value.dtype} for a step of {dtype}")
         expect(bool(torch.isfinite(value)), f"gives {value.item()}")
 
 
@@ -94,9 +109,14 @@ def _determinism(subject: Subject) -> None:
 
 def _pairing(subject: Subject) -> None:
     """A method may neither see nor move the streams that all methods share."""
+    for dtype in (torch.float64, torch.float32):
+        _undrawn_in(subject, dtype)
+
+
+def _undrawn_in(subject: Subject, dtype: torch.dtype) -> None:
     term = subject.part()
     undrawn(
-        lambda: _value_and_gradients(term, _step(subject)),
+        lambda: _value_and_gradients(term, _step(subject, dtype=dtype)),
         between=lambda: term(_step(subject, seed=1)),
     )
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
+from bench.report.claims.compared import Compared
 from bench.report.claims.further import Further
-from bench.report.claims.verdict import Compared, Verdict
+from bench.report.claims.verdict import Verdict
 from bench.spec.cell import PlannedCell
 
 _FIRST = (3, 5, 8, 11, 15)

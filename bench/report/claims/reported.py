@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Literal
 
-from bench.report.claims.verdict import comparison_names
+from bench.report.claims.compared import comparison_names
 from bench.spec.claims import Claim
 from bench.spec.comparisons import comparisons
 from bench.spec.paper import Reported, ReportedEntry
@@ -50,7 +50,7 @@ def evaluate_reported(
     if claim.expect is None or claim.at is not None or not entries:
         return ReportedVerdict(claim, "cannot be told")
     asked = comparisons(claim, [entry.where for entry in entries])
-    needed = len(asked) if claim.quorum is None else claim.quorum
+    needed = claim.quorum(len(asked)) or len(asked)
     if not asked or len(asked) < needed:
         return ReportedVerdict(claim, "cannot be told")
     number = claim.number or 0.0

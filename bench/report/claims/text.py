@@ -1,15 +1,17 @@
-"""How verdicts are written: in tables, and as JSON."""
+"""How verdicts are written in tables."""
 
 from __future__ import annotations
 
 import math
-from typing import Any
 
-from bench.report.claims.verdict import Compared, Verdict
+from bench.report.claims.compared import Compared
+from bench.report.claims.form import asked_text, reading_name, unit_text
+from bench.report.claims.verdict import Verdict
 from bench.report.numbers import NOTHING, mean_text, plural
+from bench.spec.claims import Claim
 from bench.stats.intervals import Estimate
 from bench.stats.sequential.settling import Settled
-from bench.stats.verdict import LIMIT, Test
+from bench.stats.verdict import LIMIT, Outlook
 
 _SMALLEST_P = 1e-4
 
@@ -31,12 +33,17 @@ def outcome_text(verdict: Verdict) -> str:
     return f"{verdict.outcome} (partial)" if partial else verdict.outcome
 
 
-def deciding(verdict: Verdict) -> tuple[Compared, Test] | None:
-    """Return the comparison that decides, with its test: the one whose p is the verdict's."""
+def deciding(verdict: Verdict) -> tuple[Compared, Estimate] | None:
+    """Return the comparison that decides, with its estimate: the one whose p is the verdict's."""
     decision = verdict.decision
     if decision is None:
         return None
-    return verdict.compared[decision.deciding], decision.tests[decision.deciding]
+    return verdict.compared[decision.deciding], verdict.estimates[decision.deciding]
+
+
+def source_text(claim: Claim) -> str:
+    """Return where the paper has a claim; marked where the sentence is not the paper's."""
+    return f"{claim.source}; derived" if claim.derived_from else claim.source
 
 
 def estimate_text(verdict: Verdict) -> str:
@@ -44,9 +51,13 @@ def estimate_text(verdict: Verdict) -> str:
     found = deciding(verdict)
     if found is None or verdict.shown is None:
         return NOTHING
-    text = mean_text(found[1].estimate, verdict.shown.decimals, signed=True)
-    unit = "points" if verdict.shown.unit == "%" else verdict.shown.unit
-    return f"{text} {unit}".rstrip()
+    return f"{compared_text(verdict, found[1])}{unit_text(verdict.shown.unit)}"
+
+
+def compared_text(verdict: Verdict, estimate: Estimate) -> str:
+    """Return the mean and half-width of a comparison; differences have their sign."""
+    decimals = verdict.shown.decimals if verdict.shown else 2
+    return mean_text(estimate, decimals, signed=bool(verdict.claim.compare))
 
 
 def holding_text(verdict: Verdict) -> str:
@@ -57,7 +68,7 @@ def holding_text(verdict: Verdict) -> str:
 
 
 def remark(verdict: Verdict) -> str:
-    """Return why there is no verdict, what would decide, and which comparison decides."""
+    """Return why there is no verdict, what would decide, and on what the verdict depends."""
     found = deciding(verdict)
     if verdict.decision is None or found is None:
         return verdict.reason
@@ -65,11 +76,61 @@ def remark(verdict: Verdict) -> str:
     if verdict.settled is not None:
         parts = [settled_text(verdict.settled, verdict.outcome == "undecided")]
     elif verdict.outcome == "undecided":
-        parts = [_seeds_text(verdict.seeds)]
+        parts = [_outlook_text(verdict, verdict.outlook)]
     if len(verdict.compared) > 1:
-        kind = "against" if verdict.outcome == "refuted" else "weakest"
-        parts.append(f"{kind}: {found[0].name}")
-    return "; ".join(parts)
+        parts.insert(0, f"p and estimate of {found[0].name}")
+    parts += [disagreement(verdict), _matters_text(verdict), _beyond_zero_text(verdict)]
+    parts.append(readings_text(verdict))
+    return "; ".join(part for part in parts if part)
+
+
+def readings_text(verdict: Verdict) -> str:
+    """Return whether the verdict holds however the curve is read; empty where it is no curve."""
+    asked = [each for each in verdict.readings if each.decision is not None]
+    if verdict.robust is None:
+        return ""
+    own = reading_name(verdict.claim.at)
+    if verdict.robust:
+        others = ", ".join(reading_name(each.claim.at) for each in asked)
+        return f"the same by {own} and by {others}"
+    differing = ", ".join(
+        f"{each.outcome} by {reading_name(each.claim.at)}"
+        for each in asked
+        if each.outcome != verdict.outcome
+    )
+    return f"depends on the reading: {verdict.outcome} by {own}, {differing}"
+
+
+def _matters_text(verdict: Verdict) -> str:
+    """Return what the verdict were, did the smallest difference that matters not count."""
+    if verdict.without_matters in (None, verdict.outcome):
+        return ""
+    return (
+        f"{verdict.outcome} by the smallest difference that matters "
+        f"({asked_text(verdict.claim)}), without it {verdict.without_matters}"
+    )
+
+
+def _beyond_zero_text(verdict: Verdict) -> str:
+    """Return that a difference is significant on the side that a margin allows for."""
+    claim, decision = verdict.claim, verdict.decision
+    if decision is None or verdict.outcome != "supported" or not claim.compare:
+        return ""
+    side = "below" if claim.expect == "greater" else "above"
+    holding = [e for e, t in zip(verdict.estimates, decision.tests, strict=True) if t.holds]
+    beyond = sum(e.high < 0 if side == "below" else e.low > 0 for e in holding)
+    if claim.expect == "equal" or not beyond:
+        return ""
+    where = f" in {beyond} of {len(verdict.compared)}" if len(verdict.compared) > 1 else ""
+    return f"within the margin, yet significantly {side} 0{where}"
+
+
+def disagreement(verdict: Verdict) -> str:
+    """Return what either test alone would say; empty where they agree."""
+    decision = verdict.decision
+    if decision is None or decision.by_t == decision.by_flips:
+        return ""
+    return f"tests disagree: by t alone {decision.by_t}, by sign flips alone {decision.by_flips}"
 
 
 def settled_text(settled: Settled, undecided: bool) -> str:
@@ -84,78 +145,12 @@ def settled_text(settled: Settled, undecided: bool) -> str:
     return f"little chance to be decided by {last} seeds"
 
 
-def _seeds_text(seeds: int | None) -> str:
-    if seeds is None:
+def _outlook_text(verdict: Verdict, outlook: Outlook | None) -> str:
+    if outlook is None or outlook.seeds is None:
         return f"not within {LIMIT:,} seeds as it looks"
-    return f"about {plural(seeds, 'seed')} would decide"
-
-
-def as_json(verdict: Verdict) -> dict[str, Any]:
-    """Return a verdict as JSON-ready data; numbers that are not finite are null."""
-    claim, decision = verdict.claim, verdict.decision
-    return {
-        "id": claim.id,
-        "text": claim.text,
-        "source": claim.source,
-        "suite": claim.suite,
-        "metric": verdict.shown.metric if verdict.shown else claim.metric,
-        "unit": verdict.shown.unit if verdict.shown else None,
-        "expect": claim.expect,
-        "by": claim.by,
-        "number": claim.number,
-        "matters": claim.matters,
-        "verdict": verdict.outcome,
-        "reason": verdict.reason or None,
-        "partial": verdict.partial,
-        "p": _finite(verdict.p),
-        "p_support": _finite(decision.p_support) if decision else None,
-        "p_refute": _finite(decision.p_refute) if decision else None,
-        "seeds_to_decide": verdict.seeds,
-        "deciding": decision.deciding if decision else None,
-        "sequential": _settled_json(verdict.settled),
-        "comparisons": [
-            _comparison_json(each, decision.tests[i] if decision else None)
-            for i, each in enumerate(verdict.compared)
-        ],
-    }
-
-
-def _settled_json(settled: Settled | None) -> dict[str, Any] | None:
-    if settled is None:
-        return None
-    looks = settled.looks
-    return {
-        "looks": list(looks.at),
-        "alpha": looks.alpha,
-        "spending": looks.spending,
-        "look": settled.look,
-        "level": settled.level,
-        "next": list(settled.following),
-        "chances": list(settled.chances),
-    }
-
-
-def _comparison_json(compared: Compared, test: Test | None) -> dict[str, Any]:
-    data: dict[str, Any] = {"name": compared.name, "n": compared.n, "expected": compared.expected}
-    if test is None:
-        return data
-    return {
-        **data,
-        **_estimate_json(test.estimate),
-        "p_support": _finite(test.p_support),
-        "p_refute": _finite(test.p_refute),
-        "adjusted_p_support": _finite(test.adjusted_support),
-        "adjusted_p_refute": _finite(test.adjusted_refute),
-        "sign_flip_p": _finite(test.sign_flip),
-        "holds": test.holds,
-        "fails": test.fails,
-    }
-
-
-def _estimate_json(estimate: Estimate) -> dict[str, float | None]:
-    names = ("mean", "low", "high", "sd")
-    return {name: _finite(getattr(estimate, name)) for name in names}
-
-
-def _finite(value: float | None) -> float | None:
-    return value if value is not None and math.isfinite(value) else None
+    text = f"about {plural(outlook.seeds, 'seed')} would decide: {outlook.outcome}"
+    decision = verdict.decision
+    if decision is None or outlook.comparison == decision.deciding:
+        return text
+    estimate = compared_text(verdict, verdict.estimates[outlook.comparison])
+    return f"{text} by {verdict.compared[outlook.comparison].name} ({estimate})"

@@ -2,54 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import partial
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
+from bench.report.claims.compared import Compared, compared_values
 from bench.report.claims.further import Further
 from bench.report.numbers import plural
 from bench.report.results import Entry, Results, place_key
-from bench.report.tables.layout import label
 from bench.spec.claims import Claim
 from bench.spec.comparisons import Comparison, comparisons
 from bench.spec.plan import Plan
-from bench.spec.recipe import Scalar
 from bench.spec.suite import ShownMetric
+from bench.stats.intervals import Estimate
+from bench.stats.sample import excess
 from bench.stats.sequential.settling import Settled, settle
-from bench.stats.verdict import Decision, Question, decide, seeds_to_verdict
+from bench.stats.sides import Values
+from bench.stats.verdict import Decision, Outlook, Question, decide, seeds_to_verdict
 
 Outcome = Literal["supported", "refuted", "undecided", "not run", "proved", "not rebuilt"]
 OUTCOMES: tuple[Outcome, ...] = ("supported", "refuted", "undecided", "not run")
 _NAMED = 3
-
-
-@dataclass(frozen=True)
-class Compared:
-    """One comparison of a claim.
-
-    Attributes
-    ----------
-    name
-        What is compared, and where, by the suite's labels.
-    values
-        Seed to value less the claim's number, in the claim's unit; the seeds that all its cells
-        have.
-    expected
-        How many seeds are planned; with further seeds, those too.
-    terms
-        ``(weight, place)`` of each value that it is a sum of.
-    """
-
-    name: str
-    values: Mapping[Scalar, float]
-    expected: int
-    terms: tuple[tuple[float, Mapping[str, Scalar]], ...] = ()
-
-    @property
-    def n(self) -> int:
-        """How many seeds it is of."""
-        return len(self.values)
 
 
 @dataclass(frozen=True)
@@ -65,9 +38,15 @@ class Verdict:
     reason
         Why it was not run; the test that proves it; why it is not rebuilt.
     compared, decision
-        The comparisons in the plan's order and what they come to; None where not run.
-    seeds
-        How many seeds would probably decide; None where decided, or beyond the limit.
+        The comparisons in the plan's order and what they come to; None where not run. The
+        decision's estimates are of how far a value lies from the claim's number.
+    outlook
+        What more seeds would probably bring; None where it is decided, or settled by a rule.
+    readings
+        The verdicts by what else might have been taken of the curve.
+    without_matters
+        The outcome, were any effect beyond the margin worth the name; None for a claim that does
+        not say what matters.
     settled
         What the sequential rule says, where the claim is judged by it: then p-values are
         sequential and intervals repeated ones.
@@ -79,13 +58,29 @@ class Verdict:
     reason: str = ""
     compared: tuple[Compared, ...] = ()
     decision: Decision | None = None
-    seeds: int | None = None
+    outlook: Outlook | None = None
     settled: Settled | None = None
+    without_matters: Outcome | None = None
+    readings: tuple[Verdict, ...] = ()
 
     @property
     def partial(self) -> bool:
         """Whether a comparison lacks seeds."""
         return any(each.n < each.expected for each in self.compared)
+
+    @property
+    def estimates(self) -> tuple[Estimate, ...]:
+        """Mean and interval of each comparison itself; none where not run."""
+        tests = self.decision.tests if self.decision else ()
+        return tuple(_moved(test.estimate, self.claim.number or 0.0) for test in tests)
+
+    @property
+    def robust(self) -> bool | None:
+        """Whether every reading that can be asked gives the same verdict; None without any."""
+        others = [each.outcome for each in self.readings if each.decision is not None]
+        if self.decision is None or not others:
+            return None
+        return all(outcome == self.outcome for outcome in others)
 
     @property
     def holding(self) -> int:
@@ -132,17 +127,27 @@ def without_records(claim: Claim, reason: str = "") -> Verdict:
 
 
 def evaluate(claim: Claim, results: Results, further: Further | None = None) -> Verdict:
-    """Return the verdict on one claim about a plan's suite.
+    """Return the verdict on one claim about a plan's suite, with those of its other readings."""
+    if claim.kind != "tested":
+        return without_records(claim)
+    if claim.profiles and results.plan.profile not in claim.profiles:
+        return without_records(claim, f"asked in profile {' and '.join(claim.profiles)} only")
+    own = _evaluate(claim, results, further)
+    others = tuple(
+        _evaluate(claim.model_copy(update={"at": at, "readings": ()}), results, further)
+        for at in claim.readings
+    )
+    return replace(own, readings=others)
+
+
+def _evaluate(claim: Claim, results: Results, further: Further | None) -> Verdict:
+    """Return the verdict on a claim as it is read.
 
     Seeds are paired whatever axis is compared: pairs by seed are independent of each other even
     where their halves are not (nested subsets at two rates, one head's start), which Welch's test
     would need.
     """
     plan = results.plan
-    if claim.kind != "tested":
-        return without_records(claim)
-    if claim.profiles and plan.profile not in claim.profiles:
-        return without_records(claim, f"asked in profile {' and '.join(claim.profiles)} only")
     shown = compared_metric(claim, plan)
     entries = results.entries(shown, claim.at)
     if further is not None:
@@ -151,26 +156,36 @@ def evaluate(claim: Claim, results: Results, further: Further | None = None) -> 
     reason = _cannot_ask(claim, plan, asked, entries)
     if reason:
         return without_records(claim, reason)
-    names = comparison_names(asked, partial(label, plan.suite))
-    if claim.number:
-        # What is shown, and tested, is how far the value is from the number.
-        names = [f"{name}, less {f'{claim.number:g}'.replace('-', '−')}" for name in names]
-    compared = tuple(
-        _compared(comparison, entries, claim, name)
-        for comparison, name in zip(asked, names, strict=True)
-    )
+    compared = compared_values(asked, entries, plan.suite)
     missing = [each for each in compared if each.n < 2]
     if missing:
         return Verdict(claim, "not run", shown, _missing(missing, compared), compared)
-    question = Question(claim.expect or "greater", claim.by, claim.matters, claim.quorum)
-    samples = [list(each.values.values()) for each in compared]
-    if further is not None:
-        settled = settle(samples, question, further.looks, every=further.every)
-        decision = settled.decision
-        return Verdict(claim, decision.outcome, shown, "", compared, decision, settled=settled)
-    decision = decide(samples, question)
-    seeds = seeds_to_verdict(samples, question, decision)
-    return Verdict(claim, decision.outcome, shown, "", compared, decision, seeds)
+    quorum = claim.quorum(len(compared))
+    question = Question(claim.expect or "greater", claim.by, claim.matters, quorum)
+    samples = [excess([*each.values.values()], claim.number or 0.0) for each in compared]
+    decision, settled = _decided(samples, question, further)
+    outlook = None if settled is not None else seeds_to_verdict(samples, question, decision)
+    without = None
+    if claim.matters is not None:
+        without = _decided(samples, replace(question, matters=None), further)[0].outcome
+    return Verdict(
+        claim, decision.outcome, shown, "", compared, decision, outlook, settled, without
+    )
+
+
+def _decided(
+    samples: Sequence[Values], question: Question, further: Further | None
+) -> tuple[Decision, Settled | None]:
+    if further is None:
+        return decide(samples, question), None
+    settled = settle(samples, question, further.looks, every=further.every)
+    return settled.decision, settled
+
+
+def _moved(estimate: Estimate, by: float) -> Estimate:
+    return replace(
+        estimate, mean=estimate.mean + by, low=estimate.low + by, high=estimate.high + by
+    )
 
 
 def _cannot_ask(
@@ -178,8 +193,9 @@ def _cannot_ask(
 ) -> str:
     if not asked:
         return "this profile has no such cells"
-    if claim.quorum is not None and len(asked) < claim.quorum:
-        return f"it asks for {claim.quorum} comparisons, and this profile has {len(asked)}"
+    quorum = claim.quorum(len(asked)) or 1
+    if len(asked) < quorum:
+        return f"it asks for {quorum} comparisons, and this profile has {len(asked)}"
     if claim.at is not None:
         needed = {i for comparison in asked for _, i in comparison.terms}
         places = {place_key(entries[i].where) for i in needed}
@@ -191,38 +207,6 @@ def _cannot_ask(
         if claim.at.last_step > steps:
             return f"it looks at step {claim.at.last_step:,}, and cells have {steps:,} here"
     return ""
-
-
-def _compared(
-    comparison: Comparison, entries: Sequence[Entry], claim: Claim, name: str
-) -> Compared:
-    parts = [(weight, entries[i]) for weight, i in comparison.terms]
-    number = claim.number or 0.0
-    seeds = [s for s in parts[0][1].values if all(s in entry.values for _, entry in parts)]
-    return Compared(
-        name,
-        {s: sum(weight * entry.values[s] for weight, entry in parts) - number for s in seeds},
-        min(entry.expected for _, entry in parts),
-        tuple((weight, entry.where) for weight, entry in parts),
-    )
-
-
-def comparison_names(asked: Sequence[Comparison], shown: Callable[[str, Scalar], str]) -> list[str]:
-    """Return each comparison's name: the axes that differ between them, then what is compared.
-
-    ``shown`` is how a value of an axis is written.
-    """
-    axes = list(asked[0].where)
-    varying = [a for a in axes if len({c.where.get(a) for c in asked}) > 1]
-    names = []
-    for comparison in asked:
-        place = [shown(axis, comparison.where[axis]) for axis in varying]
-        pairs = [
-            f"{shown(axis, treated)} − {shown(axis, base)}"
-            for axis, (treated, base) in comparison.pairs.items()
-        ]
-        names.append(", ".join([*place, *pairs]) or "mean")
-    return names
 
 
 def _missing(missing: Sequence[Compared], compared: Sequence[Compared]) -> str:

@@ -12,6 +12,13 @@ from bench.report.results import Results
 from bench.spec.figure import Figure
 from bench.spec.suite import Suite
 
+NUMBERS = (
+    "The figures' numbers, at each recorded point of each curve: how many seeds have it (n), their "
+    "mean, its 95% interval (low, high; Student's t) and their standard deviation (sd), in the "
+    "records' units, so that accuracies are fractions. Single seeds are in it where a figure draws "
+    "single seeds:"
+)
+
 
 @dataclass(frozen=True)
 class Drawing:
@@ -56,5 +63,5 @@ def figure_section(drawings: Sequence[Drawing], csv: str) -> str:
         parts += [f"![{title}](<{name}>)" for name in drawing.svgs]
         parts.append(drawing.caption)
     if any(drawing.bands for drawing in drawings):
-        parts.append(f"The figures' numbers at every step, as recorded: {markdown.link(csv, csv)}.")
+        parts.append(f"{NUMBERS} {markdown.link(csv, csv)}.")
     return "\n\n".join(parts)

@@ -12,6 +12,9 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.records.store import Store
+from bench.report.claims.section import VALUES
+from bench.report.figures.section import NUMBERS
+from bench.report.markdown import web_address
 from bench.report.numbers import plural
 from bench.report.site import names as named
 from bench.report.site.cell_curves import group_svg
@@ -19,7 +22,6 @@ from bench.report.site.cell_list import cell_list
 from bench.report.site.cell_page import CellOnSite, Cells, cell_page
 from bench.report.site.folder import SiteFolder
 from bench.report.site.index_page import index_grid
-from bench.report.site.inline import web_address
 from bench.report.site.names import Names, paper_key
 from bench.report.site.paper_page import paper_claims, paper_notes, shared_notes
 from bench.report.site.suite_part import SuitePart, suite_part
@@ -110,6 +112,8 @@ class _Builder:
             claims=paper_claims(paper),
             notes=paper_notes(paper),
             shared=shared_notes(parts),
+            values=VALUES,
+            curve_numbers=NUMBERS,
         )
 
     def _index(self, parts: Sequence[SuitePart]) -> None:

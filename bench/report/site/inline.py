@@ -6,6 +6,8 @@ import re
 
 from markupsafe import Markup, escape
 
+from bench.report.markdown import web_address
+
 # In this order: an escaped sign is itself, code is not looked into, then links and emphasis.
 _PARTS = re.compile(
     r"\\(?P<sign>[\\`*\[\]<>|~$&_])"
@@ -36,11 +38,6 @@ def inline(text: str) -> Markup:
 def paragraphs(text: str) -> list[Markup]:
     """Return what blank lines part, each as HTML."""
     return [inline(part) for part in text.split("\n\n") if part.strip()]
-
-
-def web_address(url: str | None) -> str | None:
-    """Return an address if it is one that a page may link to: http or https, nothing that runs."""
-    return url if url and re.match(r"https?://[^\s]+\Z", url) else None
 
 
 def _html(match: re.Match[str], opened: list[str]) -> Markup:

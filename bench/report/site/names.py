@@ -50,6 +50,10 @@ class Names:
         """Return the numbers of the figures of curves as CSV."""
         return f"suites/{self.stem(track)}.curves.csv"
 
+    def claims_csv(self, track: Track) -> str:
+        """Return the values that claims compare as CSV."""
+        return f"suites/{self.stem(track)}.claims.csv"
+
     @staticmethod
     def figure(file: str) -> str:
         """Return a suite's figure."""

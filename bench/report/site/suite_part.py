@@ -12,6 +12,7 @@ from bench.report import sections
 from bench.report.again import commands
 from bench.report.claims import section as claim_section
 from bench.report.claims import text as verdict_text
+from bench.report.claims.form import asked_text, form_sentences
 from bench.report.claims.verdict import Verdict, verdicts
 from bench.report.figures.section import curve_numbers, draw_figures, figure_svgs
 from bench.report.frame import cell_frame, frame_csv
@@ -59,6 +60,7 @@ class SuitePart:
     profile: Markup
     stale: Markup
     claims: Part | None
+    forms: Sequence[tuple[str, str]]
     explained: Markup
     comparisons: Part | None
     elsewhere: Sequence[str]
@@ -82,6 +84,9 @@ def suite_part(track: Track, names: Names) -> SuitePart:
     found = verdicts(track.results, track.further)
     shown, elsewhere = claim_section.by_profile(found, plan)
     pictures, files = _pictures(board, track, names)
+    values = claim_section.claims_csv(found, plan)
+    if values is not None:
+        files[names.claims_csv(track)] = values
     own = board.results.own_records()
     origins = [(a, b, c, f"{n:,}") for a, b, c, n in origin.origins(own)]
     return SuitePart(
@@ -91,6 +96,7 @@ def suite_part(track: Track, names: Names) -> SuitePart:
         profile=inline(sections.profile_text(board)),
         stale=inline(sections.stale_text(board)),
         claims=_claims(shown, board),
+        forms=[(v.claim.id, " ".join(form_sentences(v, plan))) for v in shown],
         explained=inline(
             " ".join(
                 text
@@ -173,17 +179,18 @@ def _reported(board: Board) -> list[Part]:
 def _claims(shown: Sequence[Verdict], board: Board) -> Part | None:
     if not shown:
         return None
-    numeric = {"claim": False, "verdict": False, "estimate": True, "p": True, "hold": True}
-    columns = [Column(title, right) for title, right in {**numeric, "remark": False}.items()]
+    numeric = ("estimate", "p", "hold")
+    columns = [Column(title, title in numeric) for title in claim_section.CLAIM_COLUMNS]
     rows = []
     for verdict in shown:
         decided = verdict_text.deciding(verdict)
-        mean = decided[1].estimate.mean if decided else None
+        mean = decided[1].mean if decided else None
         rows.append(
             Row(
                 [
                     Field(claim_html(verdict)),
                     Field(verdict_text.outcome_text(verdict), kind=outcome_kind(verdict.outcome)),
+                    Field(asked_text(verdict.claim)),
                     number_field(mean, verdict_text.estimate_text(verdict)),
                     number_field(verdict.p, verdict_text.p_text(verdict.p)),
                     Field(verdict_text.holding_text(verdict)),
@@ -199,7 +206,7 @@ def claim_html(verdict: Verdict) -> Markup:
     """Return a claim's sentence with its source and id."""
     claim = verdict.claim
     return Markup('{} <span class="note">({})</span> <code>{}</code>').format(
-        claim.text, claim.source, claim.id
+        claim.text, verdict_text.source_text(claim), claim.id
     )
 
 
@@ -209,18 +216,19 @@ def outcome_kind(outcome: str) -> str:
 
 
 def _comparisons(shown: Sequence[Verdict]) -> Part | None:
-    header = ["claim", "comparison", "mean", "n", "p", "p (sign flips)", "p against (Holm)"]
+    header = claim_section.COMPARISON_COLUMNS
     columns = [Column(title, numeric=i >= 2) for i, title in enumerate(header)]
     rows = []
     for verdict in shown:
         if verdict.decision is None or verdict.shown is None:
             continue
-        decimals = verdict.shown.decimals
-        for each, test in zip(verdict.compared, verdict.decision.tests, strict=True):
-            mean = tables.spans_html(estimate_spans(test.estimate, decimals, signed=True))
+        decimals, signed = verdict.shown.decimals, bool(verdict.claim.compare)
+        tested = zip(verdict.compared, verdict.estimates, verdict.decision.tests, strict=True)
+        for each, estimate, test in tested:
+            mean = tables.spans_html(estimate_spans(estimate, decimals, signed=signed))
             ps = (test.p_support, test.sign_flip, test.adjusted_refute)
             fields = [Field(Markup("<code>{}</code>").format(verdict.claim.id)), Field(each.name)]
-            fields += [number_field(test.estimate.mean, mean)]
+            fields += [number_field(estimate.mean, mean)]
             fields += [number_field(each.n, portion(each.n, each.expected))]
             fields += [number_field(p, verdict_text.p_text(p)) for p in ps]
             rows.append(Row(fields))

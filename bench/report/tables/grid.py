@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Generic, Literal
 
-from bench.report.numbers import NOTHING, number, portion
+from bench.report.numbers import NO_SPREAD, NOTHING, number, portion
 from bench.report.results import Block, E
 from bench.spec.recipe import Scalar
 from bench.stats.intervals import Estimate
@@ -91,10 +91,12 @@ def grids(
 def estimate_spans(
     estimate: Estimate, decimals: int, *, strong: bool = False, signed: bool = False
 ) -> tuple[Span, ...]:
-    """Return ``mean ± half-width``, the mean alone for one value, a dash for none."""
+    """Return what ``numbers.mean_text`` does, in spans."""
     if estimate.n == 0:
         return (Span(NOTHING),)
     mean = Span(number(estimate.mean, decimals, signed=signed), "strong" if strong else "plain")
+    if estimate.no_spread:
+        return mean, Span(NO_SPREAD, "note")
     if estimate.half_width is None:
         return (mean,)
     return mean, Span(f"± {number(estimate.half_width, decimals)}", "half")

@@ -5,20 +5,22 @@ from __future__ import annotations
 import faulthandler
 import fcntl
 import os
+import pickle
+import select
 import signal
+import struct
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
 from dataclasses import dataclass
-from multiprocessing.connection import Connection
-from pathlib import Path
 
 from bench.records.codec import dump_outcome, load_outcome
 from bench.records.record import Outcome
 from bench.scheduling.engines.call import call, failed
-from bench.scheduling.job import Job
+
+NUMBER = struct.Struct("=Q")
+"""A worker writes its pid first, then its report's length, then its report."""
 
 
 @dataclass(frozen=True)
@@ -39,35 +41,33 @@ class Report:
         return Report(load_outcome(text), float(seconds))
 
 
-def main(
-    job: Job,
-    target: str,
-    log: Path,
-    environment: Mapping[str, str],
-    life: Connection,
-    report: Connection,
-) -> None:
+def main(payload: bytes, report: int, output: int, life: int) -> None:
     """Execute a job and send a :class:`Report`.
 
     Parameters
     ----------
-    target
-        ``package.module:function``, from a job to an outcome.
-    log
-        File that gets stdout and stderr.
-    environment
-        Variables to set before anything touches CUDA.
+    payload
+        Pickled: the job; the target, ``package.module:function``, from a job to an outcome;
+        variables to set before anything touches CUDA.
+    report
+        Write end of the pipe for the report.
+    output
+        Write end of the pipe that gets stdout and stderr.
     life
         Read end of a pipe whose only write end is the runner's: its end is the runner's death.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # A process group of its own: the runner ends it with all that it has started.
     os.setsid()
+    for descriptor in (report, life):
+        os.set_inheritable(descriptor, False)
+    os.write(report, NUMBER.pack(os.getpid()))
     die_with_runner(life)
-    os.environ.update(environment)
+    redirect_output(output)
     start = time.monotonic()
     try:
-        redirect_output(log)
+        job, target, environment = pickle.loads(payload)
+        os.environ.update(environment)
         outcome = call(target, job)
         seconds = time.monotonic() - start
         message = Report(outcome, seconds).dump()
@@ -75,16 +75,15 @@ def main(
         seconds = time.monotonic() - start
         told = failed("error", f"{type(error).__name__}: {error}", traceback.format_exc())
         message = Report(told, seconds).dump()
-    report.send_bytes(message)
-    report.close()
+    with open(report, "wb") as pipe:
+        pipe.write(NUMBER.pack(len(message)) + message)
 
 
-def redirect_output(log: Path) -> None:
-    """Send stdout and stderr, also of native code, to a file; dump tracebacks there on signals."""
-    handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o666)
-    os.dup2(handle, 1)
-    os.dup2(handle, 2)
-    os.close(handle)
+def redirect_output(output: int) -> None:
+    """Send stdout and stderr, also of native code, to a pipe; dump tracebacks there on signals."""
+    os.dup2(output, 1)
+    os.dup2(output, 2)
+    os.close(output)
     for stream in (sys.stdout, sys.stderr):
         if hasattr(stream, "reconfigure"):
             stream.reconfigure(line_buffering=True)
@@ -93,27 +92,37 @@ def redirect_output(log: Path) -> None:
     faulthandler.register(signal.SIGTERM, file=2, chain=True)
 
 
-def die_with_runner(life: Connection) -> None:
+def die_with_runner(life: int) -> None:
     """Kill this process and all it has started when the runner's end of the pipe closes."""
-    _ask_kernel_to_kill_group(life)
-
-    def watch() -> None:
-        life.poll(None)
+    if not _ask_kernel_to_kill_group(life):
+        threading.Thread(target=_watch, args=(life,), name="life", daemon=True).start()
+    elif _closed(life):
+        # The kernel tells of what comes, not of what has come before it was asked.
         os.killpg(0, signal.SIGKILL)
 
-    threading.Thread(target=watch, name="life", daemon=True).start()
+
+def _closed(life: int) -> bool:
+    watched = select.poll()
+    watched.register(life, select.POLLIN)
+    return bool(watched.poll(0))
 
 
-def _ask_kernel_to_kill_group(life: Connection) -> None:
-    # The thread needs the GIL, which native code may hold for long. Linux can send a signal of
+def _watch(life: int) -> None:
+    os.read(life, 1)
+    os.killpg(0, signal.SIGKILL)
+
+
+def _ask_kernel_to_kill_group(life: int) -> bool:
+    # A thread would need the GIL, which native code may hold for long. Linux can send a signal of
     # our choice to our group by itself when the pipe closes; the owner belongs to the open file,
     # which all workers share, so each opens its own.
     if not hasattr(fcntl, "F_SETSIG"):
-        return
+        return False
     try:
-        own = os.open(f"/proc/self/fd/{life.fileno()}", os.O_RDONLY | os.O_NONBLOCK)
+        own = os.open(f"/proc/self/fd/{life}", os.O_RDONLY | os.O_NONBLOCK)
     except OSError:
-        return
+        return False
     fcntl.fcntl(own, fcntl.F_SETOWN, -os.getpgrp())
     fcntl.fcntl(own, fcntl.F_SETSIG, signal.SIGKILL)
     fcntl.fcntl(own, fcntl.F_SETFL, fcntl.fcntl(own, fcntl.F_GETFL) | os.O_ASYNC)
+    return True

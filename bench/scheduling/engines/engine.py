@@ -51,6 +51,13 @@ class Ended:
     seconds: float
 
 
+class NoRoom(Exception):
+    """A job cannot be started now, for want of processes, descriptors or memory; the text says it.
+
+    It is no failure of the job: the runner starts it when something else has ended.
+    """
+
+
 class Engine(Protocol):
     """Executes jobs where the runner puts them.
 
@@ -67,7 +74,13 @@ class Engine(Protocol):
         """Whether ``start`` returns only when the job has ended."""
 
     def start(self, job: Job, device: Device) -> None:
-        """Start a job on one of the devices; what keeps it from starting is its failure."""
+        """Start a job on one of the devices; what keeps it from starting is its failure.
+
+        Raises
+        ------
+        NoRoom
+            If it can be started later; nothing of it is left.
+        """
 
     def poll(self, timeout: float) -> list[Ended]:
         """Return what has ended, waiting up to ``timeout`` seconds for the first."""

@@ -2,76 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
 import signal
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
-from multiprocessing.connection import Connection, wait
-from multiprocessing.context import ForkServerProcess
-from pathlib import Path
+from multiprocessing.connection import wait
 
-from bench.records.layout import CellFolder
 from bench.records.record import Failure, Outcome
 from bench.scheduling.device import Device
 from bench.scheduling.engines.call import failed
-from bench.scheduling.engines.child import Report
 from bench.scheduling.engines.devices import devices
 from bench.scheduling.engines.engine import TARGET, Ended, EngineOptions, cancelled
 from bench.scheduling.engines.forking import Nursery
+from bench.scheduling.engines.worker import Worker
 from bench.scheduling.job import Job
-
-_TAIL = 4000
-
-
-@dataclass
-class _Worker:
-    """A process and what is known of it."""
-
-    job: Job
-    log: Path
-    process: ForkServerProcess
-    pipe: Connection | None
-    started: float
-    deadline: float
-    """Monotonic time of the next signal."""
-    report: Report | None = None
-    stopped: Outcome | None = None
-    """What the job ends as because it was stopped."""
-    signals: list[int] = field(default_factory=list)
-
-    def receive(self) -> None:
-        """Read the report if it has come; forget the pipe once it is of no more use."""
-        if self.pipe is None or not self.pipe.poll(0):
-            return
-        with contextlib.suppress(EOFError, OSError, ValueError):
-            self.report = Report.load(self.pipe.recv_bytes())
-        self.pipe.close()
-        self.pipe = None
-
-    def send(self, number: int) -> None:
-        """Signal the process and all it has started."""
-        self.signals.append(number)
-        with contextlib.suppress(ProcessLookupError, PermissionError):
-            assert self.process.pid is not None
-            os.killpg(self.process.pid, number)
-
-    def ended(self) -> Ended:
-        """Return the job with its outcome, after the process is gone."""
-        self.receive()
-        if self.pipe is not None:
-            self.pipe.close()
-        seconds = time.monotonic() - self.started
-        # An outcome that was reported before a stop came is one.
-        outcome = self.stopped
-        if self.report is not None:
-            outcome, seconds = self.report.outcome, self.report.seconds
-        if outcome is None:
-            outcome = _died(self.process.exitcode, self.log)
-        elif outcome.status == "timed-out" and outcome.failure is not None:
-            outcome = replace(outcome, failure=replace(outcome.failure, detail=_tail(self.log)))
-        return Ended(self.job, outcome, seconds)
 
 
 class LocalEngine:
@@ -93,7 +36,7 @@ class LocalEngine:
     grace
         Seconds between asking a process to end and killing it.
     linger
-        Seconds a process may take to end after its report.
+        Seconds a process may take to go on with a report it has begun, and to end after it.
     """
 
     blocking = False
@@ -111,25 +54,29 @@ class LocalEngine:
         modules = [target.partition(":")[0]] if preloaded is None else preloaded
         self._nursery = Nursery(target, modules)
         self.devices = tuple(devices)
-        self._workers: list[_Worker] = []
+        self._workers: list[Worker] = []
         self._stillborn: list[Ended] = []
         self._time_limit = float("inf") if time_limit is None else time_limit
         self._grace = grace
         self._linger = linger
 
     def start(self, job: Job, device: Device) -> None:
-        """Start a job's process; that none can be started is the job's failure."""
-        log = CellFolder(str(job.folder)).log(job.attempt)
-        started = time.monotonic()
-        environment = {"CUDA_VISIBLE_DEVICES": device.visible}
+        """Start a job's process; that none can be started is the job's failure.
+
+        Raises
+        ------
+        NoRoom
+            If the system has no room for one now.
+        """
         try:
-            process, pipe = self._nursery.start(job, log, environment)
-        except (OSError, EOFError) as error:
-            outcome = failed("exit", f"its process could not be started: {error!r}")
+            process = self._nursery.start(job, {"CUDA_VISIBLE_DEVICES": device.visible})
+        except OSError as error:
+            outcome = failed("exit", f"its process could not be started: {error}")
             self._stillborn.append(Ended(job, outcome, 0.0))
             return
-        deadline = started + self._time_limit
-        self._workers.append(_Worker(job, log, process, pipe, started, deadline))
+        # The fork server's own start is not the job's time.
+        started = time.monotonic()
+        self._workers.append(Worker(job, process, started, started + self._time_limit))
 
     def poll(self, timeout: float) -> list[Ended]:
         """Return what has ended, waiting up to ``timeout`` seconds for the first."""
@@ -144,7 +91,7 @@ class LocalEngine:
     def stop(self, hurry: Callable[[], bool] = lambda: False) -> list[Ended]:
         """End all processes: SIGTERM, after the grace SIGKILL. At once if ``hurry()``."""
         for worker in self._workers:
-            if worker.stopped is None:
+            if not worker.stopped:
                 self._end(worker, cancelled())
         ended = self._collect()
         while self._workers:
@@ -163,39 +110,36 @@ class LocalEngine:
     def _wait(self, timeout: float) -> None:
         nearest = min((w.deadline for w in self._workers), default=float("inf"))
         timeout = max(0.0, min(timeout, nearest - time.monotonic()))
-        pipes = [w.pipe for w in self._workers if w.pipe is not None]
-        wait([*pipes, *(w.process.sentinel for w in self._workers)], timeout)
+        pipes = (pipe for worker in self._workers for pipe in worker.pipes)
+        wait([*self._nursery.news, *pipes], timeout)
 
     def _collect(self) -> list[Ended]:
         ended, self._stillborn = self._stillborn, []
         for worker in list(self._workers):
             self._look_at(worker)
-            if worker.process.exitcode is not None:
-                # Whatever it has started and left behind goes with it.
-                worker.send(signal.SIGKILL)
+            code = self._nursery.exit_code(worker.process)
+            if code is not None:
                 self._workers.remove(worker)
-                ended.append(worker.ended())
-                worker.process.close()
+                ended.append(worker.end(code))
         return ended
 
-    def _look_at(self, worker: _Worker) -> None:
+    def _look_at(self, worker: Worker) -> None:
         now = time.monotonic()
-        if worker.report is None:
-            worker.receive()
-            if worker.report is not None:
-                worker.deadline = min(worker.deadline, now + self._linger)
+        if worker.receive() and worker.reporting:
+            # Its job has ended: the limit of that is over, if it was not stopped before.
+            deadline = now + self._linger
+            worker.deadline = min(worker.deadline, deadline) if worker.stopped else deadline
         if now < worker.deadline:
             return
-        if worker.report is not None or worker.stopped is not None:
-            worker.send(signal.SIGKILL)
+        if worker.reporting or worker.stopped:
+            worker.signal(signal.SIGKILL)
             worker.deadline = float("inf")
         else:
             message = f"stopped after {self._time_limit:g} seconds, its time limit"
             self._end(worker, Outcome("timed-out", failure=Failure("time-limit", message)))
 
-    def _end(self, worker: _Worker, outcome: Outcome) -> None:
-        worker.stopped = outcome
-        worker.send(signal.SIGTERM)
+    def _end(self, worker: Worker, outcome: Outcome) -> None:
+        worker.stop(outcome)
         worker.deadline = time.monotonic() + self._grace
 
 
@@ -209,23 +153,3 @@ def local_engine(options: EngineOptions) -> LocalEngine:
     """
     found = devices(options.device, workers=options.workers, slots_per_gpu=options.slots_per_gpu)
     return LocalEngine(found, time_limit=options.time_limit)
-
-
-def _died(code: int | None, log: Path) -> Outcome:
-    if code is not None and code < 0:
-        try:
-            name = signal.Signals(-code).name
-        except ValueError:
-            name = f"signal {-code}"
-        hint = " (by the system, if it ran out of memory)" if -code == signal.SIGKILL else ""
-        return failed("signal", f"killed by {name}{hint}", _tail(log))
-    return failed("exit", f"exited with code {code} and no outcome", _tail(log))
-
-
-def _tail(log: Path) -> str:
-    try:
-        with open(log, "rb") as file:
-            file.seek(max(0, os.path.getsize(log) - _TAIL))
-            return file.read().decode(errors="replace")
-    except OSError:
-        return ""

@@ -9,15 +9,16 @@ most α with a probability of at most α.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from functools import lru_cache
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from bench.stats.sample import sample, vector
+from bench.stats.sample import vector
 from bench.stats.sequential.looks import Looks, Spending, levels
-from bench.stats.signflip import sign_flip
-from bench.stats.ttests import OneSided, tails
+from bench.stats.sides import FIXED, Sides
+from bench.stats.ttests import OneSided
 
 # Between these levels the share that a look has of a level is interpolated, to 0.3% of itself.
 _ALPHAS = (
@@ -35,46 +36,41 @@ _ALPHAS = (
 )
 
 
-def sequential_p(values: ArrayLike, looks: Looks, margin: float = 0.0) -> OneSided:
+def sequential_sides(values: ArrayLike, looks: Looks, margin: float = 0.0) -> Sides:
     """Return the one-sided sequential p-values of an expected value against a margin.
 
     Parameters
     ----------
     values
         ``(n,)`` in the order of their seeds. Values between looks do not count, and a look with a
-        value that is not finite, and all later ones, are not made. Where all values of a look are
-        equal, the exact sign flips stand for Student's t.
+        value that is not finite, and all later ones, are not made.
     looks
-        When, and how the level is spent; the level itself does not matter.
+        When, and how the level is spent; the level itself does not matter. What flipping signs
+        adds to t at a look can only keep it from deciding.
 
     Returns
     -------
-    OneSided
+    Sides
         The side of the strongest look has half the two-sided p-value, the other one minus that.
         ``n`` is that look; 0, with both 1, before the first.
     """
     x = vector(values)
     broken = np.flatnonzero(~np.isfinite(x))
     usable = int(broken[0]) if broken.size else x.size
+    made = [FIXED.sides(x[:n], margin) for n in looks.at if n <= usable]
+    t, flips, both = ([getattr(at, name) for at in made] for name in ("t", "flips", "both"))
+    return Sides(_strongest(t, looks), _strongest(flips, looks), _strongest(both, looks))
+
+
+def _strongest(tests: Sequence[OneSided], looks: Looks) -> OneSided:
     found = OneSided(1.0, 1.0, 0)
-    for index, n in enumerate(looks.at):
-        if n > usable:
-            break
-        test = nominal(x[:n], margin)
+    for index, test in enumerate(tests):
         p = level_that_decides(looks, index, test.p_two_sided)
         if found.n == 0 or p < found.p_two_sided:
+            sides = (p / 2, 1 - p / 2)
             greater = test.p_greater <= test.p_less
-            found = OneSided(p / 2, 1 - p / 2, n) if greater else OneSided(1 - p / 2, p / 2, n)
+            found = OneSided(*(sides if greater else sides[::-1]), test.n)
     return found
-
-
-def nominal(x: NDArray[np.float64], margin: float) -> OneSided:
-    """Return the p-values of one look by itself: Student's t, or sign flips of equal values."""
-    known = sample(x)
-    if known.sd == 0:
-        p_greater, p_less = (sign_flip(x - margin, side).p for side in ("greater", "less"))
-        return OneSided(p_greater, p_less, x.size)
-    return tails(known.mean, margin, math.sqrt(known.squared_error), x.size - 1, x.size)
 
 
 def level_that_decides(looks: Looks, index: int, p: float) -> float:

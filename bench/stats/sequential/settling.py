@@ -18,8 +18,10 @@ from scipy.special import ndtr, ndtri
 
 from bench.stats.intervals import Estimate, mean_interval
 from bench.stats.sequential.looks import Looks, levels
-from bench.stats.sequential.pvalues import level_of_last_look, nominal, sequential_p
-from bench.stats.verdict import ALPHA, Decision, Question, Sides, Values, decide
+from bench.stats.sequential.pvalues import level_of_last_look, sequential_sides
+from bench.stats.sides import ALPHA, Sides, Values
+from bench.stats.ttests import one_sided
+from bench.stats.verdict import Decision, Question, decide
 
 # Below this chance to be decided by the last look, if the mean and spread seen are the true ones,
 # a comparison is not worth more seeds. With looks from 5 to 15, at a true effect of one standard
@@ -29,14 +31,13 @@ WORTH = 0.1
 
 @dataclass(frozen=True)
 class AtLooks:
-    """The tests at looks: see ``verdict.Rule``."""
+    """The tests at looks: see ``sides.Rule``."""
 
     looks: Looks
 
     def sides(self, x: Values, margin: float) -> Sides:
-        """Return sequential p-values; exact sign flips of one look alone would mean nothing."""
-        found = sequential_p(x, self.looks, margin)
-        return Sides(found.p_greater, found.p_less, math.nan, math.nan)
+        """Return sequential p-values."""
+        return sequential_sides(x, self.looks, margin)
 
     def estimate(self, x: Values) -> Estimate:
         """Return the mean at the last look reached, with its repeated confidence interval.
@@ -168,6 +169,6 @@ def _reaches(x: Values, margin: float, looks: Looks, need: float) -> float:
         return 1.0
     if n == last or not np.isfinite(x[:n]).all():
         return 0.0
-    z = float(np.clip(-ndtri(nominal(x[:n], margin).p_greater), -8.0, 8.0))
+    z = float(np.clip(-ndtri(one_sided(x[:n], margin).p_greater), -8.0, 8.0))
     share = n / last
     return float(ndtr((z / math.sqrt(share) - need) / math.sqrt(1 - share)))

@@ -6,6 +6,7 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli.main import group
+from bench.cli.test_method import _parts
 from bench.errors import SpecError
 
 FILE = """
@@ -26,7 +27,7 @@ class Small(Penalty):
 
 @pytest.fixture
 def command():
-    return lambda given: CliRunner().invoke(group, ["test-method", given])
+    return lambda *given: CliRunner().invoke(group, ["test-method", *given])
 
 
 def test_every_part_of_a_file_is_checked(command, tmp_path):
@@ -53,10 +54,62 @@ def test_a_failed_check_is_counted_and_the_exit_code_is_1(command, tmp_path):
 
 
 @pytest.mark.parametrize("given", ["zeros", "head:zeros"])
-def test_a_built_in_is_asked_for_by_name(command, given):
-    result = command(given)
-    assert result.exit_code == 0
-    assert result.output.startswith("head zeros\n")
+def test_a_built_in_is_asked_for_by_name(given):
+    assert _parts(given) == ([("head", "zeros")], ())
+
+
+ENDS = """
+import os
+from bench.parts import Penalty, penalty
+
+@penalty("leaves")
+class Leaves(Penalty):
+    def __call__(self, step):
+        raise SystemExit(0)
+
+@penalty("hangs")
+class Hangs(Penalty):
+    def __call__(self, step):
+        while True:
+            pass
+
+@penalty("dies")
+class Dies(Penalty):
+    def __call__(self, step):
+        os._exit(0)
+
+@penalty("good")
+class Good(Penalty):
+    def __call__(self, step):
+        return step.logits.square().mean()
+"""
+
+
+def test_a_part_that_ends_or_holds_its_process_fails_and_the_next_is_checked(command, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(ENDS)
+    result = command(str(path), "--time-limit", "8")
+    assert result.exit_code == 1
+    leaves, hangs, dies, good = result.output.split("penalty ")[1:]
+    # One fault is one message, at its line in the user's file.
+    assert leaves.count("calls exit(0), line 8 of mine.py") == 1
+    assert "FAILED scalar: calls exit(0)" in leaves
+    assert "FAILED gradient: as scalar" in leaves
+    assert "FAILED process: scalar has not ended after 8 s" in hangs
+    assert "FAILED process: the process ended within scalar (exit code 0)" in dies
+    assert "FAILED" not in good
+    assert result.output.endswith("3 checks failed\n")
+
+
+def test_a_fault_of_the_file_is_one_message_with_its_line(command, tmp_path):
+    path = tmp_path / "mine.py"
+    path.write_text(FILE.format(value=1) + "\n1 / 0\n")
+    result = command(str(path))
+    assert result.exit_code == 1
+    failed = [line for line in result.output.splitlines() if "FAILED" in line]
+    line = len(path.read_text().splitlines())
+    wanted = f"  FAILED import: ZeroDivisionError: division by zero, line {line} of mine.py"
+    assert failed == [wanted] * 2
 
 
 def test_a_name_of_several_kinds_needs_its_kind(command, monkeypatch):

@@ -22,8 +22,8 @@ from bench.spec.parts import built_in_parts
 NEEDS = ("source_maps", "channel-attention")
 check_penalty = partial(check_part, "penalty")
 CHECKS = [
-    "signature", "scalar", "gradient", "determinism", "pairing", "inputs", "precision", "device",
-    "invariants", "smoke run",
+    "import", "construction", "signature", "scalar", "gradient", "determinism", "pairing",
+    "inputs", "precision", "device", "invariants", "smoke run",
 ]  # fmt: skip
 
 HEAD = """
@@ -181,3 +181,25 @@ def test_float64_holds_the_same_numbers():
     for name, tensor in tensors_of(half).items():
         assert torch.equal(exact[name], tensor.to(exact[name].dtype)), name
         assert exact[name].requires_grad == tensor.requires_grad
+
+
+SEEDS = "torch.manual_seed(3)"
+CALL = "def __call__(self, step):\n    {}\n    return step.logits.square().mean()"
+SEEDING = {
+    "import": (CALL.format("pass"), HEAD.replace("CALLS", f"{SEEDS}\nCALLS")),
+    "construction": (f"def model_post_init(self, _):\n    {SEEDS}\n" + CALL.format("pass"), HEAD),
+    "scalar": (CALL.format(f"CALLS or {SEEDS}\n    CALLS.append(1)"), HEAD),
+    "pairing": (CALL.format(f"step.logits.dtype == torch.float32 and {SEEDS}"), HEAD),
+}
+
+
+@pytest.mark.parametrize("check", SEEDING)
+def test_a_penalty_that_seeds_the_global_streams_at_any_time_is_caught(tmp_path, body, head, check):
+    found = failures(tmp_path, body, head)
+    assert found[check] == "draws from torch's random stream, or seeds it"
+
+
+def test_a_penalty_in_another_precision_than_its_step_is_caught(tmp_path):
+    body = "def __call__(self, step):\n    return step.logits.double().square().mean()"
+    found = failures(tmp_path, body)
+    assert found["scalar"] == "gives torch.float64 for a step of torch.float32"

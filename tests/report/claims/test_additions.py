@@ -16,11 +16,13 @@ from bench.report.claims import text as verdict_text
 from bench.report.claims.additions import additions, schedule, to_run, with_parents
 from bench.report.claims.further import Further, further_csv
 from bench.report.claims.verdict import Verdict, evaluate
+from bench.report.claims.verdict_json import verdict_json
 from bench.report.page import build_page
 from bench.report.results import Results
 from bench.spec.cell import Parent, PlannedCell
 from bench.spec.claims import Claim
 from bench.stats.sequential.looks import Looks
+from bench.stats.sequential.pvalues import level_that_decides
 from bench.stats.sequential.settling import settle
 from bench.stats.verdict import Question
 
@@ -65,7 +67,7 @@ def look(made: Study, *, every: bool = False) -> tuple[Verdict, Further]:
     return evaluate(CLAIM, own.results, further), further
 
 
-OPEN = np.array([1.2, -0.1, 0.9, 0.2, 1.0, 0.9, 1.1, 0.8])
+OPEN = np.array([1.2, 0.1, 0.9, 0.2, 1.0, 0.9, 1.1, 0.8])
 NONE = np.array([1.0, -1.0, 0.1, -0.1, 0.0])
 
 
@@ -120,7 +122,7 @@ def test_only_the_cells_of_the_open_comparison_are_added() -> None:
     assert {(p.labels["method"], p.labels["sampling_rate"], p.labels["seed"]) for p in cells} == {
         (method, 1.0, seed) for method in ("l2", "l2+bss") for seed in (5, 6, 7)
     }
-    assert verdict_text.remark(found).startswith("next look at 8 seeds")
+    assert verdict_text.remark(found).endswith("; next look at 8 seeds")
 
 
 def test_cells_come_with_what_they_start_from() -> None:
@@ -186,13 +188,15 @@ def test_fixed_and_sequential_numbers_are_not_mixed() -> None:
     made = longer([0.15])
     give(made, 0.15, OPEN)
     found, _ = look(made)
-    data = verdict_text.as_json(found)
+    data = verdict_json(found)
     assert data["sequential"]["looks"] == [5, 8, 11, 15]
-    assert data["comparisons"][0]["sign_flip_p"] is None
-    assert data["seeds_to_decide"] is None
+    # Two-sided 2/2⁸ at the look at 8 seeds, as a sequential p; half of it is this side's.
+    flips = level_that_decides(RULE, 1, 2 / 2**8) / 2
+    assert data["comparisons"][0]["sign_flip_p"] == pytest.approx(flips)
+    assert data["outlook"] is None
     own = own_of(made)
     fixed = evaluate(CLAIM, own.results)
-    assert verdict_text.as_json(fixed)["sequential"] is None
+    assert verdict_json(fixed)["sequential"] is None
     assert claim_section.sequential_note([fixed]) == ""
 
 

@@ -30,6 +30,11 @@ def test_at_a_step_a_curve_has_the_value_of_its_last_point(step: int, value: flo
     assert curve_value(CURVE, At(step=step)) == value
 
 
+def test_at_its_end_a_curve_has_the_value_of_its_last_point() -> None:
+    assert curve_value(CURVE, At(step="end")) == 0.5
+    assert curve_value(Curve((), ()), At(step="end")) is None
+
+
 def test_before_its_first_point_a_curve_has_no_value() -> None:
     late = Curve((5, 10), (0.1, 0.2))
     assert curve_value(late, At(step=4)) is None

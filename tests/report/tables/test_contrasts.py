@@ -38,7 +38,7 @@ def test_only_seeds_that_both_have_are_paired() -> None:
     made = study({"seed": [0, 1, 2, 3], **AXES})
     made.record([0.1, 0.2, 0.3, None], method="l2")
     made.record([None, 0.25, 0.35, 0.9], method="l2+bss")
-    assert table(made)[1][-1] == "+5.00 ± 0.00 (2/4)"
+    assert table(made)[1][-1] == "+5.00 (no spread) (2/4)"
 
 
 @pytest.mark.parametrize(
@@ -46,10 +46,12 @@ def test_only_seeds_that_both_have_are_paired() -> None:
     [
         # Differences 1, 2, 3: half-width 4.302653 × 1 / √3 = 2.484.
         ([0.51, 0.52, 0.53], "+2.00 ± 2.48"),
-        ([0.52, 0.52, 0.52], "**+2.00** ± 0.00"),
-        ([0.48, 0.48, 0.48], "**−2.00** ± 0.00"),
-        ([0.50, 0.50, 0.50], "0.00 ± 0.00"),
-        ([0.52, 0.52, None], "+2.00 ± 0.00 (2/3)"),
+        # Differences 1.9, 2, 2.1: a tenth of that.
+        ([0.519, 0.52, 0.521], "**+2.00** ± 0.25"),
+        ([0.52, 0.52, 0.52], "+2.00 (no spread)"),
+        ([0.48, 0.48, 0.48], "−2.00 (no spread)"),
+        ([0.50, 0.50, 0.50], "0.00 (no spread)"),
+        ([0.52, 0.52, None], "+2.00 (no spread) (2/3)"),
         ([0.52, None, None], "+2.00 (1/3)"),
         ([None, None, None], "– (0/3)"),
     ],
@@ -71,7 +73,7 @@ def test_a_contrast_may_be_over_any_axis_of_a_row() -> None:
     )
     made.record([0.5] * 3, weights="random")
     made.record([0.6] * 3, weights="timm")
-    assert table(made) == [["weights", "15%"], ["ImageNet − random", "**+10.00** ± 0.00"]]
+    assert table(made) == [["weights", "15%"], ["ImageNet − random", "+10.00 (no spread)"]]
 
 
 def test_a_pair_that_the_plan_lacks_is_left_out() -> None:

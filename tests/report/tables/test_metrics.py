@@ -60,8 +60,8 @@ def test_each_column_is_a_metric_in_its_own_unit(made: Study) -> None:
     assert shown == [
         ["dataset", "method", "top-1 error (%)", "distance", "test/top5 (%)"],
         # Errors 20, 19, 18 and distances 30, 31, 32: half-width 4.302653 × 1 / √3 = 2.484.
-        ["pets", "baseline", "19.00 ± 2.48", "31.0 ± 2.5", "**95.00** ± 0.00"],
-        ["", "fast", "**16.00** ± 2.48", "**7.0** ± 0.0", "**95.00** ± 0.00"],
+        ["pets", "baseline", "19.00 ± 2.48", "31.0 ± 2.5", "**95.00** (no spread)"],
+        ["", "fast", "**16.00** ± 2.48", "**7.0** (no spread)", "**95.00** (no spread)"],
     ]
 
 
@@ -75,7 +75,13 @@ def test_differences_are_in_each_columns_unit(made: Study) -> None:
     text = section(made.page().markdown, "Paired differences")
     assert "Paired by seed, in each column's unit (percentage points for %): at" in text
     row = tables_of(text)[0][1]
-    assert row == ["pets", "fast − baseline", "**−3.00** ± 0.00", "**−24.0** ± 2.5", "0.00 ± 0.00"]
+    assert row == [
+        "pets",
+        "fast − baseline",
+        "−3.00 (no spread)",
+        "**−24.0** ± 2.5",
+        "0.00 (no spread)",
+    ]
 
 
 def test_reported_tables_of_one_source_are_one_table(made: Study) -> None:
@@ -125,7 +131,7 @@ def test_a_metric_that_some_cells_do_not_measure_is_blank_there(made: Study) -> 
     for planned in made.cells(method="fast"):
         made.put(planned.cell, {"test/top1": 0.8, "warmup/steps": 0.5})
     text = section(made.page().markdown, "Results")
-    assert [row[-1] for row in tables_of(text)[0][1:]] == ["", "50.00 ± 0.00"]
+    assert [row[-1] for row in tables_of(text)[0][1:]] == ["", "50.00 (no spread)"]
     assert "Blank: not measured there." in text
 
 
@@ -153,7 +159,7 @@ def test_one_error_alone_makes_a_table_too() -> None:
     made.record([0.8] * 3, method="l2")
     made.record([0.9] * 3, method="l2+bss")
     rows = tables_of(section(made.page().markdown, "Results"))[0]
-    assert [row[-1] for row in rows[1:]] == ["20.00 ± 0.00", "**10.00** ± 0.00"]
+    assert [row[-1] for row in rows[1:]] == ["20.00 (no spread)", "**10.00** (no spread)"]
 
 
 def test_a_metric_that_no_record_has_is_named(made: Study) -> None:

@@ -77,14 +77,17 @@ def test_an_axis_that_the_table_does_not_name_is_never_averaged_over() -> None:
     made.record([0.7] * 3, method="l2", weights="timm")
     (table, *_) = results(made)
     assert table[0] == ["weights", "dataset", "method", "15%"]
-    assert [row[-1] for row in table[1:] if row[2] == "l2"] == ["50.00 ± 0.00", "70.00 ± 0.00"]
+    assert [row[-1] for row in table[1:] if row[2] == "l2"] == [
+        "50.00 (no spread)",
+        "70.00 (no spread)",
+    ]
 
 
 @pytest.mark.parametrize(
     ("values", "text"),
     [
-        ([0.5, 0.5, 0.5], "50.00 ± 0.00"),
-        ([0.5, None, 0.5], "50.00 ± 0.00 (2/3)"),
+        ([0.5, 0.5, 0.5], "50.00 (no spread)"),
+        ([0.5, None, 0.5], "50.00 (no spread) (2/3)"),
         ([None, 0.5, None], "50.00 (1/3)"),
         ([None, None, None], "– (0/3)"),
         ([0.5, math.nan, 0.5], "NaN"),
@@ -189,7 +192,7 @@ def test_fractions_become_percent_and_other_units_stay() -> None:
     made = study(AXES, table=Table(metric="test/loss", decimals=3))
     for planned in made.cells(method="l2"):
         made.put(planned.cell, {"test/loss": 0.5})
-    assert one_column(made)["l2"] == "0.500 ± 0.000"
+    assert one_column(made)["l2"] == "0.500 (no spread)"
 
 
 def test_a_table_chosen_on_the_test_split_says_so() -> None:
@@ -217,7 +220,7 @@ def test_seeds_that_differ_between_entries_show_at_each() -> None:
     made = study(AXES, only=lambda where: where["method"] == "l2" or where["seed"] == 0)
     made.record([0.5] * 3, method="l2")
     made.record([0.4], method="l2+bss")
-    assert one_column(made) == {"l2": "**50.00** ± 0.00 (3/3)", "l2+bss": "40.00 (1/1)"}
+    assert one_column(made) == {"l2": "**50.00** (no spread) (3/3)", "l2+bss": "40.00 (1/1)"}
 
 
 def test_blocks_keep_the_plans_order() -> None:

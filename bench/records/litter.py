@@ -1,0 +1,146 @@
+"""What dead runners have left in a store: leases, owner files, unfinished files, lost artifacts."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from bench.records.layout import CellFolder
+from bench.records.lease import TIME_TO_LIVE, living
+from bench.records.owner import owner_of
+from bench.records.store import Store
+
+Kind = Literal["lease", "owner file", "unfinished file", "artifact"]
+# A runner elsewhere may have lost its network for a while, and its lease must not be lost by it.
+DEAD_AFTER = 3600.0
+
+
+@dataclass(frozen=True)
+class Litter:
+    """A file that nothing living needs; ``size`` is what the disk gets back, in bytes."""
+
+    kind: Kind
+    path: Path
+    size: int
+
+
+def litter(
+    store: Store, *, artifacts: bool = False, dead_after: float = DEAD_AFTER
+) -> list[Litter]:
+    """Return what can be removed from a store while others work on it.
+
+    A runner is dead if its process is known to be gone, or, elsewhere, without a heartbeat for
+    ``dead_after`` seconds; one of this machine that is stopped is not. An unfinished file is
+    litter where no live runner has its cell, and nobody has written to it for a minute.
+
+    Parameters
+    ----------
+    artifacts
+        Also artifacts that no record of an attempt that ended as done names, where all records
+        of the cell can be read.
+    """
+    now = store.now()
+    found = [
+        Litter("owner file", path, _size(path))
+        for path in _listed(store.layout.runners)
+        if path.suffix == ".json" and not _alive(path, now, dead_after)
+    ]
+    found += _unfinished(_listed(store.root / "settling"), now)
+    for cell_id in store.layout.matching(""):
+        found += _of_cell(store, cell_id, artifacts, now, dead_after)
+    return found
+
+
+def remove(found: Iterable[Litter]) -> int:
+    """Remove litter; return how many bytes the disk got back.
+
+    Raises
+    ------
+    OSError
+        If a file cannot be removed.
+    """
+    freed = 0
+    for one in found:
+        one.path.unlink(missing_ok=True)
+        freed += one.size
+    return freed
+
+
+def _of_cell(
+    store: Store, cell_id: str, artifacts: bool, now: float, dead_after: float
+) -> Iterator[Litter]:
+    folder = store.layout.cell(cell_id)
+    numbers = folder.numbers()
+    live = False
+    for number in numbers.leases:
+        path = folder.lease(number)
+        # A lease with its record beside it is over: its runner died before it let go.
+        if number not in numbers.records and _alive(path, now, dead_after):
+            live = True
+        else:
+            yield Litter("lease", path, _size(path))
+    if live:
+        return
+    files = _listed(folder.path)
+    yield from _unfinished(files, now)
+    if artifacts:
+        yield from _unnamed(store, cell_id, folder, files, now)
+
+
+def _unnamed(
+    store: Store, cell_id: str, folder: CellFolder, files: list[Path], now: float
+) -> Iterator[Litter]:
+    records = store.attempts(cell_id)
+    if len(records) < len(folder.numbers().records):
+        # What a damaged record names may be wanted once it is mended.
+        return
+    named = {a.file for r in records if r.done for a in r.outcome.artifacts.values()}
+    for path in files:
+        number, _, rest = path.name.partition(".")
+        if (
+            number.isdigit()
+            and rest not in ("json", "lease", "log")
+            and path.name not in named
+            and _old(path, now)
+        ):
+            yield Litter("artifact", path, _size(path))
+
+
+def _unfinished(files: Iterable[Path], now: float) -> Iterator[Litter]:
+    for path in files:
+        if path.name.startswith(".") and path.suffix == ".part" and _old(path, now):
+            yield Litter("unfinished file", path, _size(path))
+
+
+def _alive(path: Path, now: float, dead_after: float) -> bool:
+    if living(path, now, dead_after) is not None:
+        return True
+    # However long it has been stopped, it may go on.
+    owner = owner_of(path)
+    return owner is not None and owner.stopped()
+
+
+def _old(path: Path, now: float) -> bool:
+    try:
+        return now - path.stat().st_mtime > TIME_TO_LIVE
+    except FileNotFoundError:
+        return False
+
+
+def _size(path: Path) -> int:
+    try:
+        stat = path.stat()
+    except FileNotFoundError:
+        return 0
+    # A lease is a further name of its owner's file.
+    return stat.st_size if stat.st_nlink == 1 else 0
+
+
+def _listed(folder: Path) -> list[Path]:
+    try:
+        return [Path(entry.path) for entry in os.scandir(folder) if entry.is_file()]
+    except (FileNotFoundError, NotADirectoryError):
+        return []

@@ -1,0 +1,32 @@
+"""Names that become files: of a paper, a profile, a dataset, weights or a stage."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator
+
+# One component of a path on every system, and no option of a command.
+_NAME = re.compile(r"[^\W_][\w.+-]{0,99}(?<!\.)")
+
+
+def is_name(text: str) -> bool:
+    """Whether a text can name a file: letters, digits, ``.``, ``_``, ``+``, ``-``; at most 100.
+
+    >>> is_name("cub-200-2011"), is_name("../../x"), is_name("a/b"), is_name("")
+    (True, False, False, False)
+    """
+    return _NAME.fullmatch(text) is not None
+
+
+def _checked(text: str) -> str:
+    if not is_name(text):
+        raise ValueError(
+            "names files, so it is up to 100 letters, digits, dots, _, + and -, "
+            "and begins with a letter or a digit"
+        )
+    return text
+
+
+Name = Annotated[str, AfterValidator(_checked)]

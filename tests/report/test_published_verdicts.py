@@ -1,0 +1,197 @@
+"""The published verdicts, computed again as a stranger would.
+
+From ``docs/claims.md``, the CSV of the compared values and the page's JSON alone: nothing of the
+project is imported, so that a mistake in it is not made twice.
+"""
+
+from __future__ import annotations
+
+import csv
+import json
+import math
+import re
+from collections import defaultdict
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from scipy import stats
+
+BOARDS = Path(__file__).parents[2] / "leaderboards"
+LEVEL = 0.025
+# From so many values on flipping signs can reach the level; up to so many all are counted.
+FLIPS_FROM, COUNTED = 6, 15
+TESTED = ("supported", "refuted", "undecided")
+
+
+def pages() -> list[Path]:
+    """Pages on which a claim was tested."""
+    found = []
+    for file in sorted(BOARDS.glob("*/*.json")):
+        counts = json.loads(file.read_text(encoding="utf-8")).get("claims", {})
+        if any(counts.get(outcome) for outcome in TESTED):
+            found.append(file.with_suffix(".md"))
+    return found
+
+
+def values_of(page: Path) -> dict[tuple[str, str], dict[str, list[float]]]:
+    """Claim and reading to comparison to its values, seed by seed."""
+    found: dict[tuple[str, str], dict[str, list[float]]] = defaultdict(lambda: defaultdict(list))
+    with page.with_suffix(".claims.csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            found[row["claim"], row["reading"]][row["comparison"]].append(float(row["value"]))
+    return found
+
+
+def verdicts_of(page: Path) -> list[dict[str, Any]]:
+    return json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["verdicts"]
+
+
+def readings_of(claim: dict[str, Any]) -> list[dict[str, Any]]:
+    """The claim as it is read, and as it might have been, as far as each was tested."""
+    every = [claim, *claim["readings"]]
+    return [each for each in every if each["verdict"] in TESTED and each["sequential"] is None]
+
+
+@cache
+def signs(n: int) -> np.ndarray:
+    """All ``(2^n, n)`` patterns of ±1."""
+    return 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
+
+
+def tails(x: np.ndarray, bound: float) -> tuple[float, float]:
+    """One-sided p of "above the bound" and of "below the bound"."""
+    x = np.where(np.isclose(x, bound, rtol=1e-12, atol=0), bound, x) - bound
+    sums = signs(len(x)) @ x
+    near = 1e-12 * np.abs(x).sum()
+    flipped = [float((side * sums >= side * x.sum() - near).mean()) for side in (1, -1)]
+    if np.ptp(x) <= near:
+        mean = x.mean()
+        least = 2.0 ** -len(x)
+        by_t = [least if side * mean > 0 else 1.0 for side in (1, -1)]
+    else:
+        by_t = [stats.ttest_1samp(x, 0, alternative=side).pvalue for side in ("greater", "less")]
+    if len(x) < FLIPS_FROM:
+        return by_t[0], by_t[1]
+    return max(by_t[0], flipped[0]), max(by_t[1], flipped[1])
+
+
+def p_values(x: np.ndarray, claim: dict[str, Any]) -> tuple[float, float]:
+    """p for what a claim expects of one comparison, and against it."""
+    number, by = claim["number"] or 0.0, claim["by"]
+    if claim["expect"] == "equal":
+        low, high = tails(x, number - by), tails(x, number + by)
+        return max(low[0], high[1]), min(1.0, high[0] + low[0], low[1] + high[1])
+    side = 0 if claim["expect"] == "greater" else 1
+    sign = 1 if side == 0 else -1
+    wanted = tails(x, number + sign * by)[side]
+    refuting = number + sign * (by if claim["matters"] is None else claim["matters"])
+    return wanted, tails(x, refuting)[1 - side]
+
+
+def below_by_t(x: np.ndarray, claim: dict[str, Any]) -> bool:
+    """Whether t alone, without any correction, puts a comparison on the refuted side."""
+    if claim["expect"] == "equal" or np.ptp(x) <= 1e-12 * np.abs(x).sum():
+        return p_values(x, claim)[1] <= LEVEL
+    greater = claim["expect"] == "greater"
+    sign = 1 if greater else -1
+    bound = (claim["number"] or 0.0) + sign * (claim["matters"] or claim["by"])
+    against = "less" if greater else "greater"
+    return bool(stats.ttest_1samp(x, bound, alternative=against).pvalue <= LEVEL)
+
+
+def corrected(p: list[float]) -> list[float]:
+    """Holm's correction."""
+    found, largest = [0.0] * len(p), 0.0
+    for rank, i in enumerate(sorted(range(len(p)), key=p.__getitem__)):
+        largest = max(largest, min(1.0, (len(p) - rank) * p[i]))
+        found[i] = largest
+    return found
+
+
+def verdict_of(samples: list[np.ndarray], claim: dict[str, Any]) -> tuple[str, int]:
+    """The verdict, and how many comparisons hold."""
+    quorum = {"each": None, "mean": None, "most": len(samples) // 2 + 1}
+    of = claim["of"]
+    needed = of["at-least"] if isinstance(of, dict) else quorum[of]
+    support, against = zip(*(p_values(x, claim) for x in samples), strict=True)
+    own = list(support) if needed is None else corrected(list(support))
+    holds = [p <= LEVEL and not below_by_t(x, claim) for p, x in zip(own, samples, strict=True)]
+    fails = [p <= LEVEL for p in corrected(list(against))]
+    needed = len(samples) if needed is None else needed
+    if sum(fails) > len(samples) - needed:
+        return "refuted", sum(holds)
+    return ("supported" if sum(holds) >= needed else "undecided"), sum(holds)
+
+
+def test_there_are_pages_to_check() -> None:
+    assert any(verdict for page in pages() for verdict in verdicts_of(page))
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda page: f"{page.parent.name}/{page.stem}")
+class TestPage:
+    def test_every_verdict_is_that_of_the_published_values(self, page: Path) -> None:
+        values, checked = values_of(page), 0
+        for claim in verdicts_of(page):
+            for read in readings_of(claim):
+                samples = [np.array(x) for x in values[claim["id"], read["reading"]].values()]
+                # Beyond, signs cannot be flipped in every way here; no suite has as many seeds.
+                assert max(map(len, samples)) <= COUNTED
+                outcome, holding = verdict_of(samples, claim)
+                name = (claim["id"], read["reading"])
+                assert (name, outcome) == (name, read["verdict"])
+                assert holding == sum(each["holds"] for each in read["comparisons"]), name
+                checked += 1
+        assert checked
+
+    def test_every_mean_and_interval_is_that_of_the_published_values(self, page: Path) -> None:
+        values = values_of(page)
+        for claim in verdicts_of(page):
+            for read in readings_of(claim):
+                own = values[claim["id"], read["reading"]]
+                assert list(own) == [each["name"] for each in read["comparisons"]]
+                for each in read["comparisons"]:
+                    x = np.array(own[each["name"]])
+                    assert (len(x), each["mean"]) == (each["n"], pytest.approx(x.mean(), abs=1e-9))
+                    if each["low"] is None:
+                        assert np.ptp(x) <= 1e-9 * max(1.0, np.abs(x).max())
+                        continue
+                    low, high = stats.t.interval(0.95, len(x) - 1, x.mean(), stats.sem(x))
+                    expected = pytest.approx((low, high), rel=1e-9, abs=1e-9)
+                    assert (each["low"], each["high"]) == expected
+
+    def test_the_page_shows_these_verdicts_and_intervals(self, page: Path) -> None:
+        text = page.read_text(encoding="utf-8").replace("\\", "").replace("−", "-")
+        lines = [line for line in text.splitlines() if line.startswith("|")]
+        values = values_of(page)
+        for claim in verdicts_of(page):
+            rows = [line for line in lines if f"`{claim['id']}`" in line]
+            if claim["verdict"] not in TESTED:
+                assert all(f"**{outcome}" not in row for row in rows for outcome in TESTED)
+                continue
+            summary, *each_row = rows
+            assert f"**{claim['verdict']}" in summary
+            assert len(each_row) == len(claim["comparisons"])
+            for row, (name, own) in zip(
+                each_row, values[claim["id"], claim["reading"]].items(), strict=True
+            ):
+                assert re.search(rf"\| {re.escape(name.replace('−', '-'))} +\|", row)
+                shown = re.search(r"\| +[+]?(-?[\d.]+) ± ([\d.]+) \|", row)
+                if shown is None:
+                    assert np.ptp(own) <= 1e-9 * max(1.0, np.abs(own).max())
+                    continue
+                half = stats.sem(own) * stats.t.ppf(0.975, len(own) - 1)
+                for number, expected in zip(shown.groups(), (np.mean(own), half), strict=True):
+                    decimals = len(number.partition(".")[2])
+                    assert float(number) == pytest.approx(expected, abs=0.5001 * 10**-decimals)
+
+    def test_what_a_reader_needs_to_do_this_is_on_the_page(self, page: Path) -> None:
+        text = page.read_text(encoding="utf-8")
+        assert f"](<{page.stem}.claims.csv>)" in text
+        for claim in verdicts_of(page):
+            if claim["verdict"] in TESTED:
+                assert claim["form"]
+                assert math.isfinite(claim["by"])
+                assert f"- `{claim['id']}`: " in text

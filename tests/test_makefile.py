@@ -1,0 +1,50 @@
+"""The Makefile's own errands; what it installs is not tried here."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+# Says what it was called with, as each tool that make calls.
+TOOL = '#!/bin/sh\nprintf "%s|" "$VIRTUAL_ENV" "$@" >> "$TOLD"\necho >> "$TOLD"\n'
+
+
+@pytest.fixture
+def make(tmp_path, monkeypatch):
+    """A function that runs make in a folder whose path has a space, with tools that only tell."""
+    folder = tmp_path / "my papers"
+    tools = folder / ".venv" / "bin"
+    tools.mkdir(parents=True)
+    for name in ("uv", "bench"):
+        (tools / name).write_text(TOOL)
+        (tools / name).chmod(0o755)
+    for name in ("Makefile", "pyproject.toml"):
+        shutil.copy(ROOT / name, folder / name)
+    told = tmp_path / "told"
+    monkeypatch.setenv("TOLD", str(told))
+    environment = {k: v for k, v in os.environ.items() if k not in ("MAKEFLAGS", "VIRTUAL_ENV")}
+
+    def run(*arguments: str) -> list[list[str]]:
+        subprocess.run(["make", *arguments], cwd=folder, check=True, env=environment)
+        return [line.split("|")[:-1] for line in told.read_text().splitlines()]
+
+    return run
+
+
+def test_make_works_in_a_folder_whose_path_has_a_space(make, tmp_path):
+    (install,) = make("install")
+    assert install[0] == str(tmp_path / "my papers" / ".venv")
+    assert install[-2:] == ["--editable", ".[dev]"]
+
+
+def test_a_store_may_have_a_space(make):
+    _, *called = make("reproduce-bss", "STORE=my results", "PROFILE=smoke")
+    assert [call[1] for call in called] == ["run", "run", "report", "report", "claims"]
+    for call in called:
+        assert call[call.index("--store") + 1] == "my results"
+        assert call[call.index("--profile") + 1] == "smoke"
