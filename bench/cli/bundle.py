@@ -47,6 +47,7 @@ def command(suite: str, profile: str, store: Path, file: Path | None, no_crate: 
     Workflow Run RO-Crate describes it all for archives. `bench import` takes it into another store.
     """
     from bench.cli.pages import stem_of
+    from bench.cli.printing import again
     from bench.cli.session import open_session
     from bench.errors import StoreError
     from bench.files import write_whole
@@ -61,7 +62,7 @@ def command(suite: str, profile: str, store: Path, file: Path | None, no_crate: 
         raise StoreError(
             f"there is no record of {plan.paper.id}/{plan.suite.name} {profile}",
             file=store,
-            remedy=f"bench run {suite} --profile {profile} --store {store}",
+            remedy=again("run", suite, profile, store),
         )
     files = {**_suite_files(session), **_rule(session), **_arrays(session)}
     if not no_crate:

@@ -201,6 +201,31 @@ def test_the_tables_say_what_the_records_say(made: Study, tmp_path: Path) -> Non
     assert comparison[1:4] == ["l2+bss − l2", "+4.00 ± 2.48", "3/3"]
 
 
+def test_what_a_page_must_warn_of_stands_on_it(made: Study, tmp_path: Path) -> None:
+    store = tmp_path / "store"
+    lay(made, store)
+    one = track(made)
+    first = next(state for state in one.states.values() if state.record is not None)
+    assert first.record is not None
+    outcome = first.record.outcome
+    other = replace(
+        first.record,
+        outcome=replace(
+            outcome,
+            metrics={"test/top1": 0.99},
+            provenance=replace(outcome.provenance, versions={"torch": "9<b>"}),
+        ),
+    )
+    for state, told in (
+        (replace(first, fresh=(first.record, other)), "of 1 cell there are records by the same"),
+        (replace(first, record=other, fresh=(other,)), "made with torch 2.6.0 and 9&lt;b&gt;"),
+    ):
+        changed = replace(one, states={**one.states, other.id: state})
+        build_site([changed], Store(store), tmp_path / "site", cells="recorded")
+        text = "".join(f.read_text() for f in (tmp_path / "site").rglob("*.html"))
+        assert told in text
+
+
 def test_a_claims_form_and_its_values_are_on_the_site(made: Study, tmp_path: Path) -> None:
     build(made, tmp_path / "site", "none")
     text = (tmp_path / "site/papers/tiny.offline.html").read_text()

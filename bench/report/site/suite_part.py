@@ -72,6 +72,7 @@ class SuitePart:
     setting: Sequence[Part]
     provenance: Grid | None
     effort: str
+    warnings: Sequence[Markup]
     commands: str
     files: Mapping[str, str]
 
@@ -116,6 +117,11 @@ def suite_part(track: Track, names: Names) -> SuitePart:
         ) if origins else None,
         effort=f"{plural(len(own), 'record')}; their attempts took {origin.effort(own)} in all."
         if own else "",
+        warnings=[
+            inline(text)
+            for text in (origin.disagreement(board.results.disagreeing), origin.mixed(own))
+            if text
+        ],
         commands="\n".join(commands(board)),
         files={names.csv(track): frame_csv(cell_frame(track.results)), **files},
     )  # fmt: skip

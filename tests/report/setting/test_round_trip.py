@@ -107,7 +107,8 @@ stages:
   first:
     {weights: random, dataset: fractals, method: both, seed: 0,
      recipe: {steps: 5, optimizer: {sgd: {lr: 0.3}}}}
-  second: {weights: "stage:first", dataset: glyphs-source, method: plain, recipe: {schedule: {step: {every: 3}}}}
+  second: {weights: "stage:first", dataset: glyphs-source, method: plain,
+    recipe: {schedule: {step: {every: 3}}}}
 profiles:
   offline: {}
 """
