@@ -26,7 +26,9 @@ Example:
 
 Exit code 0 if all is as it was written, 1 if something is not.
 """
-_ENDINGS = (".curves.csv", ".further.csv", ".verified.json", ".md", ".csv", ".json")
+_ENDINGS = (
+    ".claims.csv", ".curves.csv", ".further.csv", ".verified.json", ".md", ".csv", ".json",
+)  # fmt: skip
 
 
 @click.command("verify", epilog=EPILOG)
