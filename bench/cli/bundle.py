@@ -101,10 +101,10 @@ def _suite_files(session: Session) -> dict[str, bytes]:
 
 def _rule(session: Session) -> dict[str, bytes]:
     from bench.records.bundle import SETTLING
-    from bench.records.settling import settling_rule
+    from bench.records.settling import dump_rule, settling_rule
 
     rule = settling_rule(session.store.layout, session.plan)
-    return {} if rule is None else {SETTLING: rule.model_dump_json().encode() + b"\n"}
+    return {} if rule is None else {SETTLING: dump_rule(rule).encode()}
 
 
 def _arrays(session: Session) -> dict[str, bytes]:

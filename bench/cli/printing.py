@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import os
 import shlex
 import shutil
@@ -38,8 +39,8 @@ def screen() -> Iterator[None]:
     """Let everything that is printed to stdout go through :func:`bench.screen.printable`."""
     before = sys.stdout
     # What the terminal's encoding does not have is written out too.
-    with contextlib.suppress(AttributeError):
-        before.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    if isinstance(before, io.TextIOWrapper):
+        before.reconfigure(errors="backslashreplace")
     sys.stdout = _Screen(before)
     try:
         yield

@@ -161,6 +161,8 @@ def _execute(
         expectations=session.expected,
         options=options,
         progress=progress_for(Console(stderr=True)),
+        # Looking up a hundred thousand cells takes a while.
+        states=session.states if cells is session.plan.cells else None,
     )
 
 

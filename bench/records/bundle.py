@@ -22,7 +22,7 @@ from bench.errors import StoreError
 from bench.files import bytes_sha256
 from bench.records.codec import BrokenRecord, OtherFormat, dump_record, load_record
 from bench.records.record import Record
-from bench.records.settling import SettlingRule
+from bench.records.settling import SettlingRule, load_rule
 from bench.spec.recipe import Frozen
 
 MANIFEST, RECORDS, SETTLING = "bundle.json", "records.jsonl", "settling.json"
@@ -131,7 +131,9 @@ def unpack(path: Path) -> Bundle:
         for name, content in contents.items()
         if (match := _ARRAYS.fullmatch(name))
     }
-    return Bundle(manifest, records, arrays, _rule(path, contents.get(SETTLING)), broken)
+    text = contents.get(SETTLING)
+    rule = load_rule(text, path) if text is not None else None
+    return Bundle(manifest, records, arrays, rule, broken)
 
 
 def _contents(path: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
@@ -172,10 +174,3 @@ def _records(text: bytes) -> tuple[tuple[Record, ...], dict[int, str]]:
         except (BrokenRecord, OtherFormat) as error:
             broken[number] = str(error)
     return tuple(found), broken
-
-
-def _rule(path: Path, text: bytes | None) -> SettlingRule | None:
-    try:
-        return SettlingRule.model_validate_json(text) if text is not None else None
-    except ValidationError as error:
-        raise StoreError(f"{SETTLING}: {error.errors()[0]['msg']}", file=path) from None

@@ -12,6 +12,9 @@ from bench.records.record import FailureKind, Status
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 # JSON has no infinities; an attempt that ended in NaN must still tell its curve.
 NotFinite = Literal["nan", "inf", "-inf"]
+# The first kind that fits is it: trying all of them for each point takes twice as long.
+Number = Annotated[float | NotFinite, Field(union_mode="left_to_right")]
+Place = Annotated[int | float | NotFinite, Field(union_mode="left_to_right")]
 Seconds = Annotated[float, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 CellId = Annotated[str, Field(pattern="^[0-9a-f]{20}$")]
@@ -44,8 +47,8 @@ class CurveFields(TypedDict):
     """A curve; that it is not ragged :class:`bench.records.record.Curve` says."""
 
     axis: str
-    at: list[int | float | NotFinite]
-    value: list[float | NotFinite]
+    at: list[Place]
+    value: list[Number]
 
 
 @with_config(_STRICT)
@@ -82,7 +85,7 @@ class OutcomeFields(TypedDict):
     """An outcome."""
 
     status: Status
-    metrics: dict[str, float | NotFinite]
+    metrics: dict[str, Number]
     curves: dict[str, CurveFields]
     timings: dict[str, Seconds]
     provenance: ProvenanceFields

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Container, Iterable, Iterator, Mapping
+import math
+from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -166,10 +167,14 @@ def beyond_range(record: Record, fractions: Container[str]) -> str | None:
         if name in fractions and not 0.0 <= value <= 1.0:
             return f"{name} is {value}, and a fraction lies between 0 and 1"
     for name, curve in outcome.curves.items():
-        # What is not a number is neither the least nor the greatest: it is no fraction either.
-        if name in fractions and not all(0.0 <= value <= 1.0 for value in curve.value):
+        if name in fractions and curve.value and not _are_fractions(curve.value):
             return f"the curve {name} leaves the range of a fraction, from 0 to 1"
     return None
+
+
+def _are_fractions(values: Sequence[float]) -> bool:
+    # Neither the least nor the greatest need be what is not a number; their sum is.
+    return min(values) >= 0.0 and max(values) <= 1.0 and not math.isnan(sum(values))
 
 
 def digests_of(name: str, records: Iterable[Record]) -> frozenset[str]:

@@ -12,7 +12,7 @@ from typing import Literal
 from pydantic import ValidationError
 
 from bench.errors import StoreError
-from bench.files import write_once
+from bench.files import bytes_sha256, write_once
 from bench.records.layout import Layout
 from bench.spec.plan import Plan
 from bench.spec.recipe import Frozen
@@ -24,6 +24,12 @@ class SettlingRule(Frozen):
     looks: tuple[int, ...]
     alpha: float = 0.05
     spending: Literal["obrien-fleming", "pocock"] = "pocock"
+
+
+class _Sealed(SettlingRule):
+    """A rule as it is written: with the digest of itself, which rules of old lack."""
+
+    sha256: str | None = None
 
 
 def settling_rule(layout: Layout, plan: Plan) -> SettlingRule | None:
@@ -77,26 +83,55 @@ def adopt_all_rules(layout: Layout, other: Layout) -> list[Path]:
     return refused
 
 
+def dump_rule(rule: SettlingRule) -> str:
+    """Return a rule as it is written."""
+    sealed = _Sealed(**rule.model_dump(), sha256=_digest(rule))
+    return sealed.model_dump_json() + "\n"
+
+
+def load_rule(text: bytes, file: Path) -> SettlingRule:
+    """Return the rule that :func:`dump_rule` wrote; ``file`` is named in the error.
+
+    Raises
+    ------
+    StoreError
+        If the text is none, or is not as it was written.
+    """
+    problem = ""
+    try:
+        sealed = _Sealed.model_validate_json(text)
+    except ValidationError as error:
+        problem = f"is not a settling rule: {error.errors()[0]['msg']}"
+    else:
+        rule = SettlingRule(**sealed.model_dump(exclude={"sha256"}))
+        if sealed.sha256 in (None, _digest(rule)):
+            return rule
+        problem = "is not the settling rule that was written: its digest is another"
+    raise StoreError(
+        problem,
+        file=file,
+        remedy="restore it; without its looks the verdicts have no known error rate",
+    )
+
+
+def _digest(rule: SettlingRule) -> str:
+    return bytes_sha256(rule.model_dump_json().encode())
+
+
 def _read(file: Path) -> SettlingRule | None:
     try:
-        return SettlingRule.model_validate_json(file.read_bytes())
+        return load_rule(file.read_bytes(), file)
     except (FileNotFoundError, NotADirectoryError):
         return None
     except OSError as error:
         raise StoreError(f"cannot be read: {error.strerror or error}", file=file) from None
-    except ValidationError as error:
-        raise StoreError(
-            f"is not a settling rule: {error.errors()[0]['msg']}",
-            file=file,
-            remedy="restore it; without its looks the verdicts have no known error rate",
-        ) from None
 
 
 def _fix(file: Path, rule: SettlingRule) -> SettlingRule:
     try:
         file.parent.mkdir(parents=True, exist_ok=True)
         # As with leases: of two runners one fixes the rule, with its whole content.
-        write_once(file, rule.model_dump_json() + "\n")
+        write_once(file, dump_rule(rule))
     except FileExistsError:
         return _read(file) or rule
     except OSError as error:

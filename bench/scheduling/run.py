@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.errors import StoreError
@@ -61,12 +61,18 @@ def run(
     expectations: Expectations | None = None,
     options: RunOptions | None = None,
     progress: Progress | None = None,
+    states: Mapping[str, CellState] | None = None,
 ) -> RunSummary:
     """Execute all cells of a plan that have no fresh done record; the engine is closed after.
 
     Cells that failed in earlier runs are tried again. Cells that another live runner has are left
     to it, and the run ends when they have ended too. SIGINT, SIGTERM and SIGHUP stop the run:
     its cells are recorded as cancelled.
+
+    Parameters
+    ----------
+    states
+        What the store has just said of the plan's cells; looked up where it is not given.
 
     Raises
     ------
@@ -85,7 +91,8 @@ def run(
     try:
         queue = Queue(plan)
         cells = {cell_id: planned.cell for cell_id, planned in queue.cells.items()}
-        states = store.states(cells.values(), expected)
+        if states is None:
+            states = store.states(cells.values(), expected)
         queue.open(
             cell_id
             for cell_id, state in states.items()

@@ -110,15 +110,15 @@ def _check_depth(text: str, file: Path) -> None:
             if isinstance(event, yaml.CollectionStartEvent):
                 depth += 1
                 if depth > _MAX_DEPTH:
-                    line = event.start_mark.line if event.start_mark is not None else 0
-                    raise _too_deep(file, line + 1)
+                    mark = event.start_mark
+                    raise _too_deep(file, mark.line + 1 if mark else None)
             elif isinstance(event, yaml.CollectionEndEvent):
                 depth -= 1
     finally:
         parser.dispose()
 
 
-def _too_deep(file: Path, line: int) -> SpecError:
+def _too_deep(file: Path, line: int | None) -> SpecError:
     return SpecError(f"is nested more than {_MAX_DEPTH} deep", file=file, line=line)
 
 

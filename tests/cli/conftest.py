@@ -13,7 +13,7 @@ from tests.cli.laid import lay
 
 @pytest.fixture
 def laid(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the current folder: the suite ``laid/table``, all its records, an empty cache."""
+    """The current folder: the suite ``laid/table``, its records in ``store``, an empty cache."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RETABLE_CACHE", str(tmp_path / "cache"))
     monkeypatch.setenv("RETABLE_STORE", "store")

@@ -16,6 +16,7 @@ from bench.cli.verify import _page_of
 from bench.data.cache import CachePaths, write_json
 from bench.data.integrity import described
 from bench.models import shipped
+from bench.records.artifacts import place
 from bench.records.codec import dump_record, load_record
 from bench.records.record import Curve, Failure, Outcome, Record
 from bench.scheduling.engines.inline import InlineEngine
@@ -82,7 +83,7 @@ def test_other_records_than_those_verified_are_not_said_to_be_verified(
         (lambda: next(Path("store").rglob("*.safetensors")).write_text("x"), "not the one that"),
         (lambda: change(PAGE.with_suffix(".csv"), ",0.4", ",0.5"), "line 2 is not what"),
         (lambda: change(PAGE, "Laid", "Raid"), "line 1 is not what"),
-        (lambda: change(PAGE.with_suffix(".json"), '"done": 13', '"done": 12'), "'12"),
+        (lambda: change(PAGE.with_suffix(".json"), '"done": 13', '"done": 12'), '"done": 12'),
         (lambda: some_record().unlink(), "is not what the records give"),
     ],
 )
@@ -183,6 +184,9 @@ def numbers_again(job: Job) -> Outcome:
     for parent in job.parents.values():
         assert parent.path.read_text() == f"of {parent.id}"
         assert not parent.path.is_relative_to(Path("store").absolute())
+    text = f"of {job.cell.id}"
+    if job.keep:
+        place(job.folder, job.attempt, "checkpoint", ".safetensors", lambda p: p.write_text(text))
     if job.cell.work.penalties[0].settings["weight"] == 1e-2:  # type: ignore[union-attr]
         more = {**outcome.metrics, "test/top1": outcome.metrics["test/top1"] + 2**-53}
         return replace(outcome, metrics=more)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import time
 from collections.abc import Callable
@@ -117,20 +118,21 @@ def test_a_broken_record_is_reported_by_name_and_not_used(
 
 
 def test_a_fraction_beyond_its_range_is_broken(store: Store, put: Put) -> None:
-    for seed, (accuracy, last) in enumerate([(1.0, 0.0), (57.0, 0.5), (0.5, -0.01)]):
+    given = [(1.0, 0.0), (57.0, 0.5), (0.5, -0.01), (0.5, math.nan)]
+    for seed, (accuracy, last) in enumerate(given):
         made = Outcome(
             "done",
             metrics={"test/top1": accuracy, "train/gradients": 99.0},
-            curves={"anytime/test/top1": Curve((0, 1), (0.5, last))},
+            curves={"anytime/test/top1": Curve((0, 1, 2), (0.5, last, 0.5))},
         )
         put(replace(record(cell(seed)), outcome=made))
     fractions = frozenset({"test/top1", "anytime/test/top1"})
-    cells = [cell(seed) for seed in range(3)]
+    cells = [cell(seed) for seed in range(4)]
     states = store.states(cells, Expectations(fractions=fractions))
-    assert [states[c.id].state for c in cells] == ["done", "missing", "missing"]
+    assert [states[c.id].state for c in cells] == ["done", "missing", "missing", "missing"]
     assert [reason.partition(",")[0] for reason in store.broken.values()] == [
         "test/top1 is 57.0",
-        "the curve anytime/test/top1 leaves the range of a fraction",
+        *["the curve anytime/test/top1 leaves the range of a fraction"] * 2,
     ]
 
 

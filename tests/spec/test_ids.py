@@ -37,6 +37,7 @@ DEFAULTS: dict[str, Any] = {
     "precision": "float32",
     "channels_last": True,
     "measurements": {},
+    "penalty_gradients": False,
 }
 OTHERS: dict[str, Any] = {
     "steps": 11,
@@ -53,6 +54,7 @@ OTHERS: dict[str, Any] = {
     "validation_seed": 3,
     "precision": "bfloat16",
     "channels_last": False,
+    "penalty_gradients": True,
 }
 TASKS: dict[str, Any] = {
     "sampling_rate": 0.5,

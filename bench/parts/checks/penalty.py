@@ -109,16 +109,16 @@ def _determinism(subject: Subject) -> None:
 
 def _pairing(subject: Subject) -> None:
     """A method may neither see nor move the streams that all methods share."""
-
-    def in_precision(dtype: torch.dtype) -> None:
-        term = subject.part()
-        undrawn(
-            lambda: _value_and_gradients(term, _step(subject, dtype=dtype)),
-            between=lambda: term(_step(subject, seed=1)),
-        )
-
     for dtype in (torch.float64, torch.float32):
-        in_precision(dtype)
+        _undrawn_in(subject, dtype)
+
+
+def _undrawn_in(subject: Subject, dtype: torch.dtype) -> None:
+    term = subject.part()
+    undrawn(
+        lambda: _value_and_gradients(term, _step(subject, dtype=dtype)),
+        between=lambda: term(_step(subject, seed=1)),
+    )
 
 
 def _inputs(subject: Subject) -> None:

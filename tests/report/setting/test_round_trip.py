@@ -105,9 +105,9 @@ when:
   - {dataset: glyphs, backbone: wide, recipe: {schedule: {cosine: {warmup: 2}}}}
 stages:
   first:
-    {weights: random, dataset: digits, method: both, seed: 0,
+    {weights: random, dataset: fractals, method: both, seed: 0,
      recipe: {steps: 5, optimizer: {sgd: {lr: 0.3}}}}
-  second: {weights: "stage:first", method: plain, recipe: {schedule: {step: {every: 3}}}}
+  second: {weights: "stage:first", dataset: glyphs-source, method: plain, recipe: {schedule: {step: {every: 3}}}}
 profiles:
   offline: {}
 """
