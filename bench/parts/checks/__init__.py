@@ -5,9 +5,9 @@ from __future__ import annotations
 import importlib
 from collections.abc import Callable, Iterator, Sequence
 
-from bench.errors import SpecError
+from bench.errors import SpecError, did_you_mean
 from bench.parts.checks.common import Check, Subject, construction, imported, run_check
-from bench.spec.parts import Kind, find_part
+from bench.spec.parts import Kind, find_part, known_parts, part_names
 
 __all__ = ["Check", "check_part", "each_check"]
 
@@ -38,7 +38,8 @@ def each_check(
     """Run the checks one by one, as ``check_part`` does; ``begin`` is told of each before it."""
     part = find_part(kind, name, tuple(plugins))
     if part is None:
-        raise SpecError(f"there is no {kind} {name!r}")
+        near = did_you_mean(name, part_names(kind, known_parts(tuple(plugins))))
+        raise SpecError(f"there is no {kind} {name!r}", remedy=near)
     subject: Subject | None = None
 
     def load() -> None:
