@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import shlex
 import shutil
 import sys
@@ -50,7 +49,7 @@ def screen() -> Iterator[None]:
 
 def terminal_width() -> int | None:
     """Return the columns of the terminal; None where the output goes elsewhere, and is whole."""
-    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
+    if sys.stdout.isatty():
         return shutil.get_terminal_size().columns
     return None
 

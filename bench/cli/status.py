@@ -95,7 +95,8 @@ def _list(session: Session, wanted: str, limit: int | None) -> None:
             stopped = ", which is stopped" if state.owner.stopped() else ""
             why = f"by process {state.owner.pid} on {state.owner.host}{stopped}"
         name = ", ".join(f"{a} {v}" for a, v in planned.labels.items()) or planned.name
-        line = f"  {planned.cell.id}  {name}" + (f"  ({why})" if why else "")
+        # The reason first: on a narrow terminal the end of a line is left out.
+        line = "  ".join(filter(None, ["", planned.cell.id, f"({why})" if why else "", name]))
         click.echo(clipped(line, None if limit is None else terminal_width()))
     if limit is not None and len(found) > limit:
         click.echo(f"  … and {len(found) - limit} more (--all lists them)")

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 
 from tests.e2e.prose import Tables, agrees, unmarked, wrong
 
-DOCS = Path(__file__).parents[2] / "docs"
 FAST = Tables("fast")
 
 
@@ -48,9 +45,3 @@ def test_a_place_that_is_not_one_is_refused() -> None:
         FAST.mean("initialisation", "test/top1")
     with pytest.raises(AssertionError, match="no row"):
         FAST.mean("initialisation", "test/top1", std=2.0)
-
-
-def test_what_is_said_of_the_offline_track_is_what_its_tables_say() -> None:
-    text = (DOCS / "fast-offline.md").read_text(encoding="utf-8")
-    assert wrong(text, FAST) == []
-    assert unmarked(text) == []

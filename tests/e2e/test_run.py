@@ -59,7 +59,9 @@ def test_both_engines_give_the_same_bits(bench):
     bench("run", suite, "--engine", "local", "--workers", "2")
     bench("run", suite, "--engine", "inline", "--store", bench.folder / "other")
     metrics = {r["cell"]["id"]: r["outcome"]["metrics"] for r in bench.records()}
-    others = [json.loads(f.read_text()) for f in bench.folder.glob("other/cells/*/*/*.json")]
+    others = [
+        json.loads(f.read_text())["record"] for f in bench.folder.glob("other/cells/*/*/*.json")
+    ]
     assert {r["cell"]["id"]: r["outcome"]["metrics"] for r in others} == metrics
     assert len(metrics) == CELLS
 
