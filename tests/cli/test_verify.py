@@ -12,6 +12,7 @@ import pytest
 
 from bench.cli.rerun import compare, rerun
 from bench.cli.session import open_session
+from bench.cli.verify import _page_of
 from bench.data.cache import CachePaths, write_json
 from bench.data.integrity import described
 from bench.errors import StoreError
@@ -147,6 +148,13 @@ def test_damaged_data_and_weights_are_found_without_a_suite(
     assert result.exit_code == 1
     assert "the prepared data of glyphs are not" in result.output
     assert "the weights near are not" in result.output
+
+
+@pytest.mark.parametrize("ending", ["md", "csv", "json", "claims.csv", "curves.csv"])
+def test_any_file_of_a_page_names_it(ending: str, tmp_path: Path) -> None:
+    target = tmp_path / "boards" / "laid" / f"table.offline.{ending}"
+    found = _page_of(str(target), "smoke", Path("elsewhere"))
+    assert found == (tmp_path / "boards", "laid/table", "offline")
 
 
 def test_a_page_without_any_record_cannot_be_verified(page: Path, bench: Run) -> None:

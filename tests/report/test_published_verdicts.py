@@ -12,6 +12,7 @@ import math
 import re
 from collections import defaultdict
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -47,6 +48,68 @@ def values_of(page: Path) -> dict[tuple[str, str], dict[str, list[float]]]:
 
 def verdicts_of(page: Path) -> list[dict[str, Any]]:
     return json.loads(page.with_suffix(".json").read_text(encoding="utf-8"))["verdicts"]
+
+
+def plain(value: object) -> object:
+    """A value of an axis, alike from CSV and from JSON."""
+    try:
+        return float(str(value))
+    except ValueError:
+        return str(value)
+
+
+def cells_of(page: Path, claim: dict[str, Any]) -> dict[tuple[tuple[str, object], ...], Any]:
+    """Each place's values by seed, from the CSV of all cells, in the claim's unit."""
+    scale = 100.0 if claim["unit"] == "%" else 1.0
+    found: dict[tuple[tuple[str, object], ...], Any] = defaultdict(dict)
+    with page.with_suffix(".csv").open(encoding="utf-8", newline="") as file:
+        for row in csv.DictReader(file):
+            axes = list(row)[: list(row).index("cell")]
+            place = tuple((a, plain(row[a])) for a in axes if a != "seed")
+            if row[claim["metric"]]:
+                found[place][row["seed"]] = scale * float(row[claim["metric"]])
+    return found
+
+
+def signed_values(contrast: dict[str, Any]) -> list[list[tuple[float, object]]]:
+    """Each pair of a contrast as signed values; the treated one, which is positive, first."""
+    off = contrast["less"] or [None] * len(contrast["pairs"])
+    return [
+        [(1.0, plain(treated)), (-1.0, plain(base))]
+        + ([(-1.0, plain(taken[0])), (1.0, plain(taken[1]))] if taken else [])
+        for (treated, base), taken in zip(contrast["pairs"], off, strict=True)
+    ]
+
+
+def differences_of(page: Path, claim: dict[str, Any]) -> list[dict[str, float]]:
+    """A claim's comparisons as values by seed, from the cells alone."""
+    cells = cells_of(page, claim)
+    axes = [contrast["axis"] for contrast in claim["compare"]]
+    kept = [i for i, axis in enumerate(axes) if axis not in claim["mean_over"]]
+    groups: dict[object, list[list[tuple[float, dict[str, float]]]]] = defaultdict(list)
+    for place in map(dict, cells):
+        if any(place[a] not in map(plain, values) for a, values in claim["where"].items()):
+            continue
+        left = [(a, v) for a, v in place.items() if a not in (*axes, *claim["mean_over"])]
+        for chosen in product(*map(signed_values, claim["compare"])):
+            if any(place[a] != own[0][1] for a, own in zip(axes, chosen, strict=True)):
+                continue
+            terms = []
+            for corner in product(*chosen):
+                sides = zip(axes, (value for _, value in corner), strict=True)
+                at = tuple({**place, **dict(sides)}.items())
+                terms.append((math.prod(sign for sign, _ in corner), cells.get(at)))
+            if all(values is not None for _, values in terms):
+                name = () if claim["of"] == "mean" else (*left, *(str(chosen[i]) for i in kept))
+                groups[name].append(terms)
+    return [mean_of(units) for units in groups.values()]
+
+
+def mean_of(units: list[list[tuple[float, dict[str, float]]]]) -> dict[str, float]:
+    """The mean of sums at each seed that all of them have."""
+    terms = [(sign / len(units), values) for unit in units for sign, values in unit]
+    seeds = [seed for seed in terms[0][1] if all(seed in values for _, values in terms)]
+    return {s: math.fsum(weight * values[s] for weight, values in terms) for s in seeds}
 
 
 def readings_of(claim: dict[str, Any]) -> list[dict[str, Any]]:
@@ -145,6 +208,17 @@ class TestPage:
                 assert holding == sum(each["holds"] for each in read["comparisons"]), name
                 checked += 1
         assert checked
+
+    def test_what_is_compared_of_metrics_is_that_of_the_cells(self, page: Path) -> None:
+        values = values_of(page)
+        for claim in verdicts_of(page):
+            # Curves are not in the CSV of the cells.
+            if claim["verdict"] in TESTED and not claim["reading"]:
+                published = values[claim["id"], ""].values()
+                expected = [list(each.values()) for each in differences_of(page, claim)]
+                assert len(published) == len(expected), claim["id"]
+                for own, cells in zip(published, expected, strict=True):
+                    assert own == pytest.approx(cells, abs=1e-9), claim["id"]
 
     def test_every_mean_and_interval_is_that_of_the_published_values(self, page: Path) -> None:
         values = values_of(page)

@@ -268,6 +268,8 @@ def test_names_from_outside_are_text_and_never_paths_or_tags(tmp_path: Path) -> 
         id="hostile", title=HOSTILE, authors=(HOSTILE,), venue=HOSTILE, url="javascript:alert(1)",
         notes=(Note(text=HOSTILE, source=HOSTILE),), claims=(CLAIM,),
     )  # fmt: skip
+    # No file has such an id; the site does not rely on it.
+    paper = paper.model_copy(update={"id": HOSTILE})
     made = study(paper=paper, labels={"method": {"l2": HOSTILE}}, profile="../<p>")
     made = made.with_suite(title=HOSTILE, source=HOSTILE, name="../../<s>")
     made.record([0.5, 0.6, 0.7], method="l2", sampling_rate=1.0)

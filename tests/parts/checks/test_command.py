@@ -93,10 +93,10 @@ def test_a_part_that_ends_or_holds_its_process_fails_and_the_next_is_checked(com
     leaves, hangs, dies, good = result.output.split("penalty ")[1:]
     # One fault is one message, at its line in the user's file.
     assert leaves.count("calls exit(0), line 8 of mine.py") == 1
-    assert "FAILED scalar: calls exit(0)" in leaves
-    assert "FAILED gradient: as scalar" in leaves
-    assert "FAILED process: scalar has not ended after 8 s" in hangs
-    assert "FAILED process: the process ended within scalar (exit code 0)" in dies
+    assert "FAILED pairing: calls exit(0)" in leaves
+    assert "FAILED gradient: as pairing" in leaves
+    assert "FAILED process: pairing has not ended after 8 s" in hangs
+    assert "FAILED process: the process ended within pairing (exit code 0)" in dies
     assert "FAILED" not in good
     assert result.output.endswith("3 checks failed\n")
 

@@ -22,7 +22,7 @@ from bench.spec.parts import built_in_parts
 NEEDS = ("source_maps", "channel-attention")
 check_penalty = partial(check_part, "penalty")
 CHECKS = [
-    "import", "construction", "signature", "scalar", "gradient", "determinism", "pairing",
+    "import", "construction", "signature", "pairing", "scalar", "gradient", "determinism",
     "inputs", "precision", "device", "invariants", "smoke run",
 ]  # fmt: skip
 
@@ -186,15 +186,20 @@ def test_float64_holds_the_same_numbers():
 SEEDS = "torch.manual_seed(3)"
 CALL = "def __call__(self, step):\n    {}\n    return step.logits.square().mean()"
 SEEDING = {
-    "import": (CALL.format("pass"), HEAD.replace("CALLS", f"{SEEDS}\nCALLS")),
-    "construction": (f"def model_post_init(self, _):\n    {SEEDS}\n" + CALL.format("pass"), HEAD),
-    "scalar": (CALL.format(f"CALLS or {SEEDS}\n    CALLS.append(1)"), HEAD),
-    "pairing": (CALL.format(f"step.logits.dtype == torch.float32 and {SEEDS}"), HEAD),
-}
+    "imported": ("import", CALL.format("pass"), HEAD.replace("CALLS", f"{SEEDS}\nCALLS")),
+    "made": (
+        "construction", f"def model_post_init(self, _):\n    {SEEDS}\n" + CALL.format("pass"), HEAD
+    ),
+    "first called": ("pairing", CALL.format(f"CALLS or {SEEDS}\n    CALLS.append(1)"), HEAD),
+    "called in float32": (
+        "pairing", CALL.format(f"step.logits.dtype == torch.float32 and {SEEDS}"), HEAD
+    ),
+}  # fmt: skip
 
 
-@pytest.mark.parametrize("check", SEEDING)
-def test_a_penalty_that_seeds_the_global_streams_at_any_time_is_caught(tmp_path, body, head, check):
+@pytest.mark.parametrize("when", SEEDING)
+def test_a_penalty_that_seeds_the_global_streams_at_any_time_is_caught(tmp_path, when):
+    check, body, head = SEEDING[when]
     found = failures(tmp_path, body, head)
     assert found[check] == "draws from torch's random stream, or seeds it"
 
