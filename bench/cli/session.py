@@ -86,18 +86,13 @@ def session_of(plan: Plan, store: Path, *, same_versions: bool = False) -> Sessi
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Read records without looking for cycles: there are none, and many small objects.
-
-    Looking at all of them again and again takes a fifth of the time; so it does later, unless
-    they are set aside.
-    """
+    """Read records without looking for cycles: there are none among these many small objects."""
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if enabled:
-            gc.freeze()
             gc.enable()
 
 

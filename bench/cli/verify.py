@@ -173,18 +173,25 @@ def _page_of(target: str, profile: str, folder: Path) -> tuple[Path, str, str]:
 def _verify(session: Session, folder: Path, rerun: Rerun | None) -> Verified:
     """Check a suite's records and page; say so, also beside the page."""
     from bench.cli.pages import differing_files, stem_of, write
+    from bench.cli.session import further_session
+    from bench.errors import UserError
     from bench.files import write_whole
     from bench.records.verify import Checked, Finding, check_store
     from bench.report.verified import Verified, load_verified, records_digest, verified_name
 
     checked, plan = Checked(), session.plan
-    check_store(session.store, checked, plan.unique())
     page = folder / plan.paper.id / f"{stem_of(session)}.md"
     checked.pages = int(page.is_file())
+    seeds = dict(plan.unique())
+    try:
+        further = further_session(session)
+        seeds |= further.plan.unique() if further is not None else {}
+        wrong = differing_files(session, folder)
+    except UserError as error:
+        wrong = {page: f"cannot be made again: {error.message}"}
+    check_store(session.store, checked, seeds)
     if page.is_file() and not checked.records:
         wrong = {page: "none of its records is here: `bench import` brings them"}
-    else:
-        wrong = differing_files(session, folder)
     checked.findings += [Finding("page", path, why) for path, why in wrong.items()]
     name = f"{plan.paper.id}/{plan.suite.name} {plan.profile}"
     _tell(checked, name)
@@ -206,9 +213,8 @@ def _verify(session: Session, folder: Path, rerun: Rerun | None) -> Verified:
         rerun=rerun,
     )
     if page.is_file() and not wrong:
-        write_whole(
-            page.parent / verified_name(stem_of(session)), verified.model_dump_json(indent=1) + "\n"
-        )
+        text = verified.model_dump_json(indent=1) + "\n"
+        write_whole(page.parent / verified_name(stem_of(session)), text)
         write(session, folder)
         click.echo(f"{name}: said in {page}")
     return verified

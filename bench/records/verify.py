@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from bench.errors import StoreError
 from bench.files import file_sha256
 from bench.records.record import Record
+from bench.records.settling import load_rule
 from bench.records.store import Store
 
 
@@ -18,7 +20,7 @@ class Finding:
     Attributes
     ----------
     what
-        ``record``, ``artifact``, ``data``, ``weights`` or ``page``.
+        ``record``, ``artifact``, ``rule``, ``data``, ``weights`` or ``page``.
     """
 
     what: str
@@ -42,6 +44,7 @@ class Checked:
     artifacts: int = 0
     absent: int = 0
     foreign: int = 0
+    rules: int = 0
     data: int = 0
     weights: int = 0
     pages: int = 0
@@ -54,6 +57,7 @@ class Checked:
             "artifacts": self.artifacts,
             "artifacts not here": self.absent,
             "records of another Retable": self.foreign,
+            "rules of settling": self.rules,
             "prepared data sets": self.data,
             "shipped weights": self.weights,
             "pages": self.pages,
@@ -61,7 +65,7 @@ class Checked:
 
 
 def check_store(store: Store, checked: Checked, cell_ids: Iterable[str] | None = None) -> None:
-    """Read the records of cells, or of all there are, and every artifact of theirs.
+    """Read the records of cells, or of all there are, their artifacts, and the rules of settling.
 
     What is found, and how much was read, is added to ``checked``.
 
@@ -74,6 +78,12 @@ def check_store(store: Store, checked: Checked, cell_ids: Iterable[str] | None =
         for record in store.attempts(cell_id):
             checked.records += 1
             _check_artifacts(store, record, checked)
+    for file in sorted((store.root / "settling").glob("*.json")):
+        checked.rules += 1
+        try:
+            load_rule(file.read_bytes(), file)
+        except (StoreError, OSError) as error:
+            checked.findings.append(Finding("rule", file, getattr(error, "message", str(error))))
     checked.foreign += len(store.foreign)
     checked.findings += [Finding("record", path, why) for path, why in sorted(store.broken.items())]
 

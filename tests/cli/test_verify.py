@@ -15,10 +15,12 @@ from bench.cli.session import open_session
 from bench.cli.verify import _page_of
 from bench.data.cache import CachePaths, write_json
 from bench.data.integrity import described
+from bench.errors import StoreError
 from bench.models import shipped
 from bench.records.artifacts import place
 from bench.records.codec import dump_record, load_record
 from bench.records.record import Curve, Failure, Outcome, Record
+from bench.records.settling import SettlingRule, fix_settling_rule
 from bench.scheduling.engines.inline import InlineEngine
 from bench.scheduling.job import Job
 from tests.records.built import cell, record
@@ -29,9 +31,8 @@ PAGE = Path("leaderboards/laid/table.offline.md")
 
 
 @pytest.fixture
-def page(laid: Path, bench: Run) -> Path:
-    assert bench("report", SUITE).exit_code == 0
-    return laid / PAGE
+def page(reported: Path) -> Path:
+    return reported / PAGE
 
 
 def change(file: Path, old: str, new: str) -> None:
@@ -91,12 +92,31 @@ def test_each_damage_is_found(
     page: Path, bench: Run, damage: Callable[[], None], said: str
 ) -> None:
     damage()
-    for target in ([SUITE], [PAGE]):
-        result = bench("verify", *target)
-        assert result.exit_code == 1, result.output
-        assert said in result.output
-    # Nothing is written over a page that is not what its records give.
-    assert not PAGE.with_name("table.offline.verified.json").exists() or "record" in result.output
+    damaged = PAGE.read_text()
+    result = bench("verify", SUITE)
+    assert result.exit_code == 1, result.output
+    assert said in result.output
+    # A page that is what its records give says what is damaged; nothing is written over another.
+    if "  page " in result.output:
+        assert PAGE.read_text() == damaged
+    else:
+        assert "every digest of 13 records; 1 file damaged." in PAGE.read_text()
+
+
+def test_a_damaged_rule_of_settling_is_found_and_no_page_is_made_by_it(
+    page: Path, bench: Run
+) -> None:
+    session = open_session(SUITE, "offline", Path("store"))
+    fix_settling_rule(session.store.layout, session.plan, SettlingRule(looks=(3, 9)))
+    bench("report", SUITE)
+    assert bench("verify", SUITE).exit_code == 0
+    before = page.read_text()
+    change(next(Path("store/settling").glob("*.json")), "[3,9]", "[3,8]")
+    result = bench("verify", SUITE)
+    assert result.exit_code == 1
+    assert "is not the settling rule that was written" in result.output
+    assert isinstance(bench("report", SUITE).exception, StoreError)
+    assert page.read_text() == before
 
 
 def forge_recipe(file: Path) -> None:
@@ -193,7 +213,7 @@ def numbers_again(job: Job) -> Outcome:
     return outcome
 
 
-def test_cells_are_drawn_executed_again_and_compared(page: Path, laid: Path, bench: Run) -> None:
+def test_cells_are_drawn_executed_again_and_compared(laid: Path) -> None:
     session = open_session(SUITE, "offline", Path("store"))
     stages = {p.cell.id for p in session.plan.behind}
 
