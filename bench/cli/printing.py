@@ -49,7 +49,7 @@ def screen() -> Iterator[None]:
 
 def terminal_width() -> int | None:
     """Return the columns of the terminal; None where the output goes elsewhere, and is whole."""
-    if sys.stdout.isatty():
+    if sys.stdout.isatty() or os.environ.get("COLUMNS"):
         return shutil.get_terminal_size().columns
     return None
 
