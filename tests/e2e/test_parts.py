@@ -15,8 +15,10 @@ from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
+from bench.data.streams import Stream
 from bench.spec.layers import SHIPPED
 from bench.spec.recipe import Evaluation
+from bench.spec.seeds import stream_seed
 
 from .recompute import (
     Store,
@@ -116,8 +118,11 @@ def test_an_update_trains_as_the_same_steps_written_out_do(bench):
 
 
 def trained_by_hand(start, data, recipe, batches: int) -> tuple[nn.Sequential, list[float]]:
-    """Return the network after SGD on mean gradients, and the norm of each."""
-    drawn = data.training_batches(recipe, torch.device("cpu"))
+    """Return the network after SGD on mean gradients, and the norm of each.
+
+    It starts from a stage, so that one training is behind it.
+    """
+    drawn = data.training_batches(recipe, torch.device("cpu"), trainings=1)
     model = nn.Sequential(nn.Linear(2, 8), nn.ReLU(), nn.Linear(8, 10))
     model.load_state_dict({
         "0.weight": start["backbone.1.weight"], "0.bias": start["backbone.1.bias"],
@@ -444,7 +449,9 @@ def fisher_by_hand(source, cell, plan):
     """Return the mean squared gradient of each image's loss, all images at once."""
     data = data_of(cell, plan)
     limit = cell.work.measurement.settings["images"]
-    order = np.random.Generator(np.random.Philox(cell.seed)).permutation(data.train)[:limit]
+    # A measurement's stream, by the field's names for what it draws.
+    stream = Stream(stream_seed(cell.seed, "measurement", "fisher", "images"))
+    order = data.train[stream.permutation(len(data.train))][:limit]
     batches = data.evaluation_batches(
         "train", Evaluation(batch_size=limit), torch.device("cpu"), rows=order
     )
