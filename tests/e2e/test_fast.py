@@ -26,7 +26,7 @@ def test_the_first_experiment_from_source_to_verdicts(bench):
         assert curves["anytime/source/top1"]["value"][-1] == metrics["source/top1"]
         # Both hold out the same images, so no child is validated on what its source has seen.
         held_out = record["outcome"]["provenance"]["data"]["validation_images"]
-        assert held_out == stage["outcome"]["provenance"]["data"]["validation_images"] == 60
+        assert held_out == stage["outcome"]["provenance"]["data"]["validation_images"] == 120
         assert (
             record["outcome"]["provenance"]["data"]["subset"]
             == stage["outcome"]["provenance"]["data"]["subset"]
