@@ -122,7 +122,10 @@ def _check_data(checked: Checked) -> None:
     for found in verify():
         checked.data += 1
         if found.damaged is not None:
-            problem = f"the prepared data of {found.name} are not those that were written"
+            problem = (
+                f"the prepared data of {found.name} are not those that were written, or are an "
+                f"older Retable's; they are not read, and can be deleted: {found.folder}"
+            )
             checked.findings.append(Finding("data", found.damaged, problem))
 
 
