@@ -114,7 +114,9 @@ def _given(name: str, suite: str | None, profile: str, store: Path) -> _Given:
     if ":" in name:
         page, ending = name.removesuffix(".md"), ".csv"
         text = file_at_revision(page + ending if page != name else name)
-        return _Given(Side(name, read_frame(text, name), _units(Path(page.partition(":")[2]))))
+        return _Given(
+            Side(name, read_frame(text, name), _units(Path(page.partition(":")[2]).absolute()))
+        )
     if suite is not None and name in profile_names(find_suite(suite)):
         return _store_side(name, suite, name, store)
     known = "a CSV, a page, REVISION:PATH, a store's folder, or a profile of --suite"

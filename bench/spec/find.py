@@ -41,7 +41,8 @@ def find_suite(name: str) -> Path:
     if path.suffix in (".yaml", ".yml") or path.is_absolute():
         if path.is_file():
             return path.resolve()
-        near = list_suites(path.parent) if path.parent.is_dir() else []
+        # Those beside it, and none below: it may be said to be at the root of the disk.
+        near = [f for f in path.parent.glob("*.yaml") if f.name not in NOT_SUITES]
         raise SpecError("there is no such file", file=path, remedy=did_you_mean(path, near))
     folder = suites_folder()
     known = {"/".join(f.relative_to(folder).with_suffix("").parts): f for f in list_suites(folder)}

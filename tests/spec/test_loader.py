@@ -9,6 +9,7 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from bench.errors import SpecError
+from bench.spec.find import find_suite
 from bench.spec.loader import load_yaml, parse_yaml
 
 FILE = Path("suite.yaml")
@@ -167,3 +168,12 @@ def test_what_would_steer_a_terminal_is_refused(text):
 
 def test_lines_and_tabs_stay():
     assert load('a: "x\\n\\ty"') == {"a": "x\n\ty"}
+
+
+def test_a_file_that_is_not_there_is_not_looked_for_below_its_folder(tmp_path, monkeypatch):
+    (tmp_path / "deep").mkdir()
+    (tmp_path / "deep" / "table.yaml").write_text("")
+    (tmp_path / "tables.yaml").write_text("")
+    monkeypatch.setattr(Path, "rglob", None)
+    with pytest.raises(SpecError, match=r"there is no such file(?s:.*)tables\.yaml"):
+        find_suite(str(tmp_path / "table.yaml"))
