@@ -282,7 +282,12 @@ def seeds_to_verdict(
     needed = total if question.quorum is None else question.quorum
     ahead = [_ahead(each.mean, question) for each in known]
     for towards, count, family in (
-        (True, needed - sum(t.holds for t in decision.tests), 1 if needed == total else total),
+        # A quorum is tested after Holm's correction, also one of all comparisons.
+        (
+            True,
+            needed - sum(t.holds for t in decision.tests),
+            1 if question.quorum is None else total,
+        ),
         (False, total - needed + 1 - sum(t.fails for t in decision.tests), total),
     ):
         aims = {

@@ -271,3 +271,15 @@ def test_a_true_statement_is_rarely_refuted() -> None:
     draws = rng.normal(0, 1, (600, 5, 4))
     hits = sum(decide(list(draw.T), GREATER).outcome == "refuted" for draw in draws)
     assert hits <= 27
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_a_quorum_of_all_is_corrected_in_the_outlook_as_in_the_verdict(count):
+    """Constant samples: p is 2⁻ⁿ, and Holm's correction multiplies it by their number."""
+    question = Question("greater", 0.0, quorum=count)
+    samples = [np.full(5, 1.0)] * count
+    outlook = seeds_to_verdict(samples, question, decide(samples, question))
+    assert outlook is not None
+    at = [decide([np.full(n, 1.0)] * count, question).outcome for n in (6, 7, 8)]
+    assert at[0] == "undecided"
+    assert at[outlook.seeds - 6] == "supported"
