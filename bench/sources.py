@@ -15,6 +15,8 @@ from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from pathlib import Path
 from types import ModuleType
 
+from bench.errors import SpecError
+
 # Settings are compared as values, not as the code that reads them; but the seeds are numbers.
 NUMERIC = ("bench.data", "bench.models", "bench.parts", "bench.training", "bench.spec.seeds")
 _contents: dict[str, bytes] = {}
@@ -80,7 +82,21 @@ def install() -> None:
 
 
 def offer(modules: Mapping[str, Path]) -> None:
-    """Let modules be imported by these names, each from the bytes of its file."""
+    """Let modules be imported by these names, each from the bytes of its file.
+
+    Raises
+    ------
+    SpecError
+        If a name already stands for another file: one of two would run in the other's place.
+    """
+    for name, file in modules.items():
+        known = _finder.offered.get(name, file)
+        if known != file:
+            raise SpecError(
+                f"a module {name} lies here and beside another part, {known}",
+                file=file,
+                remedy="give one of the two another name",
+            )
     _finder.offered.update(modules)
 
 

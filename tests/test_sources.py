@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from bench import sources
+from bench.errors import SpecError
 
 
 @pytest.fixture
@@ -64,3 +65,12 @@ def test_what_may_change_a_number_is_found_by_it_and_nothing_else() -> None:
     assert not any(map(sources.is_numeric, ("bench.spec.cell", "bench.database", "torch")))
     seeds = importlib.import_module("bench.spec.seeds")
     assert isinstance(seeds.__spec__.loader, sources.SourceLoader)
+
+
+def test_one_name_never_stands_for_two_files(tmp_path: Path) -> None:
+    """Of two plug-ins with helpers of one name one would compute with the other's."""
+    first, second = tmp_path / "a" / "own_helper.py", tmp_path / "b" / "own_helper.py"
+    sources.offer({"own_helper": first})
+    sources.offer({"own_helper": first})
+    with pytest.raises(SpecError, match=r"own_helper lies here and beside another part"):
+        sources.offer({"own_helper": second})

@@ -97,7 +97,7 @@ class OutcomeFields(TypedDict):
 class RecordFields(TypedDict):
     """A record."""
 
-    attempt: Annotated[int, Field(ge=1)]
+    attempt: Annotated[int, Field(ge=1, le=9999)]
     cell: CellFields
     ended: str
     outcome: OutcomeFields

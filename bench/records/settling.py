@@ -6,10 +6,11 @@ is written once and never changed.
 
 from __future__ import annotations
 
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import ValidationError
+from pydantic import Field, ValidationError, field_validator
 
 from bench.errors import StoreError
 from bench.files import bytes_sha256, write_once
@@ -21,9 +22,17 @@ from bench.spec.recipe import Frozen
 class SettlingRule(Frozen):
     """Numbers of seeds at which to look, the two-sided level of a claim, and how it is spent."""
 
-    looks: tuple[int, ...]
-    alpha: float = 0.05
+    looks: tuple[Annotated[int, Field(ge=2, le=100_000)], ...] = Field(min_length=1)
+    # A claim has 5% in all; a rule from elsewhere that gives it more is none.
+    alpha: Annotated[float, Field(gt=0, le=0.05)] = 0.05
     spending: Literal["obrien-fleming", "pocock"] = "pocock"
+
+    @field_validator("looks")
+    @classmethod
+    def _rising(cls, looks: tuple[int, ...]) -> tuple[int, ...]:
+        if any(a >= b for a, b in pairwise(looks)):
+            raise ValueError("looks rise from one to the next")
+        return looks
 
 
 class _Sealed(SettlingRule):

@@ -6,6 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from pydantic import ValidationError
 
 from bench.errors import StoreError
 from bench.records.layout import Layout
@@ -49,3 +50,19 @@ def test_a_broken_rule_is_an_error(tmp_path: Path, plan: Plan) -> None:
     layout.settling("a-b", "t", "offline").write_text("{}")
     with pytest.raises(StoreError, match=r"is not a settling rule.*Field required"):
         settling_rule(layout, plan)
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"looks": ()},
+        {"looks": (1, 5)},
+        {"looks": (-5,)},
+        {"looks": (5, 5)},
+        {"looks": (3, 4), "alpha": 0.99},
+        {"looks": (3, 4), "alpha": 0.0},
+    ],
+)
+def test_a_rule_from_elsewhere_that_is_none_is_not_taken(given: dict[str, object]) -> None:
+    with pytest.raises(ValidationError):
+        SettlingRule.model_validate(given)
