@@ -12,6 +12,7 @@ from bench.spec.comparisons import Place, comparisons
 from bench.spec.find import NOT_SUITES
 from bench.spec.layers import Layers
 from bench.spec.loader import load_yaml
+from bench.spec.metrics import difference_of
 from bench.spec.paper import Paper
 from bench.spec.problems import Source
 from bench.spec.recipe import Scalar
@@ -148,16 +149,21 @@ def _check_measured(claim: Claim, layers: Layers, declared: Declarations, where:
     places = places_of(declared.cells)
     terms = {i for comparison in comparisons(claim, places) for _, i in comparison.terms}
     needed = {tuple(places[i].items()) for i in terms}
-    check_recorded(
-        where,
-        ("metric",),
-        claim.metric,
-        declared,
-        [planned for planned in declared.distinct if tuple(planned.place.items()) in needed],
-        curve=claim.at is not None,
-        remedy="; or name the profiles it can be asked in (profiles:)",
-        suite=layers.file.stem,
-    )
+    names = difference_of(claim.metric) or (claim.metric,)
+    for name in names:
+        check_recorded(
+            where,
+            ("metric",),
+            name,
+            declared,
+            [planned for planned in declared.distinct if tuple(planned.place.items()) in needed],
+            curve=claim.at is not None,
+            remedy="; or name the profiles it can be asked in (profiles:)",
+            suite=layers.file.stem,
+        )
+    units = {declared.metrics[name].unit for name in names} if claim.at is None else set()
+    if len(units) > 1:
+        raise where.error("is a difference of metrics of different units", "metric")
     axis = declared.curves[claim.metric].axis if claim.at is not None else "step"
     if axis != "step":
         raise where.error(

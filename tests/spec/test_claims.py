@@ -142,6 +142,10 @@ SHAPES = {
         with_("expect", 'unit: "%"\n    expect'),
         r"claims.0.unit: unknown key",
     ),
+    "a curve less another": (
+        with_("expect", "at: {step: 3}\n    metric: train/loss - train/loss\n    expect"),
+        "at needs a metric: the name of one curve",
+    ),
     "a curve without a name": (with_("expect", "at: {step: 3}\n    expect"), "at needs a metric"),
 }  # fmt: skip
 
@@ -249,6 +253,19 @@ def test_a_metric_that_is_never_measured_is_an_error_of_that_profile(load):
     with pytest.raises(SpecError, match=r"metric: validation/top1 is never measured in table"):
         load(text)
     assert load(text.replace("suite: table", "suite: table\n    profiles: [rates]"))
+
+
+def test_a_difference_of_metrics_needs_both_and_one_unit(load):
+    text = with_("expect", "metric: test/top1 - test/top5\n    expect")
+    assert load(text)
+    for wrong, message in (
+        ("test/top1 - test/top9", r"metric: 'test/top9' is not a metric"),
+        ("test/top9 - test/top1", r"metric: 'test/top9' is not a metric"),
+        ("test/top1 - test/loss", r"metric: is a difference of metrics of different units"),
+        ("test/top1 - validation/top1", r"metric: validation/top1 is never measured in table"),
+    ):
+        with pytest.raises(SpecError, match=message):
+            load(text.replace("test/top1 - test/top5", wrong))
 
 
 def test_one_value_stands_for_a_list():
