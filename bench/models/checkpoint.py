@@ -33,7 +33,8 @@ class Checkpoint:
     backbone
         By names within it; without what is private to tasks.
     heads
-        By task (``""`` where there is one): ``weight`` and ``bias``.
+        By task (``""`` where there is one): ``weight`` and ``bias``. Tasks that share one have the
+        same.
     private
         By task, by names within the backbone; empty where nothing is.
     trainings
@@ -54,8 +55,8 @@ class Checkpoint:
 def save_checkpoint(network: Network, path: Path) -> str:
     """Write a network's whole state and return the SHA-256 of the file's bytes.
 
-    The names are ``backbone.*`` and ``head.*``, or with several tasks ``head.TASK.*`` and, where
-    modules are private to them, ``private.TASK.*``. The file appears under its name complete or
+    The names are ``backbone.*`` and ``head.*``, or with several tasks ``head.TASK.*`` (of a head
+    that some share, the owner's) and, where modules are private, ``private.TASK.*``. The file appears under its name complete or
     not at all. The same state gives the same bytes.
     """
     facts: dict[str, object] = {"backbone": network.name, "trainings": network.trainings + 1}
@@ -63,6 +64,8 @@ def save_checkpoint(network: Network, path: Path) -> str:
         facts["classes"] = network.widths[""]
     else:
         facts["tasks"] = list(network.tasks)
+        if network.shared_heads:
+            facts["shared_heads"] = network.shared_heads
     return write_tensors(path, state_on_cpu(network), facts)
 
 
@@ -89,12 +92,14 @@ def load_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
         )
     named = facts.get("tasks")
     tasks = [str(task) for task in named] if isinstance(named, list) else []
+    shared = facts.get("shared_heads")
+    owners = {task: task for task in tasks} | (shared if isinstance(shared, dict) else {})
     private = {task: _below(f"private.{task}.", tensors) for task in tasks}
     return Checkpoint(
         name=str(facts["backbone"]),
         backbone=_below("backbone.", tensors),
         heads=(
-            {task: _below(f"head.{task}.", tensors) for task in tasks}
+            {task: _below(f"head.{owners[task]}.", tensors) for task in tasks}
             if tasks
             else {"": _below("head.", tensors)}
         ),

@@ -253,6 +253,7 @@ class Families:
             "image": spec.image,
             "augmentation": spec.augmentation,
             "weight": spec.weight,
+            "head": spec.head,
         }
         return validate(Task, values, sources)
 

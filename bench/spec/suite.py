@@ -145,6 +145,7 @@ class TaskSpec(Frozen):
     image: Raw | None = None
     augmentation: Raw | None = None
     weight: float = 1.0
+    head: str | None = None
 
 
 class Role(Frozen):

@@ -184,10 +184,13 @@ def build_network(
         loaded.module,
         {name: data.width for name, data in tasks.items()},
         name=network_name(work.network),
+        shared=work.shared_heads,
         bias=recipe.head_bias,
         trainings=loaded.trainings,
     )
     for name, head in network.heads.items():
+        if name in work.shared_heads:
+            continue
         if recipe.head == "new":
             dataset = tasks[name].task.dataset
             initialise_head(head, parts.head, seed, name, dataset, loaded.trainings)
