@@ -56,9 +56,14 @@ def save_checkpoint(network: Network, path: Path) -> str:
     """Write a network's whole state and return the SHA-256 of the file's bytes.
 
     The names are ``backbone.*`` and ``head.*``, or with several tasks ``head.TASK.*`` (of a head
-    that some share, the owner's) and, where modules are private, ``private.TASK.*``. The file appears under its name complete or
-    not at all. The same state gives the same bytes.
+    that some share, the owner's) and, where modules are private, ``private.TASK.*``. The file
+    appears under its name complete or not at all. The same state gives the same bytes.
     """
+    return write_tensors(path, state_on_cpu(network), facts_of(network))
+
+
+def facts_of(network: Network) -> dict[str, object]:
+    """Return what a file says of a trained network beside its tensors, JSON-ready."""
     facts: dict[str, object] = {"backbone": network.name, "trainings": network.trainings + 1}
     if network.tasks == ("",):
         facts["classes"] = network.widths[""]
@@ -66,7 +71,7 @@ def save_checkpoint(network: Network, path: Path) -> str:
         facts["tasks"] = list(network.tasks)
         if network.shared_heads:
             facts["shared_heads"] = network.shared_heads
-    return write_tensors(path, state_on_cpu(network), facts)
+    return facts
 
 
 def load_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
@@ -90,6 +95,17 @@ def load_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
             file=path,
             remedy="to start from other weights, list the file in the suite and use file:NAME",
         )
+    if "body" in facts:
+        raise WeightsError(
+            "is a patch, and no checkpoint: without its body it is no network",
+            file=path,
+            remedy="use weights: stage:NAME@patch",
+        )
+    return checkpoint_of(tensors, facts)
+
+
+def checkpoint_of(tensors: State, facts: Mapping[str, object]) -> Checkpoint:
+    """Return the checkpoint of a network's whole state and what its file says of it."""
     named = facts.get("tasks")
     tasks = [str(task) for task in named] if isinstance(named, list) else []
     shared = facts.get("shared_heads")
@@ -182,5 +198,5 @@ def brief(error: Exception, length: int = 400) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _below(prefix: str, tensors: State) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -209,7 +209,7 @@ class Network(nn.Module):
 
     # -- modules of a task's own
 
-    def private(self, names: Iterable[str]) -> None:
+    def private(self, names: Iterable[str], *, parameters: bool = True) -> None:
         """Give each task its own copy of some of the backbone's modules.
 
         From then on a copy, with its gradients, buffers and modes, is used and changed by its
@@ -220,6 +220,9 @@ class Network(nn.Module):
         ----------
         names
             Of modules within ``backbone``.
+        parameters
+            Whether a copy's parameters are its own too; else the copies share them, and only
+            buffers, such as running statistics, are a task's own.
 
         Raises
         ------
@@ -239,7 +242,7 @@ class Network(nn.Module):
             if any(other.startswith(f"{name}.") for other in own):
                 raise UserError(f"a part of {name} of {self.name} is private already")
             if len(self.tasks) > 1:
-                self._make_private(name)
+                self._make_private(name, parameters)
 
     @property
     def private_names(self) -> tuple[str, ...]:
@@ -254,13 +257,16 @@ class Network(nn.Module):
             return {}
         return {task: own for task, own in container.items() if isinstance(own, _ByName)}
 
-    def _make_private(self, name: str) -> None:
+    def _make_private(self, name: str, parameters: bool) -> None:
         if not self._copies():
             self._modules["private"] = _ByName({task: _ByName({}) for task in self.tasks})
         parent, leaf = self._place(name)
         module = parent._modules[leaf]
+        assert module is not None
         for own in self._copies().values():
-            own._modules[name] = copy.deepcopy(module)
+            # What the copy finds in the memo it does not copy.
+            kept = {} if parameters else {id(p): p for p in module.parameters()}
+            own._modules[name] = copy.deepcopy(module, kept)
         # Never run: each task's pass puts its own copy here.
         parent._modules[leaf] = nn.Identity()
         # The copies' hooks are copies, to which nobody listens.

@@ -47,6 +47,8 @@ EXPECTED = {
     "gap-shrinks-from-small-to-middle": (1.6,),
     "gap-shrinks-from-middle-to-large": (0.7,),
     "gap-shrinks-from-large-to-largest": (0.4,),
+    "gap-shrinks-from-smallest-to-middle": (5.4,),
+    "gap-shrinks-from-middle-to-largest": (1.1,),
     "statistics-hurt-the-last-layer": (-0.4, -5.0, -7.8, 12.2),
     "statistics-hurt-on-three": (-0.4, -5.0, -7.8),
     "statistics-help-on-cifar": (12.2,),
