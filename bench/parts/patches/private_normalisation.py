@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from bench.models.network import Network
+from bench.models.parameter_sets import NORMALISATIONS
 from bench.parts import Patch, patch
-
-_NORMALISATIONS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 @patch("private-normalisation")
@@ -22,5 +19,5 @@ class PrivateNormalisation(Patch):
         network.private(
             name
             for name, module in network.backbone.named_modules()
-            if isinstance(module, _NORMALISATIONS)
+            if isinstance(module, NORMALISATIONS)
         )
