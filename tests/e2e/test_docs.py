@@ -107,7 +107,7 @@ def test_three_trainings_in_a_row_work_as_described(bench):
 @pytest.mark.parametrize(
     ("page", "file"),
     [("add-a-part.md", name) for name in (
-        "scale_and_bias.py", "adapters.py", "averaged_gradients.py", "orthogonal.py",
+        "biases.py", "adapters.py", "averaged_gradients.py", "orthogonal.py",
         "gaussian_noise.py", "label_smoothing.py", "residual_mlp.py",
     )] + [("add-a-penalty.md", "ewc.py"), ("measure.md", "barrier.py")],
 )  # fmt: skip

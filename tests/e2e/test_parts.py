@@ -381,7 +381,7 @@ def test_trainable_sets_and_patches_leave_the_rest_of_the_start_as_it_was(bench)
     start = load_file(SHIPPED / "fractals.safetensors")
     for planned in plan_of(bench, "parts/images.yaml").shown:
         now, method = store.tensors(planned.cell.id), planned.place["method"]
-        if method not in ("scale-and-bias", "adapters"):
+        if method not in ("biases", "adapters"):
             continue
         # An adapted convolution is known by another name.
         names = {name: name.replace(".conv.weight", ".weight") for name in now}
@@ -396,12 +396,10 @@ def test_trainable_sets_and_patches_leave_the_rest_of_the_start_as_it_was(bench)
             assert all(now[n].any() for n in new)
             assert trained == head + sum(now[n].numel() for n in new)
         else:
-            scales = {n for n in changed if n.endswith((".weight", ".bias"))}
-            assert all(now[n].ndim == 1 for n in changed if n in scales)
-            assert {n for n in old if now[n].ndim > 1} & changed == set()
-            assert trained == head + sum(
-                v.numel() for n, v in start.items() if v.ndim == 1 and n in scales
-            )
+            biases = {n for n in old if n.endswith(".bias")}
+            statistics = {n for n in old if ".running_" in n or n.endswith("batches_tracked")}
+            assert biases <= changed <= biases | statistics
+            assert trained == head + sum(start[n].numel() for n in biases)
         assert f"{trained}" in page_of(bench, "parts/images.smoke.md").replace(",", "")
         row = row_of(bench, "parts/images.smoke.md", planned.cell)
         assert float(row["parameters/trained"]) == trained

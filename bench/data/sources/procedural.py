@@ -27,7 +27,11 @@ PLANS = {
     "glyphs": Plan(20, 60, 30),
     "glyphs-source": Plan(100, 200, 20),
     "rings": Plan(10, 100, 50),
+    "discs-together": Plan(2, 400, 300),
+    "discs-apart": Plan(2, 400, 300),
+    "discs-askew": Plan(2, 400, 300),
 }
+_VECTORS = ("rings", "discs")
 # Generators are imported where they are used: editing one concerns the cells of its sets alone.
 
 
@@ -55,12 +59,22 @@ def _split(name: str, split: str) -> SourceSplit:
     return SourceSplit(np.repeat(np.arange(plan.classes, dtype=np.int64), count), blobs)
 
 
-def _points(split: str) -> Split:
-    from bench.data.procedural import rings
+def class_points(name: str, label: int, split: str) -> NDArray[np.float32]:
+    """Return all points of a class in a split, ``(n, 2)``."""
+    count: int = getattr(PLANS[name], split)
+    if name == "rings":
+        from bench.data.procedural import rings
 
-    plan = PLANS["rings"]
+        return rings.points(label, split, count)
+    from bench.data.procedural import discs
+
+    return discs.points(name, label, split, count)
+
+
+def _points(name: str, split: str) -> Split:
+    plan = PLANS[name]
     count: int = getattr(plan, split)
-    inputs = [rings.points(label, split, count) for label in range(plan.classes)]
+    inputs = [class_points(name, label, split) for label in range(plan.classes)]
     labels = np.repeat(np.arange(plan.classes, dtype=np.int64), count)
     return Split(np.concatenate(inputs), labels)
 
@@ -73,8 +87,9 @@ def _decode(data: bytes, image: Image) -> NDArray[np.uint8]:
 
 def procedural_source(name: str) -> Source | ArraySource:
     """Return the rows of a procedural set, sorted by class."""
-    if name == "rings":
-        return ArraySource("vectors", PLANS[name].classes, _points("train"), _points("test"))
+    if name.startswith(_VECTORS):
+        train, test = (_points(name, split) for split in ("train", "test"))
+        return ArraySource("vectors", PLANS[name].classes, train, test)
     labels = range(PLANS[name].classes)
     return Source(
         tuple(_class_name(name, label) for label in labels),

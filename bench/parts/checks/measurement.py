@@ -92,7 +92,9 @@ class _Case:
 
     def roles(self) -> str:
         part = self.part
-        expect(bool(part.roles) or part.data != "none", "looks at no network and at no data")
+        # Without either it computes, from its own parameters.
+        looks = bool(part.roles) or part.data != "none" or bool(type(part).model_fields)
+        expect(looks, "looks at no network and at no data, and has no parameter")
         expect(len(set(part.roles)) == len(part.roles), f"declares a role twice: {part.roles}")
         return f"looks at {', '.join(part.roles) or 'no network'}"
 

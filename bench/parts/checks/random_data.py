@@ -10,9 +10,11 @@ from torch import Tensor
 from bench.models.weights import NetworkBuilder
 from bench.parts.kinds import Objective
 from bench.parts.networks.mlp import MultilayerPerceptron
+from bench.parts.networks.scaled_mlp import ScaledPerceptron
 
 CLASSES = 3
 ROWS = 4
+_SCALED = NetworkBuilder("scaled-mlp", ScaledPerceptron().build)
 _MLP = NetworkBuilder("mlp", MultilayerPerceptron(widths=(12, 9)).build)
 
 
@@ -37,9 +39,16 @@ class Inputs:
         return torch.randn(rows, *self.shape, generator=generator)
 
 
-# Batch normalisation, layer normalisation, none: not every part can be used on each.
+# Batch normalisation, layer normalisation, depthwise filters, units with scales in the plane, none
+# of these: not every part can be used on each.
 RESNET = Inputs("test_resnet", (3, 64, 64))
-NETWORKS = (RESNET, Inputs("test_vit", (3, 160, 160)), Inputs(_MLP, (8,)))
+NETWORKS = (
+    RESNET,
+    Inputs("test_vit", (3, 160, 160)),
+    Inputs("test_efficientnet", (3, 64, 64)),
+    Inputs(_SCALED, (2,)),
+    Inputs(_MLP, (8,)),
+)
 SMALL = NETWORKS[-1]
 
 

@@ -2,12 +2,9 @@
 
 from __future__ import annotations
 
-from torch import nn
-
 from bench.models.network import Network
+from bench.models.parameter_sets import NORMALISATIONS
 from bench.parts import Patch, patch
-
-_NORMALISATIONS = (nn.modules.batchnorm._BatchNorm, nn.GroupNorm, nn.LayerNorm)
 
 
 @patch("private-normalisation")
@@ -23,10 +20,16 @@ class PrivateNormalisation(Patch):
     def __call__(self, network: Network) -> None:
         """Make every normalisation private to each task."""
         network.private(
+<<<<<<< HEAD
             [
                 name
                 for name, module in network.backbone.named_modules()
                 if isinstance(module, _NORMALISATIONS)
             ],
             parameters=self.affine,
+=======
+            name
+            for name, module in network.backbone.named_modules()
+            if isinstance(module, NORMALISATIONS)
+>>>>>>> mpparts
         )

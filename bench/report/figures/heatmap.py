@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib import rc_context
 from matplotlib.backends.backend_svg import FigureCanvasSVG
+from matplotlib.collections import PolyCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure as Canvas
 from numpy.typing import NDArray
@@ -44,7 +45,8 @@ def draw_heatmaps(results: Results, figure: Figure) -> Drawn:
     """Return a figure's maps: a picture for each value of every axis that is not a column.
 
     Panels name arrays of the artifact ``arrays``. Maps are means over the seeds, or of the first
-    ones where the figure says how many.
+    ones where the figure says how many. Where the figure says ``lines``, a picture has a row for
+    each value of that axis.
     """
     plan = results.plan
     found = [
@@ -54,14 +56,14 @@ def draw_heatmaps(results: Results, figure: Figure) -> Drawn:
     ]
     if not found:
         return Drawn((), nothing_drawn(figure, plan, "these arrays"))
-    key = [axis for axis in varying_axes(plan) if axis != figure.columns]
+    key = [a for a in varying_axes(plan) if a not in (figure.columns, _line_axis(figure))]
     pictures: dict[tuple[Scalar, ...], list[Maps]] = {}
     for maps in found:
         pictures.setdefault(tuple(maps.where[axis] for axis in key), []).append(maps)
     svgs = [
-        _svg(chunk, figure, plan.suite, key)
+        _svg([m for m in group if _value(m, figure.columns) in columns], figure, plan.suite, key)
         for group in pictures.values()
-        for chunk in _chunks(group)
+        for columns in _chunks(group, figure)
     ]
     return Drawn(tuple(svgs), _caption(found, figure, plan.suite, key))
 
@@ -95,42 +97,91 @@ def _maps(results: Results, figure: Figure, cells: Sequence[PlannedCell]) -> Map
     return Maps(cells[0].place, maps, min(counts, default=0), len(drawn))
 
 
-def _chunks(maps: list[Maps]) -> Iterator[list[Maps]]:
-    for first in range(0, len(maps), COLUMNS):
-        yield maps[first : first + COLUMNS]
+def _line_axis(figure: Figure) -> str | None:
+    """Return the axis with a row for each value; a figure that names none has a row a panel."""
+    return figure.lines if "lines" in figure.model_fields_set else None
 
 
-def _svg(columns: Sequence[Maps], figure: Figure, suite: Suite, key: Sequence[str]) -> str:
+def _value(maps: Maps, axis: str | None) -> Scalar | None:
+    return maps.where[axis] if axis is not None else None
+
+
+def _values(group: Sequence[Maps], axis: str | None) -> list[Scalar | None]:
+    return list(dict.fromkeys(_value(maps, axis) for maps in group))
+
+
+def _chunks(group: Sequence[Maps], figure: Figure) -> Iterator[list[Scalar | None]]:
+    columns = _values(group, figure.columns)
+    for first in range(0, len(columns), COLUMNS):
+        yield columns[first : first + COLUMNS]
+
+
+def _svg(group: Sequence[Maps], figure: Figure, suite: Suite, key: Sequence[str]) -> str:
+    axis = _line_axis(figure)
+    columns, lines = _values(group, figure.columns), _values(group, axis)
+    at = {(_value(maps, axis), _value(maps, figure.columns)): maps for maps in group}
+    across, down = len(columns), len(figure.panels) * len(lines)
+    side = 2.3 if axis is None else 1.4
     with rc_context(SETTINGS):
-        across, down = len(columns), len(figure.panels)
         canvas = Canvas(
-            figsize=(2.6 * across + 1.2, 2.3 * down + 0.4), facecolor="white", layout="constrained"
+            figsize=((side + 0.3) * across + 1.2, side * down + 0.4),
+            facecolor="white",
+            layout="constrained",
         )
         FigureCanvasSVG(canvas)
         grid = canvas.subplots(down, across, squeeze=False)
-        for row, panel in enumerate(figure.panels):
-            _row(canvas, list(grid[row]), panel, columns)
-        for axes, maps in zip(grid[0], columns, strict=True):
+        for number, panel in enumerate(figure.panels):
+            block = grid[number * len(lines) : (number + 1) * len(lines)]
+            maps = [[at.get((line, column)) for column in columns] for line in lines]
+            _panel(canvas, block, panel, maps)
+            for axes, line in zip(block[:, 0], lines, strict=True):
+                if axis is not None and line is not None:
+                    axes.set_ylabel(plain(label(suite, axis, line)))
+        for axes, column in zip(grid[0], columns, strict=True):
+            where = next(m.where for m in group if _value(m, figure.columns) == column)
             named = [*key, *([figure.columns] if figure.columns else [])]
-            axes.set_title(plain(", ".join(label(suite, a, maps.where[a]) for a in named)))
+            axes.set_title(plain(", ".join(label(suite, a, where[a]) for a in named)))
         return svg_text(canvas)
 
 
-def _row(canvas: Canvas, grid: list[Any], panel: Panel, columns: Sequence[Maps]) -> None:
-    shown = [block_means(m.maps[panel.curve]) if panel.curve in m.maps else None for m in columns]
+def _panel(
+    canvas: Canvas, grid: NDArray[Any], panel: Panel, maps: Sequence[Sequence[Maps | None]]
+) -> None:
+    """Draw one array's maps, a row a line, by one scale."""
+    shown = [
+        block_means(m.maps[panel.curve]) if m is not None and panel.curve in m.maps else None
+        for row in maps
+        for m in row
+    ]
     norm = _norm([values for values in shown if values is not None], panel.scale)
     drawn = None
-    for axes, values in zip(grid, shown, strict=True):
+    for axes, values in zip(grid.ravel(), shown, strict=True):
         axes.grid(visible=False)
-        if values is None:
-            axes.set_axis_off()
-            continue
-        axes.invert_yaxis()
-        drawn = axes.pcolormesh(values, cmap="viridis", norm=norm, linewidth=0, rasterized=False)
         axes.set_xticks([])
         axes.set_yticks([])
+        if values is None:
+            axes.set_frame_on(False)
+        else:
+            drawn = _draw(axes, values, norm)
     if drawn is not None:
-        canvas.colorbar(drawn, ax=grid, label=plain(panel.label or panel.curve))
+        canvas.colorbar(drawn, ax=list(grid.ravel()), label=plain(panel.label or panel.curve))
+
+
+def _draw(axes: Any, values: Map, norm: Normalize | None) -> PolyCollection:
+    """Draw a map, its first row at the top; equal neighbours of a row are one shape."""
+    shapes, colours = [], []
+    for y, row in enumerate(values):
+        ends = [*(np.flatnonzero(np.diff(row)) + 1), len(row)]
+        for start, end in zip([0, *ends], ends, strict=False):
+            shapes.append([(start, y), (end, y), (end, y + 1), (start, y + 1)])
+            colours.append(row[start])
+    drawn = PolyCollection(
+        shapes, array=np.array(colours), cmap="viridis", norm=norm, linewidth=0, antialiased=False
+    )
+    axes.add_collection(drawn)
+    axes.set_xlim(0, values.shape[1])
+    axes.set_ylim(values.shape[0], 0)
+    return drawn
 
 
 def _norm(maps: Sequence[Map], scale: str) -> Normalize | None:
@@ -145,7 +196,9 @@ def _norm(maps: Sequence[Map], scale: str) -> Normalize | None:
 def _caption(found: Sequence[Maps], figure: Figure, suite: Suite, key: Sequence[str]) -> str:
     numbers = sorted({maps.n for maps in found})
     n = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-    texts = [f"Colours: means over seeds, n = {n}; one scale for all maps of a row."]
+    axis = _line_axis(figure)
+    alike = "row" if axis is None else "picture" if len(figure.panels) == 1 else "panel"
+    texts = [f"Colours: means over seeds, n = {n}; one scale for all maps of a {alike}."]
     sizes = {each.shape for maps in found for each in maps.maps.values()}
     if any(max(size) > SIDE for size in sizes):
         texts.append(f"Maps of more than {plural(SIDE, 'row')} or columns: means of blocks.")

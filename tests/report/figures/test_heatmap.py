@@ -116,3 +116,37 @@ def test_arrays_are_read_from_the_store_and_checked(tmp_path: Path) -> None:
     path.parent.mkdir(parents=True)
     path.write_bytes(content)
     assert StoredArrays(store)(record)["attention"].tolist() == [[1, 0], [0, 1]]
+
+
+def test_lines_are_rows_of_one_picture_by_one_scale() -> None:
+    made, results = mapped()
+    rows = figure(kind="heatmap", panels=PANELS[:1], columns="sampling_rate", lines="method")
+    drawn = draw_heatmaps(results, rows)
+    assert len(drawn.svgs) == 1
+    words = texts(drawn.svgs[0])
+    methods = {str(planned.place["method"]) for planned in made.plan.cells}
+    assert len(methods) == 2
+    assert methods | {"15%", "100%", "weight"} <= set(words)
+    assert "one scale for all maps of a picture." in drawn.caption
+    # One bar of colours for both rows.
+    assert words.count("weight") == 1
+
+
+def test_equal_neighbours_are_one_shape() -> None:
+    made, results = mapped()
+
+    def halves(record: Record) -> Mapping[str, Arrays]:
+        return {"attention": np.repeat([[0.0, 1.0]], 20, axis=1).repeat(4, axis=0)}
+
+    def shapes(of: Results) -> int:
+        drawn = draw_heatmaps(of, figure(kind="heatmap", panels=PANELS[:1], lines="method"))
+        root = ET.fromstring(drawn.svgs[0])
+        return sum(
+            len(list(group.iter("{http://www.w3.org/2000/svg}path")))
+            for group in root.iter("{http://www.w3.org/2000/svg}g")
+            if group.get("id", "").startswith("PolyCollection")
+        )
+
+    two = shapes(replace(made.results, arrays=halves))
+    assert two == 2 * 4 * len({str(p.place["method"]) for p in made.plan.cells})
+    assert shapes(results) == 3 * 4 * 2
