@@ -20,16 +20,10 @@ class PrivateNormalisation(Patch):
     def __call__(self, network: Network) -> None:
         """Make every normalisation private to each task."""
         network.private(
-<<<<<<< HEAD
             [
                 name
                 for name, module in network.backbone.named_modules()
-                if isinstance(module, _NORMALISATIONS)
+                if isinstance(module, NORMALISATIONS)
             ],
             parameters=self.affine,
-=======
-            name
-            for name, module in network.backbone.named_modules()
-            if isinstance(module, NORMALISATIONS)
->>>>>>> mpparts
         )
