@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -15,10 +16,13 @@ from bench.records.record import Artifact
 from bench.scheduling.job import Job
 from bench.spec.cell import CHECKPOINT, PREDICTIONS
 from bench.spec.metrics import prefix_of
+from bench.spec.recipe import Evaluation
+from bench.training.cost import multiply_adds
 from bench.training.evaluate import predict
 from bench.training.task_data import TaskData
 
 Tasks = Mapping[str, TaskData]
+_FIRST = np.zeros(1, dtype=np.int64)
 
 
 class Keeper:
@@ -59,7 +63,17 @@ class Keeper:
                 f"{prefix_of(name)}outputs": outputs.contiguous(),
                 f"{prefix_of(name)}targets": targets.contiguous(),
             }
+            found |= self._cost(name, data, device)
         return found
+
+    def _cost(self, name: str, data: TaskData, device: torch.device) -> dict[str, Tensor]:
+        """Return the multiply-adds of one input, and the size of an image."""
+        one = data.evaluation_batches("test", Evaluation(batch_size=1), device, rows=_FIRST)
+        inputs, _ = next(one)
+        count = multiply_adds(self._network, inputs, task=name)
+        sizes = {} if data.image is None else {"image_size": data.image.size}
+        numbers = sizes | {"multiply_adds": count}
+        return {f"{prefix_of(name)}{key}": torch.tensor(n) for key, n in numbers.items()}
 
     def _save(self, name: str, write: Callable[[Path], object]) -> None:
         job = self._job
