@@ -279,7 +279,12 @@ class Measuring(Protocol):
         """Return the objective's metrics of outputs ``(n, width)``."""
 
     def parent(self, role: str) -> dict[str, Tensor]:
-        """Return the tensors that a role's cell has kept for this one: its predictions, say."""
+        """Return the tensors that a role's cell has kept for this one: its predictions, say.
+
+        These are ``outputs`` ``(n, width)`` and ``targets`` of the test split and, where rows are
+        held out, ``validation/outputs`` and ``validation/targets``; of several tasks each name
+        begins with ``TASK/``.
+        """
 
     def stream(self, *name: object) -> Stream:
         """Return a random stream of the cell's own, by name."""

@@ -18,6 +18,19 @@ SEED = "seed"
 START = "start"
 CHECKPOINT = "checkpoint"
 PREDICTIONS = "predictions"
+# All that a training may have changed, beside what it started from.
+PATCH = "patch"
+# The role of what the cell in the role START started from itself, where that left a patch.
+_BODY = "body"
+
+
+def body_of(role: str) -> str:
+    """Return the role of what the cell in a role started from itself.
+
+    >>> body_of("start"), body_of(body_of("start"))
+    ('body', 'body of body')
+    """
+    return _BODY if role == START else f"{_BODY} of {role}"
 
 
 @dataclass(frozen=True)
@@ -26,6 +39,19 @@ class Parent:
 
     id: str
     artifact: str = CHECKPOINT
+
+
+def with_bodies(start: Parent, of_stage: Mapping[str, Parent]) -> dict[str, Parent]:
+    """Return what a cell needs to start from a stage's artifact, by role.
+
+    Of a patch that is whatever the stage itself needed to start: its parents are ``of_stage``.
+    """
+    found = {START: start}
+    role = START
+    while start.artifact == PATCH and role in of_stage:
+        start = found[body_of(role)] = of_stage[role]
+        role = body_of(role)
+    return found
 
 
 @dataclass(frozen=True, eq=False)
@@ -198,7 +224,6 @@ class Resources:
 
 
 __all__ = [
-    "CHECKPOINT", "PREDICTIONS", "SEED", "START", "Cell", "Measure", "Parent", "Place",
-    "PlannedCell",
-    "Resources", "Scalar", "Train",
+    "CHECKPOINT", "PATCH", "PREDICTIONS", "SEED", "START", "Cell", "Measure", "Parent", "Place",
+    "PlannedCell", "Resources", "Scalar", "Train", "body_of", "with_bodies",
 ]  # fmt: skip

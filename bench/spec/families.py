@@ -27,8 +27,11 @@ from bench.spec.suite import DOTTED, MeasureSpec, Role, TaskSpec
 from bench.spec.work import Measure, Network, Start, Task, Train, Work
 
 Labels = dict[str, Scalar]
-# How its children are looked at is not how a stage is: it inherits none of these.
-_MEASURING = ("anytime", "forgetting", "penalty_gradients", "selection", "validate_every")
+# How its children are looked at, and what they make of the statistics that a stage leaves them,
+# is not how the stage trains: it inherits none of these.
+_OF_CHILDREN = (
+    "anytime", "forgetting", "penalty_gradients", "selection", "statistics", "validate_every",
+)  # fmt: skip
 # No axis can have this name.
 SEED_PLUS = "seed +"
 
@@ -253,6 +256,7 @@ class Families:
             "image": spec.image,
             "augmentation": spec.augmentation,
             "weight": spec.weight,
+            "head": spec.head,
         }
         return validate(Task, values, sources)
 
@@ -276,7 +280,7 @@ class Families:
             method = resolve_method(self.layers, str(given["method"]), (), ())
             task = self._task("", {}, given, (), (), (stage.task, source.at("task")))
             images = self.layers.modality(task.dataset) == "images"
-            inherited = {k: v for k, v in self.layers.recipe.items() if k not in _MEASURING}
+            inherited = {k: v for k, v in self.layers.recipe.items() if k not in _OF_CHILDREN}
             recipe = resolve_recipe(
                 self.layers,
                 [

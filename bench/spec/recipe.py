@@ -260,7 +260,10 @@ class Recipe(Frozen):
     the last step's, or the best on a split. ``batches`` are drawn from all images, or
     ``balanced``: equally many of each class. ``forgetting`` scores the source's test split too,
     by the adapted features and the head that the source was trained with. ``head`` is a new one,
-    filled by ``head_init``, or that of the stage started from, ``kept``. Data that are no images
+    filled by ``head_init``, or that of the stage started from, ``kept``. ``statistics`` of batch
+    normalisations are those that came with the weights, or ``averaged-anew`` over the task's
+    training rows before the first step; whether they move from there on is the trainable set's
+    to say. Data that are no images
     have neither ``image`` nor ``augmentation``. ``penalty_gradients`` records how large each
     penalty's gradient is beside the loss's. ``measurements`` are the settings of those that a
     penalty needs; they act through the cells that measure.
@@ -278,6 +281,7 @@ class Recipe(Frozen):
     head: Literal["new", "kept"] = "new"
     head_init: Use = Use(name="normal", settings={"std": 0.01})
     head_bias: bool = True
+    statistics: Literal["as-loaded", "averaged-anew"] = "as-loaded"
     evaluation: Evaluation = Evaluation()
     selection: Literal["last", "best-on-validation", "best-on-test"] = "last"
     validation: Share = 0.0

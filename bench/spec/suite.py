@@ -105,8 +105,8 @@ class Stage(Frozen):
     """A cell whose checkpoint others start from.
 
     What is not given is the child's, but for how it is measured: ``anytime``, ``forgetting``,
-    ``penalty_gradients``, ``selection`` and ``validate_every`` of the recipe. ``task`` is laid
-    over the suite's.
+    ``penalty_gradients``, ``selection`` and ``validate_every`` of the recipe, and its
+    ``statistics``. ``task`` is laid over the suite's.
     """
 
     backbone: str | None = None
@@ -145,6 +145,7 @@ class TaskSpec(Frozen):
     image: Raw | None = None
     augmentation: Raw | None = None
     weight: float = 1.0
+    head: str | None = None
 
 
 class Role(Frozen):

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bench.errors import did_you_mean
 from bench.spec.catalogue import entry
 from bench.spec.cell import PlannedCell
 from bench.spec.layers import Layers
-from bench.spec.work import Train
+from bench.spec.work import Task, Train, Work, network_name
 
 
 def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
-    """Check warm-ups, forgetting, heads and balanced batches, of stages too.
+    """Check warm-ups, forgetting, heads, tasks and balanced batches, of stages too.
 
     Raises
     ------
@@ -19,6 +20,7 @@ def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
         For the first cell whose method or batches ask for what its recipe does not have.
     """
     for work in {id(p.cell.work): p.cell.work for p in cells}.values():
+        _check_heads(layers, work)
         if isinstance(work, Train):
             _check_warmup(layers, work)
             _check_start(layers, work)
@@ -105,6 +107,40 @@ def _check_tasks(layers: Layers, work: Train) -> None:
             ("tasks",),
         )
     _check_choice_between_states(layers, work)
+
+
+def _check_heads(layers: Layers, work: Work) -> None:
+    """A task may use the head of another one that has its own, for outputs of one meaning."""
+    for name, task in work.tasks.items():
+        if task.head is None:
+            continue
+        loc = ("tasks", name, "head") if name else ("task", "head")
+        where = layers.source_of(*loc)
+        owner = work.tasks.get(task.head)
+        others = [n for n, other in work.tasks.items() if n != name and other.head is None]
+        if owner is None or task.head == name:
+            what = "this task itself" if owner is not None else f"{task.head!r}, which is no task"
+            raise where.error(
+                f"names {what}", loc, did_you_mean(task.head, others) if others else "leave it out"
+            )
+        if owner.head is not None:
+            raise where.error(
+                f"names {task.head}, which uses the head of {owner.head} itself",
+                loc,
+                f"name {owner.head}",
+            )
+        mine, theirs = network_name(task.objective), network_name(owner.objective)
+        if mine == theirs:
+            # The number of classes, where it is known before data are read.
+            known = [(t.dataset, _classes(layers, t)) for t in (task, owner)]
+            if len({classes for _, classes in known if classes}) < 2:
+                continue
+            mine, theirs = (f"the {classes} classes of {dataset}" for dataset, classes in known)
+        raise where.error(f"a head for {theirs} cannot serve {mine}", loc, "leave head out")
+
+
+def _classes(layers: Layers, task: Task) -> int | None:
+    return None if task.dataset in layers.resources.datasets else entry(task.dataset).classes
 
 
 def _check_choice_between_states(layers: Layers, work: Train) -> None:

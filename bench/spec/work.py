@@ -31,7 +31,8 @@ class Task(Frozen):
     """What is learnt or scored: data, how they are sampled, and what is asked of them.
 
     ``image`` and ``augmentation`` are the recipe's where not given. ``weight`` multiplies the
-    task's loss where there are several.
+    task's loss where there are several. ``head`` names the task whose head it uses; it has one of
+    its own where not given.
     """
 
     dataset: str
@@ -42,6 +43,7 @@ class Task(Frozen):
     image: Image | None = None
     augmentation: Augmentation | None = None
     weight: PositiveFloat = 1.0
+    head: str | None = None
 
 
 Network = str | Use
@@ -94,6 +96,11 @@ class Train:
     def datasets(self) -> tuple[str, ...]:
         """Names of the tasks' datasets, each once, sorted."""
         return tuple(sorted({task.dataset for task in self.tasks.values()}))
+
+    @property
+    def shared_heads(self) -> dict[str, str]:
+        """Task to the task whose head it uses, of those that have none of their own."""
+        return {name: task.head for name, task in self.tasks.items() if task.head is not None}
 
     @cached_property
     def parts(self) -> tuple[PartKey, ...]:

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 
 from bench.errors import WeightsError
 from bench.models.network import Network
-from bench.models.weights import LoadedBackbone, load_backbone
-from bench.parts.compose import Composition, compose, load_network
+from bench.models.weights import LoadedBackbone
+from bench.parts.compose import Composition, compose
 from bench.records.freshness import of_task
 from bench.records.record import Curve, Outcome
 from bench.scheduling.job import Job
@@ -29,8 +30,9 @@ from bench.training.loss import Asked, Loss, body_parameters
 from bench.training.monitor import Monitor, Score, Scores
 from bench.training.norms import counts
 from bench.training.numerics import seed_dropout
-from bench.training.parents import measured_arrays, parent_file
+from bench.training.parents import load_start, measured_arrays
 from bench.training.provenance import provenance
+from bench.training.statistics import average_anew
 from bench.training.task_data import Split, input_shape, load_task
 from bench.training.warmup import drop_after
 
@@ -59,17 +61,13 @@ def train_cell(job: Job) -> Outcome:
     }
     clock.append(time.perf_counter())
     parts = compose(work, job.resources.plugins)
-    loaded = load_backbone(
-        load_network(work.network, job.resources.plugins),
-        work.weights,
-        seed=cell.seed,
-        resources=job.resources,
-        parent=parent_file(job, START),
-        input_shape=input_shape(list(tasks.values())),
-        drawn_for=work.datasets,
-    )
+    shape = input_shape(list(tasks.values()))
+    loaded = load_start(job, START, work, seed=cell.seed, input_shape=shape)
+    keeper = Keeper(job, loaded)
     network = build_network(loaded, tasks, parts, work, cell.seed).to(device)
-    trained = _Training(job, work, tasks, parts, loaded, network, device, clock)
+    if work.recipe.statistics == "averaged-anew":
+        average_anew(network, tasks, work.recipe)
+    trained = _Training(job, work, tasks, parts, loaded, network, keeper, device, clock)
     metrics = trained.run()
     facts = _facts(tasks) | trained.facts
     return Outcome(
@@ -78,7 +76,7 @@ def train_cell(job: Job) -> Outcome:
         curves=trained.book.curves(),
         timings=phases(clock),
         provenance=provenance(job, facts, device, {START: loaded}),
-        artifacts=trained.keeper.artifacts,
+        artifacts=keeper.artifacts,
     )
 
 
@@ -93,11 +91,12 @@ class _Training:
         parts: Composition,
         loaded: LoadedBackbone,
         network: Network,
+        keeper: Keeper,
         device: torch.device,
         clock: list[float],
     ) -> None:
         self.book = CurveBook()
-        self.keeper = Keeper(job, network)
+        self._keeper = keeper
         self.facts: dict[str, object] = {"selection": work.recipe.selection}
         self._seed = job.cell.seed
         self._recipe = work.recipe
@@ -130,6 +129,7 @@ class _Training:
         before = self._source.score(network, 0) if self._source is not None else {}
         monitor = Monitor(network, self._recipe, self.book, self._scores)
         set_trainable(network, self._parts.trainable)
+        self._keeper.begins(network)
         metrics: dict[str, float] = dict(counts(network))
         switch, gradients = self._train(monitor)
         step = monitor.report()
@@ -145,7 +145,7 @@ class _Training:
         if self._source is not None:
             metrics |= self._source.forgotten(before, metrics)
         self._clock.append(time.perf_counter())
-        self.keeper.reported(self._tasks)
+        self._keeper.reported(network, self._tasks)
         return metrics
 
     def _train(self, monitor: Monitor) -> tuple[int | None, int]:
@@ -165,7 +165,7 @@ class _Training:
             warmup=self._parts.warmup,
             monitor=monitor,
             gradients=self._gradients,
-            after=self.keeper.after,
+            after=partial(self._keeper.after, self._network),
         )
 
 
@@ -184,10 +184,13 @@ def build_network(
         loaded.module,
         {name: data.width for name, data in tasks.items()},
         name=network_name(work.network),
+        shared=work.shared_heads,
         bias=recipe.head_bias,
         trainings=loaded.trainings,
     )
     for name, head in network.heads.items():
+        if name in work.shared_heads:
+            continue
         if recipe.head == "new":
             dataset = tasks[name].task.dataset
             initialise_head(head, parts.head, seed, name, dataset, loaded.trainings)
