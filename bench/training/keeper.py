@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -17,10 +18,13 @@ from bench.records.record import Artifact
 from bench.scheduling.job import Job
 from bench.spec.cell import CHECKPOINT, PATCH, PREDICTIONS
 from bench.spec.metrics import prefix_of
+from bench.spec.recipe import Evaluation
+from bench.training.cost import multiply_adds
 from bench.training.evaluate import predict
 from bench.training.task_data import Split, TaskData
 
 Tasks = Mapping[str, TaskData]
+_FIRST = np.zeros(1, dtype=np.int64)
 
 
 class Keeper:
@@ -83,8 +87,19 @@ class Keeper:
                     f"{prefix_of(name)}{prefix}outputs": outputs.contiguous(),
                     f"{prefix_of(name)}{prefix}targets": targets.contiguous(),
                 }
+            found |= _cost(network, name, data, device)
         return found
 
     def _save(self, name: str, write: Callable[[Path], object]) -> None:
         job = self._job
         self.artifacts[name] = place(job.folder, job.attempt, name, ".safetensors", write)
+
+
+def _cost(network: Network, name: str, data: TaskData, device: torch.device) -> dict[str, Tensor]:
+    """Return the multiply-adds of one input, and an image's size, as predictions have them."""
+    one = data.evaluation_batches("test", Evaluation(batch_size=1), device, rows=_FIRST)
+    inputs, _ = next(one)
+    numbers = {"multiply_adds": multiply_adds(network, inputs, task=name)}
+    if data.image is not None:
+        numbers["image_size"] = data.image.size
+    return {f"{prefix_of(name)}{key}": torch.tensor(number) for key, number in numbers.items()}
