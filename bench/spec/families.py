@@ -27,8 +27,11 @@ from bench.spec.suite import DOTTED, MeasureSpec, Role, TaskSpec
 from bench.spec.work import Measure, Network, Start, Task, Train, Work
 
 Labels = dict[str, Scalar]
-# How its children are looked at is not how a stage is: it inherits none of these.
-_MEASURING = ("anytime", "forgetting", "penalty_gradients", "selection", "validate_every")
+# How its children are looked at is not how a stage is, nor what of it they keep: it inherits none
+# of these.
+_MEASURING = (
+    "anytime", "forgetting", "frozen_features", "penalty_gradients", "selection", "validate_every",
+)  # fmt: skip
 # No axis can have this name.
 SEED_PLUS = "seed +"
 

@@ -105,8 +105,8 @@ class Stage(Frozen):
     """A cell whose checkpoint others start from.
 
     What is not given is the child's, but for how it is measured: ``anytime``, ``forgetting``,
-    ``penalty_gradients``, ``selection`` and ``validate_every`` of the recipe. ``task`` is laid
-    over the suite's.
+    ``penalty_gradients``, ``selection`` and ``validate_every`` of the recipe; nor its
+    ``frozen_features``. ``task`` is laid over the suite's.
     """
 
     backbone: str | None = None

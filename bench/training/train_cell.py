@@ -21,6 +21,7 @@ from bench.spec.work import Train, network_name
 from bench.training.curves import CurveBook
 from bench.training.evaluate import evaluate, named
 from bench.training.forgetting import Source
+from bench.training.frozen import FrozenBackbone
 from bench.training.gradients import PenaltyGradients
 from bench.training.head import initialise_head
 from bench.training.keeper import Keeper, Tasks
@@ -69,7 +70,11 @@ def train_cell(job: Job) -> Outcome:
         drawn_for=work.datasets,
     )
     network = build_network(loaded, tasks, parts, work, cell.seed).to(device)
-    trained = _Training(job, work, tasks, parts, loaded, network, device, clock)
+    frozen = None
+    if work.recipe.frozen_features == "computed-once":
+        frozen = FrozenBackbone(job, network, parts.trainable)
+        tasks = {name: frozen.data(name, data) for name, data in tasks.items()}
+    trained = _Training(job, work, tasks, parts, loaded, network, device, clock, frozen)
     metrics = trained.run()
     facts = _facts(tasks) | trained.facts
     return Outcome(
@@ -95,6 +100,7 @@ class _Training:
         network: Network,
         device: torch.device,
         clock: list[float],
+        frozen: FrozenBackbone | None,
     ) -> None:
         self.book = CurveBook()
         self.keeper = Keeper(job, network)
@@ -106,6 +112,7 @@ class _Training:
         self._network = network
         self._device = device
         self._clock = clock
+        self._frozen = frozen
         self._loss = Loss(
             network,
             {name: Asked(data.objective, data.task.weight) for name, data in tasks.items()},
@@ -132,6 +139,8 @@ class _Training:
         set_trainable(network, self._parts.trainable)
         metrics: dict[str, float] = dict(counts(network))
         switch, gradients = self._train(monitor)
+        if self._frozen is not None:
+            self._frozen.check_unchanged()
         step = monitor.report()
         self.facts["selected_step"] = step
         self._clock.append(time.perf_counter())
