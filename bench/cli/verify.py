@@ -116,10 +116,11 @@ def command(
 
 
 def _check_data(checked: Checked) -> None:
+    from bench.data.features import verify_features
     from bench.data.integrity import verify
     from bench.records.verify import Finding
 
-    for found in verify():
+    for found in (*verify(), *verify_features()):
         checked.data += 1
         if found.damaged is not None:
             problem = (

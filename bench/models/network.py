@@ -34,6 +34,10 @@ class NetworkOutput:
     maps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+class Features(Tensor):
+    """Features ``(b, d)`` in the place of inputs: the backbone is not run on them."""
+
+
 class _Tap:
     """A forward hook that keeps its module's output while it listens."""
 
@@ -326,8 +330,15 @@ class Network(nn.Module):
         ------
         KeyError
             If a name is not one of ``tap_names``, or there is no such task.
+        ValueError
+            If maps are asked for of `Features`.
         """
         head = self.heads[task]
+        if isinstance(inputs, Features):
+            if taps:
+                raise ValueError("features that were computed before have no maps")
+            features = inputs.as_subclass(Tensor)
+            return NetworkOutput(features, head(features))
         with self.as_task(task):
             if not taps:
                 features = self.backbone(inputs)

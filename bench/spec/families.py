@@ -27,10 +27,11 @@ from bench.spec.suite import DOTTED, MeasureSpec, Role, Stage, TaskSpec
 from bench.spec.work import Measure, Network, Start, Task, Train, Work
 
 Labels = dict[str, Scalar]
-# How its children are looked at, and what they make of the statistics that a stage leaves them,
-# is not how the stage trains: it inherits none of these.
+# How its children are looked at, what they make of the statistics that a stage leaves them and
+# what of it they keep is not how the stage trains: it inherits none of these.
 _OF_CHILDREN = (
-    "anytime", "forgetting", "penalty_gradients", "selection", "statistics", "validate_every",
+    "anytime", "forgetting", "frozen_features", "penalty_gradients", "selection", "statistics",
+    "validate_every",
 )  # fmt: skip
 # No axis can have this name.
 SEED_PLUS = "seed +"

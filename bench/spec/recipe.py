@@ -266,7 +266,9 @@ class Recipe(Frozen):
     to say. Data that are no images
     have neither ``image`` nor ``augmentation``. ``penalty_gradients`` records how large each
     penalty's gradient is beside the loss's. ``measurements`` are the settings of those that a
-    penalty needs; they act through the cells that measure.
+    penalty needs; they act through the cells that measure. ``frozen_features`` are those of a
+    backbone that does not change while training, of inputs that do not either: they are computed
+    at ``every-step``, or ``computed-once`` and kept for all cells that share them.
     """
 
     ACTS_BY_PARENTS: ClassVar[frozenset[str]] = frozenset({"measurements"})
@@ -292,6 +294,7 @@ class Recipe(Frozen):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = True
     penalty_gradients: bool = False
+    frozen_features: Literal["every-step", "computed-once"] = "every-step"
     measurements: dict[str, Use] = {}
 
     @property

@@ -106,8 +106,8 @@ class Stage(Frozen):
 
     What is not given is the child's, but for how it is measured: ``anytime``, ``forgetting``,
     ``penalty_gradients``, ``selection`` and ``validate_every`` of the recipe, and its
-    ``statistics``. ``task`` is laid over the suite's. With ``tasks`` it is trained on several, by
-    name, each laid over that.
+    ``statistics`` and ``frozen_features``. ``task`` is laid over the suite's. With ``tasks`` it is
+    trained on several, by name, each laid over that.
     """
 
     backbone: str | None = None

@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from bench.errors import did_you_mean
 from bench.spec.catalogue import entry
 from bench.spec.cell import PlannedCell
+from bench.spec.frozen_features import obstacle
 from bench.spec.layers import Layers
 from bench.spec.work import Task, Train, Work, network_name
 
@@ -27,6 +28,7 @@ def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
             _check_batches(layers, work)
             _check_tasks(layers, work)
             _check_precision(layers, work)
+            _check_frozen_features(layers, work)
 
 
 def _check_warmup(layers: Layers, work: Train) -> None:
@@ -165,4 +167,14 @@ def _check_precision(layers: Layers, work: Train) -> None:
             f"float16 scales the gradients that the update {work.update.name} works on",
             ("recipe", "precision"),
             "use bfloat16 or float32",
+        )
+
+
+def _check_frozen_features(layers: Layers, work: Train) -> None:
+    found = obstacle(work, layers.part)
+    if found is not None:
+        raise layers.source_of("recipe", "frozen_features").error(
+            f"the features of a row are not one and the same at every step: {found.problem}",
+            ("recipe", "frozen_features"),
+            f"{found.remedy}, or frozen_features: every-step",
         )

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bench.data.batches import Batches
 from bench.errors import UserError
 from bench.models.network import Network
 from bench.parts.kinds import Trainable, Update
@@ -26,13 +26,6 @@ from bench.training.warmup import WarmupRule
 
 # Fetching the loss makes a GPU wait, so it is done once in so many steps there.
 _CHECK_EVERY_ON_GPU = 10
-
-
-class Batches(Protocol):
-    """Gives the training batch of a step."""
-
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return inputs ``(b, …)`` and targets of a step that counts from 0."""
 
 
 class _Training:

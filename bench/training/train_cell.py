@@ -22,6 +22,7 @@ from bench.spec.work import Train, network_name
 from bench.training.curves import CurveBook
 from bench.training.evaluate import evaluate, named
 from bench.training.forgetting import Source
+from bench.training.frozen import FrozenBackbone
 from bench.training.gradients import PenaltyGradients
 from bench.training.head import initialise_head
 from bench.training.keeper import Keeper, Tasks
@@ -67,7 +68,11 @@ def train_cell(job: Job) -> Outcome:
     network = build_network(loaded, tasks, parts, work, cell.seed).to(device)
     if work.recipe.statistics == "averaged-anew":
         average_anew(network, tasks, work.recipe)
-    trained = _Training(job, work, tasks, parts, loaded, network, keeper, device, clock)
+    frozen = None
+    if work.recipe.frozen_features == "computed-once":
+        frozen = FrozenBackbone(job, network, parts.trainable)
+        tasks = {name: frozen.data(name, data) for name, data in tasks.items()}
+    trained = _Training(job, work, tasks, parts, loaded, network, keeper, device, clock, frozen)
     metrics = trained.run()
     facts = _facts(tasks) | trained.facts
     return Outcome(
@@ -94,6 +99,7 @@ class _Training:
         keeper: Keeper,
         device: torch.device,
         clock: list[float],
+        frozen: FrozenBackbone | None,
     ) -> None:
         self.book = CurveBook()
         self._keeper = keeper
@@ -105,6 +111,7 @@ class _Training:
         self._network = network
         self._device = device
         self._clock = clock
+        self._frozen = frozen
         self._loss = Loss(
             network,
             {name: Asked(data.objective, data.task.weight) for name, data in tasks.items()},
@@ -132,6 +139,8 @@ class _Training:
         self._keeper.begins(network)
         metrics: dict[str, float] = dict(counts(network))
         switch, gradients = self._train(monitor)
+        if self._frozen is not None:
+            self._frozen.check_unchanged()
         step = monitor.report()
         self.facts["selected_step"] = step
         self._clock.append(time.perf_counter())
