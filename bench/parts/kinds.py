@@ -112,6 +112,8 @@ class Training(Protocol):
     network: Network
     optimizer: torch.optim.Optimizer
     """The recipe's, with a group for the backbone and one for the head, at this step's rates."""
+    scaler: torch.amp.GradScaler
+    """Gradients are scaled by it; it is not enabled but for float16."""
 
     def apply(self) -> None:
         """Let the optimizer make its step from the gradients that are there."""
