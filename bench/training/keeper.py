@@ -97,7 +97,8 @@ class Keeper:
 
 def _cost(network: Network, name: str, data: TaskData, device: torch.device) -> dict[str, Tensor]:
     """Return the multiply-adds of one input, and an image's size, as predictions have them."""
-    one = data.evaluation_batches("test", Evaluation(batch_size=1), device, rows=_FIRST)
+    # Of an input as it is, where features stand in its place too.
+    one = TaskData.evaluation_batches(data, "test", Evaluation(batch_size=1), device, rows=_FIRST)
     inputs, _ = next(one)
     numbers = {"multiply_adds": multiply_adds(network, inputs, task=name)}
     if data.image is not None:
