@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from bench.records.record import Record
 from bench.spec.cell import START, Cell, Train
-from bench.spec.work import Work, plain
 
 
 @dataclass(frozen=True)
@@ -73,7 +71,7 @@ def stale_reasons(
         if made.code.get(name) != digest
     ]
     then = record.cell.get("settings", {})
-    reasons += [f"settings: {path}" for path in differing(then, _settings(cell.work))]
+    reasons += [f"settings: {path}" for path in differing(then, cell.settings)]
     if _data_changed(made.data, cell, expected):
         reasons.append("data")
     if _weights_changed(made.weights, cell, expected):
@@ -128,12 +126,6 @@ def _code(record: Record, cell: Cell, expected: Expectations) -> dict[str, str]:
     # A record may name more code than the cell's own parts; what we know of it must agree.
     named = {n: expected.code[n] for n in record.outcome.provenance.code if n in expected.code}
     return {**named, **expected.code_of(cell)}
-
-
-@lru_cache(maxsize=4096)
-def _settings(work: Work) -> Any:
-    # Cells that differ in their seed share their work, and so this.
-    return plain(work, whole=True)
 
 
 def differing(made: Any, now: Any, path: str = "") -> Iterator[str]:

@@ -218,13 +218,14 @@ class Store:
         cell_id: str,
         folder: CellFolder,
         numbers: Iterable[int],
+        planned: Cell | None = None,
         fractions: Container[str] = (),
     ) -> list[Record]:
         records = []
         for number in numbers:
             try:
-                with open(folder.record_name(number), "rb") as file:
-                    record = load_record(file.read())
+                with open(folder.record_name(number), "rb", buffering=0) as file:
+                    record = load_record(file.read(), planned)
                 if (record.id, record.attempt) != (cell_id, number):
                     raise BrokenRecord(f"it is attempt {record.attempt} at cell {record.id}")
                 if wrong := beyond_range(record, fractions):
@@ -288,7 +289,9 @@ class _Judge:
     def _look(self, cell_id: str) -> CellState:
         folder = self._store.layout.cell(cell_id)
         numbers = folder.numbers()
-        records = self._store._read(cell_id, folder, numbers.records, self._expected.fractions)
+        records = self._store._read(
+            cell_id, folder, numbers.records, self._cells.get(cell_id), self._expected.fractions
+        )
         done = [record for record in records if record.done]
         fresh, reasons = self._sift(cell_id, done)
         owner = None

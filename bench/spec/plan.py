@@ -96,7 +96,7 @@ def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
     declared = Declarations(layers, cells)
     metrics = shown_metrics(layers, declared)
     check_claims(paper, layers, declared, profile, _other_places(file, profile))
-    selections = {p.cell.recipe.selection for p in cells if p.shown and p.cell.recipe}
+    selections = {p.cell.recipe.selection for p in declared.distinct if p.cell.recipe}
     suite = Suite(
         name=file.stem,
         title=layers.title,
