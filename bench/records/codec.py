@@ -8,8 +8,8 @@ written so.
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
-from dataclasses import asdict
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -75,6 +75,22 @@ def dump_record(record: Record) -> str:
     }
     text = _START + canonical_json(data).encode()
     return (text + _MIDDLE + bytes_sha256(text).encode() + _END).decode()
+
+
+def content_sha256(record: Record) -> str:
+    """Return a digest of a record without the number that its store gave it."""
+    artifacts = {
+        name: Artifact(renamed(artifact.file, record.attempt, 0), artifact.sha256)
+        for name, artifact in record.outcome.artifacts.items()
+    }
+    outcome = replace(record.outcome, artifacts=artifacts)
+    return bytes_sha256(dump_record(replace(record, attempt=0, outcome=outcome)).encode())
+
+
+def renamed(file: str, attempt: int, number: int) -> str:
+    """Return an artifact's file name under another attempt's number."""
+    own = f"{attempt:04d}."
+    return f"{number:04d}.{file.removeprefix(own)}" if file.startswith(own) else file
 
 
 def load_record(text: bytes, planned: Cell | None = None) -> Record:

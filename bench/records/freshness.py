@@ -44,12 +44,19 @@ class Expectations:
         units = self.units.get(cell.id, ())
         return {unit: self.code[unit] for unit in units if unit in self.code}
 
+    def whole_code_of(self, cell: Cell) -> dict[str, str]:
+        """Return the same where the digest of each of the cell's units is known; else nothing."""
+        code = self.code_of(cell)
+        return code if len(code) == len(self.units.get(cell.id, ())) else {}
+
 
 def stale_reasons(
     record: Record,
     cell: Cell,
     expected: Expectations,
     parents: Mapping[str, Container[str]],
+    *,
+    carried: bool = False,
 ) -> tuple[str, ...]:
     """Return why a done record may not be used; nothing if it is fresh.
 
@@ -57,6 +64,8 @@ def stale_reasons(
     ----------
     parents
         Role to the digests of that artifact in the parent's fresh records.
+    carried
+        Whether an attestation carries the record to today's code: then its code is no reason.
 
     Returns
     -------
@@ -68,7 +77,7 @@ def stale_reasons(
     reasons = [
         f"code: {name}"
         for name, digest in sorted(_code(record, cell, expected).items())
-        if made.code.get(name) != digest
+        if not carried and made.code.get(name) != digest
     ]
     then = record.cell.get("settings", {})
     reasons += [f"settings: {path}" for path in differing(then, cell.settings)]

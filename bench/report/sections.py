@@ -34,6 +34,7 @@ class Board:
     blocks: tuple[Block[Entry], ...]
     axes: tuple[Sequence[str], str]
     verified: Verified | None = None
+    further: Results | None = None
 
     @property
     def plan(self) -> Plan:
@@ -295,6 +296,8 @@ def provenance(board: Board) -> str:
     )
     folded = markdown.details("Code, data, weights, libraries and machines", table)
     verified = verified_line(board.verified, records) if board.verified is not None else ""
+    further = board.further.states if board.further is not None else {}
+    carried = origin.carried({**further, **board.results.states})
     others = origin.disagreement(board.results.disagreeing)
-    parts = ("## Provenance", spent, verified, others, origin.mixed(records), folded)
+    parts = ("## Provenance", spent, carried, verified, others, origin.mixed(records), folded)
     return "\n\n".join(part for part in parts if part)

@@ -61,7 +61,7 @@ outcomes = st.builds(
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@given(outcomes, st.integers(1, 10_000), durations)
+@given(outcomes, st.integers(1, 9_999), durations)
 def test_what_was_written_is_read_back(outcome: Outcome, attempt: int, seconds: float) -> None:
     written = Record(cell().to_json(), attempt, "2026-01-01", "2026-01-02", seconds, outcome)
     assert load_record(dump_record(written).encode()) == written
