@@ -59,6 +59,11 @@ CASES = {
         "recipe:",
         r"forgetting scores a test split",
     ),
+    "float16 with penalties' gradients": (
+        broken("  steps: 10", "  steps: 10\n  penalty_gradients: true\n  precision: float16"),
+        "recipe:",
+        r"float16 skips the first steps .* which penalty_gradients would show as training",
+    ),
     "float16 with anytime performance": (
         broken(
             "  steps: 10", "  steps: 10\n  anytime: {}\n  validation: 0.1\n  precision: float16"

@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from bench.errors import SpecError
-from bench.spec.claims import Claim
+from bench.spec.claims import Claim, Pairs
 from bench.spec.plan import load_plan
 
 from .conftest import SUITE
@@ -135,6 +135,14 @@ SHAPES = {
         with_("[[l2, plain]]", "[[l2, plain], [plain, l2]], less: [[l2, plain]]"),
         "less has 1 pairs, and pairs 2",
     ),
+    "a pair taken off itself": (
+        with_("[[l2, plain]]", "[[l2, plain]], less: [[l2, plain]]"),
+        r"the pair \['l2', 'plain'\] is taken off from itself: name another in less",
+    ),
+    "a pair that a mean would count twice": (
+        with_("[[l2, plain]]}]", "[[l2, plain], [l2, plain]]}]\n    of: mean"),
+        r"the pair \['l2', 'plain'\] stands there twice",
+    ),
     "a value taken off itself": (
         with_("[[l2, plain]]", "[[l2, plain]], less: [[l2, l2]]"), "'l2' is compared with itself",
     ),
@@ -249,6 +257,11 @@ def test_a_metric_that_is_never_measured_is_an_error_of_that_profile(load):
     with pytest.raises(SpecError, match=r"metric: validation/top1 is never measured in table"):
         load(text)
     assert load(text.replace("suite: table", "suite: table\n    profiles: [rates]"))
+
+
+def test_one_pair_may_be_compared_with_several():
+    pairs = {"axis": "a", "pairs": [["x", "y"], ["x", "y"]], "less": [["z", "y"], ["u", "y"]]}
+    assert len(Pairs.model_validate(pairs).choices) == 2
 
 
 def test_one_value_stands_for_a_list():
