@@ -313,6 +313,11 @@ CASES = {
         "datasets:",
         r"datasets.glyphs: is the name of a dataset in the catalogue",
     ),
+    "one folder under two names": (
+        BASE + "datasets:\n  mine: {folder: .}\n  again: {folder: ./sub/..}\n",
+        "again:",
+        r"datasets.again: are the data of mine: .*\n.*use mine",
+    ),
     "shipped weights of another backbone": (
         broken("weights: random", 'weights: "shipped:fractals"').replace(
             "test_resnet", "resnet18.tv_in1k"
