@@ -17,7 +17,7 @@ from bench.spec.suite import DOTTED
 _OF_MEASUREMENTS = "image"
 
 
-def check_axes_act(layers: Layers, cells: Sequence[PlannedCell]) -> None:
+def check_axes_act(layers: Layers, cells: Iterable[PlannedCell], acting: Acting) -> None:
     """Check that any two values of an axis make different cells somewhere.
 
     Raises
@@ -25,7 +25,6 @@ def check_axes_act(layers: Layers, cells: Sequence[PlannedCell]) -> None:
     SpecError
         For the first two values that make the same cells wherever both are, at the axis.
     """
-    acting = Acting(cells)
     # The cells of one place share it and differ in their seed alone.
     places: dict[int, tuple[Place, list[str]]] = {}
     for planned in cells:

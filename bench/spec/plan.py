@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bench.spec.acting import Acting
 from bench.spec.axis_checks import check_axes_act, check_overlays_act
 from bench.spec.cell import Cell, Place, PlannedCell, Resources
 from bench.spec.checks import check_cells, check_layers
@@ -92,10 +93,11 @@ def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
     check_cells(layers, cells)
     check_training(layers, cells)
     check_held_out(layers, cells)
-    check_axes_act(layers, cells)
+    acting = Acting(cells)
+    check_axes_act(layers, cells, acting)
     declared = Declarations(layers, cells)
     metrics = shown_metrics(layers, declared)
-    check_claims(paper, layers, declared, profile, _other_places(file, profile))
+    check_claims(paper, layers, declared, acting, profile, _other_places(file, profile))
     selections = {p.cell.recipe.selection for p in cells if p.shown and p.cell.recipe}
     suite = Suite(
         name=file.stem,
