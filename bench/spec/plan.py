@@ -18,6 +18,7 @@ from bench.spec.layers import Layers, profile_names, read_layers
 from bench.spec.metrics import PERCENT, Metrics
 from bench.spec.names import check_names
 from bench.spec.paper import Paper, load_paper
+from bench.spec.seed_checks import check_seeds
 from bench.spec.shown import Declarations, shown_metrics
 from bench.spec.suite import Suite
 from bench.spec.training_checks import check_training
@@ -93,6 +94,7 @@ def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
     check_cells(layers, cells)
     check_training(layers, cells)
     check_held_out(layers, cells)
+    check_seeds(layers, cells)
     acting = Acting(cells)
     check_axes_act(layers, cells, acting)
     declared = Declarations(layers, cells)
