@@ -67,6 +67,7 @@ def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
         click.echo("\n" + wrapped(f"{outcome.failure.kind}: {outcome.failure.message}", "  "))
         if outcome.failure.detail:
             click.echo(outcome.failure.detail.rstrip())
+    _tell_carried(store, record)
     cell = record.cell
     facts = {key: cell[key] for key in ("kind", "seed", "parents") if key in cell}
     # Every value, defaults included.
@@ -106,6 +107,21 @@ def file_with_size(path: Path) -> str:
     except (SafetensorError, OSError) as error:
         return f"{path.name}, which cannot be read: {error}"
     return f"{path.name} ({size:,} bytes, {sum(map(math.prod, shapes)):,} numbers)"
+
+
+def _tell_carried(store: Store, record: Record) -> None:
+    from bench.cli.printing import wrapped
+    from bench.records.carried import file_of
+
+    store.attestations.look()
+    for attestation in store.attestations.covering(record):
+        itself = "this one too" if record.id in attestation.executed else "not this one"
+        told = (
+            f"carried to the code of {attestation.made[:10]}: of {len(attestation.cells):,} cells, "
+            f"{len(attestation.executed):,} were executed again by it, {itself}, all equal bit for "
+            f"bit ({file_of(store.layout, attestation)})"
+        )
+        click.echo("\n" + wrapped(told, "  "))
 
 
 def _section(title: str, values: dict[str, Any]) -> None:
