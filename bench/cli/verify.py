@@ -117,10 +117,17 @@ def command(
             session = open_session(name, of, store)
         rerun = _rerun(session, again, draw, tolerance) if again and not carry else None
         told.append(_verify(session, folder, rerun))
+    indices = Checked()
+    for each in sorted({folder for folder, _, _ in pages}):
+        _check_index(each, indices)
     if report is not None:
         text = ",\n".join(each.model_dump_json(indent=1) for each in told)
         write_whole(report, f"[{text}]\n")
-    bad = not equal or bool(shared.findings) or any(_is_bad(each) for each in told)
+    bad = (
+        not equal
+        or bool(shared.findings or indices.findings)
+        or any(_is_bad(each) for each in told)
+    )
     click.echo("something is not as it was written" if bad else "all is as it was written")
     sys.exit(int(bad))
 
@@ -174,6 +181,20 @@ def _pages(folder: Path) -> Iterator[tuple[Path, str, str]]:
             yield folder, name, profile
 
 
+def _check_index(folder: Path, checked: Checked) -> None:
+    from bench.errors import UserError
+    from bench.records.verify import Finding
+    from bench.report.index import README, differing_index
+
+    try:
+        why = differing_index(folder)
+    except UserError as error:
+        why = f"cannot be made again: {error.message}"
+    if why:
+        checked.findings.append(Finding("index", folder / README, why))
+        _tell(checked, "index")
+
+
 def _page_of(target: str, profile: str, folder: Path) -> tuple[Path, str, str]:
     """Return the folder of leaderboards, the suite and the profile that a target names."""
     path = Path(target)
@@ -209,11 +230,10 @@ def _verify(session: Session, folder: Path, rerun: Rerun | None) -> Verified:
     checked.findings += [Finding("page", path, why) for path, why in wrong.items()]
     name = f"{plan.paper.id}/{plan.suite.name} {plan.profile}"
     _tell(checked, name)
+    before = load_verified(page.parent, stem_of(session))
+    if before is not None and before.rerun is not None and rerun is None:
+        click.echo(f"{name}: none was executed again by this call, and the page says so no longer")
     digest = records_digest(session.results().own_records())
-    # What was found of these very records by executing them stays true.
-    before = load_verified(page.parent, stem_of(session)) if rerun is None else None
-    if before is not None and before.records_sha256 == digest:
-        rerun = before.rerun
     verified = Verified(
         day=datetime.now(UTC).strftime("%Y-%m-%d"),
         suite=f"{plan.paper.id}/{plan.suite.name}",

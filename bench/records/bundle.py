@@ -22,6 +22,7 @@ from pydantic import ValidationError
 from bench.errors import StoreError
 from bench.files import bytes_sha256
 from bench.records.codec import BrokenRecord, OtherFormat, dump_record, load_record
+from bench.records.freshness import beyond_range
 from bench.records.record import Record
 from bench.records.settling import SettlingRule, load_rule
 from bench.spec.recipe import Frozen
@@ -181,7 +182,10 @@ def _records(text: bytes) -> tuple[tuple[Record, ...], dict[int, str]]:
     found, broken = [], {}
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         try:
-            found.append(load_record(line))
+            record = load_record(line)
+            if wrong := beyond_range(record):
+                raise BrokenRecord(wrong)
+            found.append(record)
         except (BrokenRecord, OtherFormat) as error:
             broken[number] = str(error)
     return tuple(found), broken

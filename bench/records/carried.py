@@ -278,11 +278,14 @@ class Attestations:
         Nothing if none do, or none has to. Both maps of code are whole: a unit more or less is
         other code.
         """
+        known = self._ways.get(record.id)
+        if not known:
+            return ()
         kind = made_on(record)
-        ways = [(a, w) for a, w in self._ways.get(record.id, ()) if a.kind == kind]
+        ways = [(a, w) for a, w in known if a.kind == kind]
         reached: list[tuple[Code, tuple[Attestation, ...]]] = [(_code(record), ())]
         # It grows as it is read: what is nearest comes first.
-        for code, steps in reached if ways else ():
+        for code, steps in reached:
             if code == today:
                 return steps
             for attestation, way in ways:

@@ -7,6 +7,7 @@ from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bench.records.fractions import fractions_of
 from bench.records.record import Record
 from bench.spec.cell import START, Cell, Train
 
@@ -161,9 +162,16 @@ def differing(made: Any, now: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
-def beyond_range(record: Record, fractions: Container[str]) -> str | None:
-    """Return what is wrong with a record in which a fraction is none, for its reader; else None."""
+def beyond_range(record: Record, fractions: Iterable[str] = ()) -> str | None:
+    """Return what is wrong with a record in which a fraction is none, for its reader; else None.
+
+    Parameters
+    ----------
+    fractions
+        Names of fractions, beside those that its own parts declare.
+    """
     outcome = record.outcome
+    fractions = fractions_of(record).union(fractions)
     for name, value in outcome.metrics.items():
         if name in fractions and not 0.0 <= value <= 1.0:
             return f"{name} is {value}, and a fraction lies between 0 and 1"

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from bench.errors import StoreError
 from bench.files import bytes_sha256, write_whole
@@ -72,15 +73,25 @@ def _take(store: Store, leases: Leases, record: Record, content: Content, merged
 
 
 def _contradicts(one: Record, other: Record) -> bool:
-    """Whether two done records, made of the same, have other numbers."""
+    """Whether two done records of a cell, alike in all that both tell of, have other numbers."""
     made, theirs = one.outcome.provenance, other.outcome.provenance
     return (
         one.done
         and other.done
-        and (made.code, made.data) == (theirs.code, theirs.data)
-        and one.cell == other.cell
+        # A unit, fact or setting more in one of them is no reason for other numbers.
+        and bool(made.code.keys() & theirs.code.keys() or made.code == theirs.code)
+        and _agree(made.code, theirs.code)
+        and _agree(made.data, theirs.data)
+        and _agree(one.cell["settings"], other.cell["settings"])
         and not same_numbers(one.outcome, other.outcome)
     )
+
+
+def _agree(one: Any, other: Any) -> bool:
+    """Whether two values are equal, of mappings all that both have."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return all(_agree(one[name], other[name]) for name in one.keys() & other.keys())
+    return bool(one == other)
 
 
 def _placed(record: Record, lease: Lease, content: Content) -> Record:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
@@ -234,7 +234,7 @@ class Store:
         folder: CellFolder,
         numbers: Iterable[int],
         planned: Cell | None = None,
-        fractions: Container[str] = (),
+        fractions: Iterable[str] = (),
     ) -> list[Record]:
         records = []
         for number in numbers:

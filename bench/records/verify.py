@@ -21,7 +21,8 @@ class Finding:
     Attributes
     ----------
     what
-        ``record``, ``artifact``, ``rule``, ``attestation``, ``data``, ``weights`` or ``page``.
+        ``record``, ``artifact``, ``rule``, ``attestation``, ``data``, ``weights``,
+        ``page`` or ``index``.
     """
 
     what: str
