@@ -18,7 +18,10 @@ from types import ModuleType
 from bench.errors import SpecError
 
 # Settings are compared as values, not as the code that reads them; but the seeds are numbers.
-NUMERIC = ("bench.data", "bench.models", "bench.parts", "bench.training", "bench.spec.seeds")
+NUMERIC = (
+    "bench.data", "bench.methods", "bench.models", "bench.parts", "bench.training",
+    "bench.spec.seeds",
+)  # fmt: skip
 _contents: dict[str, bytes] = {}
 
 

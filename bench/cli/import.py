@@ -49,6 +49,7 @@ def command(files: tuple[Path, ...], store: Path) -> None:
 
 def _from_bundle(file: Path, store: Store) -> bool:
     from bench.records.bundle import unpack
+    from bench.records.carried import adopt_all
     from bench.records.merge import merge
     from bench.records.record import Record
     from bench.records.settling import adopt_settling_rule
@@ -66,11 +67,13 @@ def _from_bundle(file: Path, store: Store) -> bool:
         store.layout, of.paper, of.suite, of.profile, bundle.rule
     ):
         refused.append(f"{of.paper}/{of.suite} {of.profile}")
-    return _tell(file, merged, broken, refused)
+    carried = adopt_all(store.layout, bundle.attestations, store.attempts)
+    return _tell(file, merged, broken, refused, carried)
 
 
 def _from_store(folder: Path, store: Store) -> bool:
     from bench.errors import StoreError
+    from bench.records.carried import adopt_all, names
     from bench.records.merge import merge, stored, stored_content
     from bench.records.settling import adopt_all_rules
     from bench.records.store import Store
@@ -81,17 +84,32 @@ def _from_store(folder: Path, store: Store) -> bool:
     merged = merge(store, stored(other), stored_content(other))
     broken = [f"{path}: {why}" for path, why in {**other.broken, **other.foreign}.items()]
     refused = [path.stem for path in adopt_all_rules(store.layout, other.layout)]
-    return _tell(folder, merged, broken, refused)
+    texts = {f"carried/{n}": (other.layout.carried / n).read_bytes() for n in names(other.layout)}
+    carried = adopt_all(store.layout, texts, store.attempts)
+    return _tell(folder, merged, broken, refused, carried)
 
 
-def _tell(file: Path, merged: Merged, broken: list[str], refused: list[str]) -> bool:
+def _tell(
+    file: Path,
+    merged: Merged,
+    broken: list[str],
+    refused: list[str],
+    carried: tuple[int, list[str]],
+) -> bool:
     """Say what became of a file's records; return whether something was wrong."""
     click.echo(f"{file}: {merged.added:,} records added, {merged.known:,} there already")
+    cells, doubted = carried
+    if cells:
+        click.echo(
+            f"with an attestation that later code gives the bits of earlier code for {cells:,} "
+            "cells: `bench status` and the page say which of them count by it"
+        )
     lists = {
         "broken, and left out": broken,
         "with other numbers here, and now with both": merged.others,
         "running here just now, and left out": merged.running,
         "with another rule of settling here, which stays": refused,
+        "attestations that do not hold here, and left out": doubted,
     }
     for what, names in lists.items():
         if names:

@@ -51,6 +51,7 @@ def build(session: Session, folder: Path) -> Built:
         stem=stem,
         found=found,
         verified=load_verified(folder / plan.paper.id, stem),
+        further=further.results if further is not None else None,
     )
     beside = {f"{stem}.json": facts_json(page_facts(stem, results, found))}
     numbers = further_csv(further, plan) if further is not None else ""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,6 +67,7 @@ def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
         click.echo("\n" + wrapped(f"{outcome.failure.kind}: {outcome.failure.message}", "  "))
         if outcome.failure.detail:
             click.echo(outcome.failure.detail.rstrip())
+    _tell_carried(store, record)
     cell = record.cell
     facts = {key: cell[key] for key in ("kind", "seed", "parents") if key in cell}
     # Every value, defaults included.
@@ -79,13 +81,47 @@ def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
     provenance = outcome.provenance
     for name in ("code", "data", "weights", "parents", "versions", "machine"):
         _section(name, dict(getattr(provenance, name)))
-    _section("artifacts", {k: v.file for k, v in outcome.artifacts.items()})
+    folder = store.layout.cell(record.id).path
+    _section(
+        "artifacts", {k: file_with_size(folder / v.file) for k, v in outcome.artifacts.items()}
+    )
     click.echo(f"\nrecord  {store.layout.cell(record.id).record(record.attempt)}")
     if log.exists():
         click.echo(f"log     {log}")
         tail = log.read_text(errors="replace").splitlines()[-5:]
         for line in tail:
             click.echo(f"  {line}")
+
+
+def file_with_size(path: Path) -> str:
+    """Return an artifact's file with its bytes and how many numbers its tensors hold."""
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        size = path.stat().st_size
+        with safe_open(path, framework="numpy") as file:
+            names = file.keys()
+            shapes = [file.get_slice(name).get_shape() for name in names]
+    except FileNotFoundError:
+        return f"{path.name}, which is gone"
+    except (SafetensorError, OSError) as error:
+        return f"{path.name}, which cannot be read: {error}"
+    return f"{path.name} ({size:,} bytes, {sum(map(math.prod, shapes)):,} numbers)"
+
+
+def _tell_carried(store: Store, record: Record) -> None:
+    from bench.cli.printing import wrapped
+    from bench.records.carried import file_of
+
+    store.attestations.look()
+    for attestation in store.attestations.covering(record):
+        itself = "this one too" if record.id in attestation.executed else "not this one"
+        told = (
+            f"carried to the code of {attestation.made[:10]}: of {len(attestation.cells):,} cells, "
+            f"{len(attestation.executed):,} were executed again by it, {itself}, all equal bit for "
+            f"bit ({file_of(store.layout, attestation)})"
+        )
+        click.echo("\n" + wrapped(told, "  "))
 
 
 def _section(title: str, values: dict[str, Any]) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from typing import Literal
+from typing import Literal, Protocol
 
 import numpy as np
 import torch
@@ -20,6 +20,13 @@ from bench.spec.recipe import Augmentation, Image
 from bench.spec.seeds import origin, stream_seed
 
 NONE: Mapping[str, Transform] = {}
+
+
+class Batches(Protocol):
+    """Gives the training batch of a step."""
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        """Return inputs ``(b, …)`` and targets of a step that counts from 0."""
 
 
 class TrainingBatches:

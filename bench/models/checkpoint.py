@@ -33,7 +33,8 @@ class Checkpoint:
     backbone
         By names within it; without what is private to tasks.
     heads
-        By task (``""`` where there is one): ``weight`` and ``bias``.
+        By task (``""`` where there is one): ``weight`` and ``bias``. Tasks that share one have the
+        same.
     private
         By task, by names within the backbone; empty where nothing is.
     trainings
@@ -54,16 +55,23 @@ class Checkpoint:
 def save_checkpoint(network: Network, path: Path) -> str:
     """Write a network's whole state and return the SHA-256 of the file's bytes.
 
-    The names are ``backbone.*`` and ``head.*``, or with several tasks ``head.TASK.*`` and, where
-    modules are private to them, ``private.TASK.*``. The file appears under its name complete or
-    not at all. The same state gives the same bytes.
+    The names are ``backbone.*`` and ``head.*``, or with several tasks ``head.TASK.*`` (of a head
+    that some share, the owner's) and, where modules are private, ``private.TASK.*``. The file
+    appears under its name complete or not at all. The same state gives the same bytes.
     """
+    return write_tensors(path, state_on_cpu(network), facts_of(network))
+
+
+def facts_of(network: Network) -> dict[str, object]:
+    """Return what a file says of a trained network beside its tensors, JSON-ready."""
     facts: dict[str, object] = {"backbone": network.name, "trainings": network.trainings + 1}
     if network.tasks == ("",):
         facts["classes"] = network.widths[""]
     else:
         facts["tasks"] = list(network.tasks)
-    return write_tensors(path, state_on_cpu(network), facts)
+        if network.shared_heads:
+            facts["shared_heads"] = network.shared_heads
+    return facts
 
 
 def load_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
@@ -87,14 +95,27 @@ def load_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
             file=path,
             remedy="to start from other weights, list the file in the suite and use file:NAME",
         )
+    if "body" in facts:
+        raise WeightsError(
+            "is a patch, and no checkpoint: without its body it is no network",
+            file=path,
+            remedy="use weights: stage:NAME@patch",
+        )
+    return checkpoint_of(tensors, facts)
+
+
+def checkpoint_of(tensors: State, facts: Mapping[str, object]) -> Checkpoint:
+    """Return the checkpoint of a network's whole state and what its file says of it."""
     named = facts.get("tasks")
     tasks = [str(task) for task in named] if isinstance(named, list) else []
+    shared = facts.get("shared_heads")
+    owners = {task: task for task in tasks} | (shared if isinstance(shared, dict) else {})
     private = {task: _below(f"private.{task}.", tensors) for task in tasks}
     return Checkpoint(
         name=str(facts["backbone"]),
         backbone=_below("backbone.", tensors),
         heads=(
-            {task: _below(f"head.{task}.", tensors) for task in tasks}
+            {task: _below(f"head.{owners[task]}.", tensors) for task in tasks}
             if tasks
             else {"": _below("head.", tensors)}
         ),
@@ -177,5 +198,5 @@ def brief(error: Exception, length: int = 400) -> str:
     return text if len(text) <= length else text[: length - 1] + "…"
 
 
-def _below(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+def _below(prefix: str, tensors: State) -> dict[str, Tensor]:
     return {n.removeprefix(prefix): t for n, t in tensors.items() if n.startswith(prefix)}

@@ -34,6 +34,10 @@ class NetworkOutput:
     maps: Mapping[str, Tensor] = field(default_factory=dict)
 
 
+class Features(Tensor):
+    """Features ``(b, d)`` in the place of inputs: the backbone is not run on them."""
+
+
 class _Tap:
     """A forward hook that keeps its module's output while it listens."""
 
@@ -90,6 +94,8 @@ class Network(nn.Module):
         ``num_classes=0``, take images ``(b, 3, s, s)``.
     widths
         Number of outputs of each task's head, by the task's name: ``""`` where there is one.
+    shared
+        Task to the task whose head it uses, of those that have none of their own.
     name
         The backbone's name, such as ``resnet50.tv_in1k``.
     bias
@@ -104,6 +110,7 @@ class Network(nn.Module):
         widths: Mapping[str, int],
         *,
         name: str,
+        shared: Mapping[str, str] | None = None,
         bias: bool = True,
         trainings: int = 0,
     ) -> None:
@@ -111,7 +118,7 @@ class Network(nn.Module):
         self.name = name
         self.trainings = trainings
         self.backbone = backbone
-        self.replace_heads(widths, bias=bias)
+        self.replace_heads(widths, shared=shared, bias=bias)
         self._points: tuple[TapPoint, ...] | None = None
         self._taps: dict[tuple[str, str], _Tap] = {}
 
@@ -119,23 +126,41 @@ class Network(nn.Module):
 
     @property
     def heads(self) -> Mapping[str, nn.Linear]:
-        """Each task's head, in the tasks' order; of a single task without a name it is ``head``."""
+        """Each task's head, in the tasks' order; of a single task without a name it is ``head``.
+
+        Tasks that share a head have one and the same module.
+        """
+        own = self._own_heads()
+        return {task: own[owner] for task, owner in self._owners.items()}
+
+    def _own_heads(self) -> dict[str, nn.Linear]:
         if isinstance(self.head, nn.Linear):
             return {"": self.head}
         assert isinstance(self.head, _ByName)
         return {task: head for task, head in self.head.items() if isinstance(head, nn.Linear)}
 
     @property
+    def shared_heads(self) -> dict[str, str]:
+        """Task to the task whose head it uses, of those that have none of their own."""
+        return {task: owner for task, owner in self._owners.items() if task != owner}
+
+    @property
     def tasks(self) -> tuple[str, ...]:
         """Names of the tasks."""
-        return tuple(self.heads)
+        return tuple(self._owners)
 
     @property
     def widths(self) -> dict[str, int]:
         """Number of outputs of each task's head."""
         return {task: head.out_features for task, head in self.heads.items()}
 
-    def replace_heads(self, widths: Mapping[str, int], *, bias: bool = True) -> None:
+    def replace_heads(
+        self,
+        widths: Mapping[str, int],
+        *,
+        shared: Mapping[str, str] | None = None,
+        bias: bool = True,
+    ) -> None:
         """Give the network heads of zeros; no random stream is drawn from.
 
         Raises
@@ -143,21 +168,44 @@ class Network(nn.Module):
         ValueError
             If there is no task, or one of several has no name, or one is called ``training`` or has
             a dot in its name.
+        UserError
+            If a task is to use a head that is not of its width, or no task's own.
         """
+        shared = shared or {}
+        for task, owner in shared.items():
+            if owner not in widths or owner in shared:
+                raise UserError(
+                    f"the task {task} cannot use the head of {owner}, which has none of its own",
+                    remedy=did_you_mean(owner, [name for name in widths if name not in shared]),
+                )
+            if widths[task] != widths[owner]:
+                raise UserError(
+                    f"the task {task} needs {widths[task]} outputs, and the head of {owner}, which "
+                    f"it is to use, has {widths[owner]}",
+                    field=f"tasks.{task}.head",
+                    remedy="leave head out: a head of its own",
+                )
         features = feature_width(self.backbone)
-        self._set_heads({task: zero_head(features, n, bias=bias) for task, n in widths.items()})
+        self._set_heads(
+            {t: zero_head(features, n, bias=bias) for t, n in widths.items() if t not in shared},
+            {task: shared.get(task, task) for task in widths},
+        )
 
     def load_heads(self, states: Mapping[str, Mapping[str, Tensor]]) -> None:
         """Give the network heads as they were left: each task's ``weight`` and ``bias``, if any."""
-        self._set_heads({task: head_of(state) for task, state in states.items()})
+        self._set_heads(
+            {task: head_of(state) for task, state in states.items()},
+            {task: task for task in states},
+        )
 
-    def _set_heads(self, heads: Mapping[str, nn.Linear]) -> None:
-        several = len(heads) > 1
+    def _set_heads(self, heads: Mapping[str, nn.Linear], owners: Mapping[str, str]) -> None:
+        several = len(owners) > 1
         # A module has an attribute ``training``, and a state's names have dots between them.
-        if not heads or any((several and not t) or "." in t or t == "training" for t in heads):
-            raise ValueError(f"{tuple(heads)} are no names of tasks")
-        if self._copies() and tuple(heads) != self.tasks:
+        if not owners or any((several and not t) or "." in t or t == "training" for t in owners):
+            raise ValueError(f"{tuple(owners)} are no names of tasks")
+        if self._copies() and tuple(owners) != self.tasks:
             raise ValueError("modules are private to the tasks that there were")
+        self._owners = dict(owners)
         parameter = next(self.backbone.parameters(), None)
         device = parameter.device if parameter is not None else torch.device("cpu")
         alone = heads.get("") if len(heads) == 1 else None
@@ -165,7 +213,7 @@ class Network(nn.Module):
 
     # -- modules of a task's own
 
-    def private(self, names: Iterable[str]) -> None:
+    def private(self, names: Iterable[str], *, parameters: bool = True) -> None:
         """Give each task its own copy of some of the backbone's modules.
 
         From then on a copy, with its gradients, buffers and modes, is used and changed by its
@@ -176,6 +224,9 @@ class Network(nn.Module):
         ----------
         names
             Of modules within ``backbone``.
+        parameters
+            Whether a copy's parameters are its own too; else the copies share them, and only
+            buffers, such as running statistics, are a task's own.
 
         Raises
         ------
@@ -194,8 +245,8 @@ class Network(nn.Module):
                 )
             if any(other.startswith(f"{name}.") for other in own):
                 raise UserError(f"a part of {name} of {self.name} is private already")
-            if len(self.heads) > 1:
-                self._make_private(name)
+            if len(self.tasks) > 1:
+                self._make_private(name, parameters)
 
     @property
     def private_names(self) -> tuple[str, ...]:
@@ -210,13 +261,16 @@ class Network(nn.Module):
             return {}
         return {task: own for task, own in container.items() if isinstance(own, _ByName)}
 
-    def _make_private(self, name: str) -> None:
+    def _make_private(self, name: str, parameters: bool) -> None:
         if not self._copies():
             self._modules["private"] = _ByName({task: _ByName({}) for task in self.tasks})
         parent, leaf = self._place(name)
         module = parent._modules[leaf]
+        assert module is not None
         for own in self._copies().values():
-            own._modules[name] = copy.deepcopy(module)
+            # What the copy finds in the memo it does not copy.
+            kept = {} if parameters else {id(p): p for p in module.parameters()}
+            own._modules[name] = copy.deepcopy(module, kept)
         # Never run: each task's pass puts its own copy here.
         parent._modules[leaf] = nn.Identity()
         # The copies' hooks are copies, to which nobody listens.
@@ -246,6 +300,12 @@ class Network(nn.Module):
         with self.as_task(task) as backbone:
             return dict(backbone.named_parameters())
 
+    def own_parameters(self, task: str) -> dict[str, nn.Parameter]:
+        """Return the parameters of a task's head and of its copies of modules, by name."""
+        copies = self._copies()
+        modules = {"head": self.heads[task]} | ({"private": copies[task]} if copies else {})
+        return dict(nn.ModuleDict(modules).named_parameters())
+
     def body(self) -> nn.ModuleList:
         """Return everything but the heads, to be frozen, to change mode, or for its parameters."""
         return nn.ModuleList([self.backbone, *self._copies().values()])
@@ -270,8 +330,15 @@ class Network(nn.Module):
         ------
         KeyError
             If a name is not one of ``tap_names``, or there is no such task.
+        ValueError
+            If maps are asked for of `Features`.
         """
         head = self.heads[task]
+        if isinstance(inputs, Features):
+            if taps:
+                raise ValueError("features that were computed before have no maps")
+            features = inputs.as_subclass(Tensor)
+            return NetworkOutput(features, head(features))
         with self.as_task(task):
             if not taps:
                 features = self.backbone(inputs)

@@ -25,6 +25,7 @@ from bench.models.architecture import (
     known_architecture,
 )
 from bench.models.checkpoint import (
+    Checkpoint,
     State,
     brief,
     load_checkpoint,
@@ -33,11 +34,12 @@ from bench.models.checkpoint import (
     trainings_in,
 )
 from bench.models.network import state_on_cpu
+from bench.models.patch_file import Body, load_patch
 from bench.models.shipped import shipped_weights
 from bench.spec.cell import Resources
 from bench.spec.seeds import stream_seed
 
-__all__ = ["LoadedBackbone", "NetworkBuilder", "create_backbone", "load_backbone"]
+__all__ = ["LoadedBackbone", "NetworkBuilder", "create_backbone", "load_backbone", "load_patched"]
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,42 @@ def load_backbone(
         loaded.file,
         loaded.heads,
         loaded.trainings,
+    )
+
+
+def load_patched(
+    network: str | NetworkBuilder,
+    body: LoadedBackbone,
+    *,
+    parent: tuple[Path, str],
+    input_shape: tuple[int, ...] | None = None,
+) -> LoadedBackbone:
+    """Return what a stage left as a patch, laid over the body that the stage started from.
+
+    Parameters
+    ----------
+    body
+        The stage's own start; it is left as it is.
+    parent
+        The patch of the stage: its path and the SHA-256 of its bytes.
+
+    Raises
+    ------
+    WeightsError
+        If the patch does not belong to the body, or fits another network.
+    """
+    known = blueprint(network, input_shape)
+    path, sha256 = parent
+    state = state_on_cpu(body.module)
+    checkpoint = load_patch(path, Body(state, body.sha256), sha256)
+    with torch.random.fork_rng(devices=[]):
+        loaded = _as_left(known, checkpoint, path, None)
+    return LoadedBackbone(
+        loaded.module.train(),
+        state_sha256(loaded.module.state_dict()),
+        "stage",
+        heads=loaded.heads,
+        trainings=loaded.trainings,
     )
 
 
@@ -269,7 +307,10 @@ def _from_shipped(network: Blueprint, name: str) -> _Loaded:
 def _from_checkpoint(
     network: Blueprint, path: Path, sha256: str, task: str | None = None
 ) -> _Loaded:
-    checkpoint = load_checkpoint(path, sha256)
+    return _as_left(network, load_checkpoint(path, sha256), path, task)
+
+
+def _as_left(network: Blueprint, checkpoint: Checkpoint, path: Path, task: str | None) -> _Loaded:
     if not network.fits(checkpoint.name):
         raise WeightsError(
             f"these weights are of {checkpoint.name}, not of {network.name}",

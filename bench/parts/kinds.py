@@ -112,6 +112,8 @@ class Training(Protocol):
     network: Network
     optimizer: torch.optim.Optimizer
     """The recipe's, with a group for the backbone and one for the head, at this step's rates."""
+    scaler: torch.amp.GradScaler
+    """Gradients are scaled by it; it is not enabled but for float16."""
 
     def apply(self) -> None:
         """Let the optimizer make its step from the gradients that are there."""
@@ -279,7 +281,12 @@ class Measuring(Protocol):
         """Return the objective's metrics of outputs ``(n, width)``."""
 
     def parent(self, role: str) -> dict[str, Tensor]:
-        """Return the tensors that a role's cell has kept for this one: its predictions, say."""
+        """Return the tensors that a role's cell has kept for this one: its predictions, say.
+
+        These are ``outputs`` ``(n, width)`` and ``targets`` of the test split and, where rows are
+        held out, ``validation/outputs`` and ``validation/targets``; of several tasks each name
+        begins with ``TASK/``.
+        """
 
     def stream(self, *name: object) -> Stream:
         """Return a random stream of the cell's own, by name."""

@@ -2,7 +2,8 @@
 
 A bundle is a zip file with ``bundle.json``, which has size and SHA-256 of every other file in it;
 ``records.jsonl``, one record a line as the store has them; ``arrays/CELL/FILE``, artifacts that
-figures draw; the rule of settling; and files for people and archives, which an import passes over.
+figures draw; ``carried/SHA256.json``, attestations that some of the records need; the rule of
+settling; and files for people and archives, which an import passes over.
 Nothing of it is ever extracted by its name.
 """
 
@@ -30,6 +31,7 @@ FORMAT: Literal[1] = 1
 # Unpacked; the largest pages have some tens of megabytes.
 MOST_BYTES = 2**30
 _ARRAYS = re.compile(r"arrays/([0-9a-f]{20})/([^/\\]+)")
+_CARRIED = re.compile(r"carried/[0-9a-f]{64}\.json")
 _MEMORY = zipfile.ZIP_DEFLATED
 
 
@@ -58,6 +60,8 @@ class Bundle:
     ----------
     arrays
         Cell and file name to an artifact's bytes, not yet compared with a record.
+    attestations
+        File name to what carries some of the records to later code, not yet looked at.
     broken
         Line of ``records.jsonl``, counted from 1, to what is wrong with it.
     """
@@ -67,6 +71,7 @@ class Bundle:
     arrays: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     rule: SettlingRule | None = None
     broken: Mapping[int, str] = field(default_factory=dict)
+    attestations: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def pack(
@@ -104,6 +109,11 @@ def arrays_name(cell_id: str, file: str) -> str:
     return f"arrays/{cell_id}/{file}"
 
 
+def attestation_name(file: Path) -> str:
+    """Return the name of an attestation in a bundle."""
+    return f"carried/{file.name}"
+
+
 def unpack(path: Path) -> Bundle:
     """Read a bundle, trusting nothing in it.
 
@@ -131,9 +141,10 @@ def unpack(path: Path) -> Bundle:
         for name, content in contents.items()
         if (match := _ARRAYS.fullmatch(name))
     }
+    attestations = {name: text for name, text in contents.items() if _CARRIED.fullmatch(name)}
     text = contents.get(SETTLING)
     rule = load_rule(text, path) if text is not None else None
-    return Bundle(manifest, records, arrays, rule, broken)
+    return Bundle(manifest, records, arrays, rule, broken, attestations)
 
 
 def _contents(path: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:

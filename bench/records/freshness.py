@@ -5,12 +5,10 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
 from bench.records.record import Record
 from bench.spec.cell import START, Cell, Train
-from bench.spec.work import Work, plain
 
 
 @dataclass(frozen=True)
@@ -46,12 +44,19 @@ class Expectations:
         units = self.units.get(cell.id, ())
         return {unit: self.code[unit] for unit in units if unit in self.code}
 
+    def whole_code_of(self, cell: Cell) -> dict[str, str]:
+        """Return the same where the digest of each of the cell's units is known; else nothing."""
+        code = self.code_of(cell)
+        return code if len(code) == len(self.units.get(cell.id, ())) else {}
+
 
 def stale_reasons(
     record: Record,
     cell: Cell,
     expected: Expectations,
     parents: Mapping[str, Container[str]],
+    *,
+    carried: bool = False,
 ) -> tuple[str, ...]:
     """Return why a done record may not be used; nothing if it is fresh.
 
@@ -59,6 +64,8 @@ def stale_reasons(
     ----------
     parents
         Role to the digests of that artifact in the parent's fresh records.
+    carried
+        Whether an attestation carries the record to today's code: then its code is no reason.
 
     Returns
     -------
@@ -70,10 +77,10 @@ def stale_reasons(
     reasons = [
         f"code: {name}"
         for name, digest in sorted(_code(record, cell, expected).items())
-        if made.code.get(name) != digest
+        if not carried and made.code.get(name) != digest
     ]
     then = record.cell.get("settings", {})
-    reasons += [f"settings: {path}" for path in differing(then, _settings(cell.work))]
+    reasons += [f"settings: {path}" for path in differing(then, cell.settings)]
     if _data_changed(made.data, cell, expected):
         reasons.append("data")
     if _weights_changed(made.weights, cell, expected):
@@ -128,12 +135,6 @@ def _code(record: Record, cell: Cell, expected: Expectations) -> dict[str, str]:
     # A record may name more code than the cell's own parts; what we know of it must agree.
     named = {n: expected.code[n] for n in record.outcome.provenance.code if n in expected.code}
     return {**named, **expected.code_of(cell)}
-
-
-@lru_cache(maxsize=4096)
-def _settings(work: Work) -> Any:
-    # Cells that differ in their seed share their work, and so this.
-    return plain(work, whole=True)
 
 
 def differing(made: Any, now: Any, path: str = "") -> Iterator[str]:

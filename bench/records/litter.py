@@ -48,7 +48,8 @@ def litter(
         for path in _listed(store.layout.runners)
         if path.suffix == ".json" and not _alive(path, now, dead_after)
     ]
-    found += _unfinished(_listed(store.root / "settling"), now)
+    for folder in (store.root / "settling", store.layout.carried):
+        found += _unfinished(_listed(folder), now)
     for cell_id in store.layout.matching(""):
         found += _of_cell(store, cell_id, artifacts, now, dead_after)
     return found

@@ -10,7 +10,7 @@ import numpy as np
 
 from bench.records.record import Curve, Record
 from bench.spec.claims import At
-from bench.spec.metrics import Metric, complement_of
+from bench.spec.metrics import Metric, complement_of, difference_of
 from bench.spec.parts import built_in_parts
 
 
@@ -37,9 +37,15 @@ def metric_value(metrics: Mapping[str, float], name: str) -> float | None:
 
     >>> metric_value({"test/top1": 0.75}, "test/top1_error")
     0.25
+    >>> metric_value({"a/test/top1": 0.75, "b/test/top1": 0.5}, "a/test/top1 - b/test/top1")
+    0.25
     """
     if name in metrics:
         return metrics[name]
+    difference = difference_of(name)
+    if difference is not None:
+        first, second = (metric_value(metrics, each) for each in difference)
+        return None if first is None or second is None else first - second
     base = complement_of(name)
     return 1.0 - metrics[base] if base is not None and base in metrics else None
 

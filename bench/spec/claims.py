@@ -14,6 +14,7 @@ from pydantic import (
     model_validator,
 )
 
+from bench.spec.metrics import difference_of
 from bench.spec.recipe import Frozen, Items, Pair, Scalar
 
 Expect = Literal["greater", "less", "equal"]
@@ -39,6 +40,17 @@ class Pairs(Frozen):
     def _one_for_each(self) -> Pairs:
         if self.less and len(self.less) != len(self.pairs):
             raise ValueError(f"less has {len(self.less)} pairs, and pairs {len(self.pairs)}")
+        choices = self.choices
+        for place, choice in enumerate(choices):
+            if len(set(choice)) < len(choice):
+                raise ValueError(
+                    f"the pair {list(choice[0])} is taken off from itself: name another in less"
+                )
+            if choice in choices[:place]:
+                raise ValueError(
+                    f"the pair {list(choice[0])} stands there twice, and a mean would count it "
+                    "twice: leave one out"
+                )
         return self
 
     @property
@@ -106,8 +118,8 @@ class Claim(Frozen):
     suite
         The suite file of the same folder whose cells it is about.
     metric
-        What is compared, in its own unit; the suite's table's where not given. With ``at`` the
-        metric is a curve.
+        What is compared, in its own unit; the suite's table's where not given. ``A - B`` is the
+        first of two less the second, seed by seed. With ``at`` the metric is a curve.
     at, readings
         What is taken of the curve; and what else might have been, each of which gets a verdict of
         its own beside the claim's. An area needs some: its range and scale are our choice.
@@ -189,8 +201,8 @@ class Claim(Frozen):
             raise ValueError("expect: equal needs a tolerance, by > 0")
         if self.matters is not None and (self.expect == "equal" or self.matters <= self.by):
             raise ValueError("matters is above by, and not for expect: equal")
-        if self.at is not None and self.metric is None:
-            raise ValueError("at needs a metric: the name of a curve")
+        if self.at is not None and (self.metric is None or difference_of(self.metric)):
+            raise ValueError("at needs a metric: the name of one curve")
         self._check_readings()
 
     def _check_readings(self) -> None:

@@ -7,13 +7,23 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.errors import did_you_mean
-from bench.spec.cell import CHECKPOINT, PREDICTIONS, SEED, START, Cell, Parent, PlannedCell
+from bench.spec.cell import (
+    CHECKPOINT,
+    PATCH,
+    PREDICTIONS,
+    SEED,
+    START,
+    Cell,
+    Parent,
+    PlannedCell,
+    with_bodies,
+)
 from bench.spec.families import SEED_PLUS, Families, Family, Labels
 from bench.spec.further import with_further
 from bench.spec.layers import WHEN_KEYS, Layers, When
 from bench.spec.recipe import Scalar
 from bench.spec.suite import CELL_AXES, DOTTED, LAST_AXES
-from bench.spec.work import Measure
+from bench.spec.work import Measure, Train
 
 
 def axis_order(axes: Mapping[str, object]) -> list[str]:
@@ -119,8 +129,11 @@ class Expansion:
             behind += above
             self._check_transforms(family, seed, parent, role)
             parents[role] = Parent(parent.id, self._artifact(stage, state, parent))
+            if role == START:
+                parents |= with_bodies(parents[role], parent.parents)
+        starts = dict(parents)
         for role, measure in family.needs:
-            mine = {START: parents[START]} if START in measure.starts and START in parents else {}
+            mine = starts if START in measure.starts else {}
             measured = Cell(measure, seed, mine)
             self._set_level(measured)
             behind.append(PlannedCell(measured, {}, None, self._levels[measured.id], role))
@@ -148,6 +161,15 @@ class Expansion:
     def _artifact(self, stage: str, state: str, cell: Cell) -> str:
         if state == "reported":
             return CHECKPOINT
+        if state == PATCH:
+            if isinstance(cell.work, Train) and cell.work.trainable.name == "all":
+                raise self.layers.stage_source(stage).error(
+                    "trains all of its network, and its patch, which would be all of it, is "
+                    "asked for",
+                    ("method",),
+                    f"use stage:{stage}, without @patch, or a method that trains a part",
+                )
+            return PATCH
         if state == PREDICTIONS:
             if cell.recipe is not None and not cell.recipe.evaluation.test:
                 raise self.layers.stage_source(stage).error(

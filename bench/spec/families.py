@@ -23,12 +23,16 @@ from bench.spec.resolve import (
     resolve_use,
     resolve_uses,
 )
-from bench.spec.suite import DOTTED, MeasureSpec, Role, TaskSpec
+from bench.spec.suite import DOTTED, MeasureSpec, Role, Stage, TaskSpec
 from bench.spec.work import Measure, Network, Start, Task, Train, Work
 
 Labels = dict[str, Scalar]
-# How its children are looked at is not how a stage is: it inherits none of these.
-_MEASURING = ("anytime", "forgetting", "penalty_gradients", "selection", "validate_every")
+# How its children are looked at, what they make of the statistics that a stage leaves them and
+# what of it they keep is not how the stage trains: it inherits none of these.
+_OF_CHILDREN = (
+    "anytime", "forgetting", "frozen_features", "penalty_gradients", "selection", "statistics",
+    "validate_every",
+)  # fmt: skip
 # No axis can have this name.
 SEED_PLUS = "seed +"
 
@@ -173,6 +177,10 @@ class Families:
                 "use weights: stage:NAME, or stage: NAME in the role start",
             )
         source = self.of_stage(stage, labels, ()).work
+        if len(source.tasks) > 1:
+            raise self.layers.stage_source(stage).error(
+                f"{name} is measured on the task of a stage, and this one has several", ("tasks",)
+            )
         (task,) = source.tasks.values()
         recipe = source.recipe if isinstance(source, Train) else Recipe()
         image = task.image or recipe.image
@@ -253,6 +261,7 @@ class Families:
             "image": spec.image,
             "augmentation": spec.augmentation,
             "weight": spec.weight,
+            "head": spec.head,
         }
         return validate(Task, values, sources)
 
@@ -274,9 +283,9 @@ class Families:
         key = (name, *given.values())
         if key not in self._stages:
             method = resolve_method(self.layers, str(given["method"]), (), ())
-            task = self._task("", {}, given, (), (), (stage.task, source.at("task")))
-            images = self.layers.modality(task.dataset) == "images"
-            inherited = {k: v for k, v in self.layers.recipe.items() if k not in _MEASURING}
+            tasks = self._stage_tasks(stage, source, given)
+            images = any(self.layers.modality(t.dataset) == "images" for t in tasks.values())
+            inherited = {k: v for k, v in self.layers.recipe.items() if k not in _OF_CHILDREN}
             recipe = resolve_recipe(
                 self.layers,
                 [
@@ -287,10 +296,20 @@ class Families:
                 images=images,
             )
             self._stages[key] = self._training(
-                given, stage.weights, {"": task}, self._shared(recipe), method,
-                {**labels, **given},
-            )  # fmt: skip
+                given, stage.weights, tasks, self._shared(recipe), method, {**labels, **given}
+            )
         return self._stages[key]
+
+    def _stage_tasks(self, stage: Stage, source: Source, given: Labels) -> dict[str, Task]:
+        own = (stage.task, source.at("task"))
+        if not stage.tasks:
+            return {"": self._task("", {}, given, (), (), own)}
+        return {
+            name: self._task(
+                "", {}, given, (), (), (merge(stage.task, raw), source.at("tasks", name))
+            )
+            for name, raw in sorted(stage.tasks.items())
+        }
 
     # -- measurements ----------------------------------------------------------------------
 

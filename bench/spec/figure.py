@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Annotated, Literal
 
-from pydantic import Field, PositiveInt
+from pydantic import Field, PositiveInt, model_validator
 
 from bench.spec.recipe import Frozen, Items, Scalar
 
@@ -32,11 +32,16 @@ class Figure(Frozen):
         Axis with a column of panels for each of its values. Of every other axis that varies,
         each combination of values is a picture of its own.
     kind
-        ``curves``; another kind's name, such as ``heatmap``, whose panels name arrays.
+        ``curves``; another kind's name: ``heatmap``, whose panels name arrays, or ``points``,
+        whose panels name metrics.
+    points, over
+        Of the kind ``points``: the axis with a point for each of its values, and the metric over
+        which they stand; over the axis's values where absent.
     panels
         From top to bottom.
     steps
-        Scale of the steps; logarithmic ones are linear below 1, so that step 0 has a place.
+        Scale of the steps, or of what points stand over; logarithmic steps are linear below 1, so
+        that step 0 has a place.
     where
         The cells drawn: axis to a value or several.
     seeds
@@ -49,11 +54,21 @@ class Figure(Frozen):
     lines: str = "method"
     symbol: str | None = None
     columns: str | None = None
+    points: str | None = None
+    over: str | None = None
     kind: str = "curves"
     panels: Annotated[Items[Panel], Field(min_length=1)]
     steps: Literal["log", "linear"] = "log"
     where: dict[str, Scalar | Items[Scalar]] = {}
     seeds: PositiveInt | None = None
+
+    @model_validator(mode="after")
+    def _points_stand_over_something(self) -> Figure:
+        if (self.kind == "points") != (self.points is not None):
+            raise ValueError("`kind: points` and an axis of `points` need each other")
+        if self.over is not None and self.points is None:
+            raise ValueError("only points stand over a metric")
+        return self
 
     def selection(self) -> dict[str, tuple[Scalar, ...]]:
         """Return ``where`` with each axis's values as a tuple."""

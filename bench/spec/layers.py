@@ -28,8 +28,9 @@ from bench.spec.suite import (
 )
 
 SHIPPED = Path(__file__).parent.parent / "models" / "shipped"
-# ``stage:NAME``, with the state it reports, that before its first step, or after so many.
-_STAGE = re.compile(r"stage:(?P<name>[^@]+)(@(?P<state>start|[0-9]+))?")
+# ``stage:NAME``, with the state it reports, whole or as a patch, that before its first step, or
+# after so many.
+_STAGE = re.compile(r"stage:(?P<name>[^@]+)(@(?P<state>start|patch|[0-9]+))?")
 MAX_SEEDS = 100_000
 WHEN_KEYS = ("recipe", "task", "tasks", "measure", "methods", "axes", "exclude")
 _MERGED = (
@@ -39,7 +40,9 @@ _MERGED = (
 
 
 def parse_stage(weights: str) -> tuple[str, str] | None:
-    """Return a stage's name and its state (``reported``, ``start``, a step); None for others.
+    """Return a stage's name and its state; None for other weights.
+
+    A state is ``reported``, ``patch``, ``start`` or a step.
 
     >>> parse_stage("stage:source@300"), parse_stage("stage:source"), parse_stage("random")
     (('source', '300'), ('source', 'reported'), None)

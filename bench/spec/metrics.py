@@ -55,6 +55,16 @@ def complement_of(name: str) -> str | None:
     return name.removesuffix("_error") if name.endswith("_error") else None
 
 
+def difference_of(name: str) -> tuple[str, str] | None:
+    """Return the two metrics of which a name is the first less the second, else None.
+
+    >>> difference_of("near/test/top1 - far/test/top1"), difference_of("test/top1")
+    (('near/test/top1', 'far/test/top1'), None)
+    """
+    first, sign, second = name.partition(" - ")
+    return (first, second) if sign else None
+
+
 def with_errors(found: Mapping[str, Metric]) -> Metrics:
     """Return metrics with the derived ones: of each fraction whose high side is better, its error.
 

@@ -260,10 +260,15 @@ class Recipe(Frozen):
     the last step's, or the best on a split. ``batches`` are drawn from all images, or
     ``balanced``: equally many of each class. ``forgetting`` scores the source's test split too,
     by the adapted features and the head that the source was trained with. ``head`` is a new one,
-    filled by ``head_init``, or that of the stage started from, ``kept``. Data that are no images
+    filled by ``head_init``, or that of the stage started from, ``kept``. ``statistics`` of batch
+    normalisations are those that came with the weights, or ``averaged-anew`` over the task's
+    training rows before the first step; whether they move from there on is the trainable set's
+    to say. Data that are no images
     have neither ``image`` nor ``augmentation``. ``penalty_gradients`` records how large each
     penalty's gradient is beside the loss's. ``measurements`` are the settings of those that a
-    penalty needs; they act through the cells that measure.
+    penalty needs; they act through the cells that measure. ``frozen_features`` are those of a
+    backbone that does not change while training, of inputs that do not either: they are computed
+    at ``every-step``, or ``computed-once`` and kept for all cells that share them.
     """
 
     ACTS_BY_PARENTS: ClassVar[frozenset[str]] = frozenset({"measurements"})
@@ -278,6 +283,7 @@ class Recipe(Frozen):
     head: Literal["new", "kept"] = "new"
     head_init: Use = Use(name="normal", settings={"std": 0.01})
     head_bias: bool = True
+    statistics: Literal["as-loaded", "averaged-anew"] = "as-loaded"
     evaluation: Evaluation = Evaluation()
     selection: Literal["last", "best-on-validation", "best-on-test"] = "last"
     validation: Share = 0.0
@@ -288,6 +294,7 @@ class Recipe(Frozen):
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = True
     penalty_gradients: bool = False
+    frozen_features: Literal["every-step", "computed-once"] = "every-step"
     measurements: dict[str, Use] = {}
 
     @property
@@ -311,10 +318,12 @@ class Recipe(Frozen):
             raise ValueError("selection best-on-test needs evaluation.test")
         if self.forgetting and not self.evaluation.test:
             raise ValueError("forgetting scores a test split: it needs evaluation.test")
-        if self.precision == "float16" and (self.anytime is not None or self.forgetting):
+        # Until its loss scale fits, float16 skips steps, and their gradients are not finite.
+        shown = [n for n in ("anytime", "forgetting", "penalty_gradients") if getattr(self, n)]
+        if self.precision == "float16" and shown:
             raise ValueError(
-                "float16 skips the first steps until its loss scale fits, which anytime and "
-                "forgetting would show as training: use bfloat16 or float32"
+                "float16 skips the first steps until its loss scale fits, which "
+                f"{shown[0]} would show as training: use bfloat16 or float32"
             )
         if not self.evaluation.test and self.validation == 0:
             raise ValueError("evaluation.test false needs validation > 0: nothing would be scored")

@@ -7,7 +7,7 @@ from typing import Literal
 
 Stream = Literal[
     "subset", "validation", "transform", "head", "backbone", "order", "augmentation", "dropout",
-    "measurement", "procedural", "class",
+    "measurement", "procedural", "class", "statistics",
 ]  # fmt: skip
 
 
@@ -29,9 +29,10 @@ def stream_seed(seed: int, stream: Stream, *context: object) -> int:
 
     It depends on the cell's seed, the stream's name and the given context (a dataset's or a
     backbone's name), never on the method. What is drawn while training (head, order,
-    augmentation, random transforms, dropout) has `origin` in its context: a stage of seed 0 and
-    its child of seed 0 draw other numbers. What says which data there are (subset, validation,
-    fixed transforms) has not: images that a stage held out stay held out in its children.
+    augmentation, random transforms, dropout, the order in which statistics are averaged anew) has
+    `origin` in its context: a stage of seed 0 and its child of seed 0 draw other numbers. What
+    says which data there are (subset, validation, fixed transforms) has not: images that a stage
+    held out stay held out in its children.
     """
     text = "\x1f".join(["retable", str(seed), str(stream), *map(str, context)])
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") >> 1

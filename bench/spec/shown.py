@@ -164,9 +164,13 @@ def shown_metrics(layers: Layers, declared: Declarations) -> tuple[ShownMetric, 
         drawn = [planned for planned in declared.distinct if figure.selects(planned.place)]
         for panel, written in enumerate(figure.panels):
             loc = ("figures", index, "panels", panel, "curve")
-            if figure.kind == "curves":
+            if figure.kind in ("curves", "points"):
+                of_curves = figure.kind == "curves"
                 source = layers.source_of("figures")
-                check_recorded(source, loc, written.curve, declared, drawn, curve=True)
+                check_recorded(source, loc, written.curve, declared, drawn, curve=of_curves)
+        if figure.over is not None:
+            loc = ("figures", index, "over")
+            check_recorded(layers.source_of("figures"), loc, figure.over, declared, drawn)
     return tuple(shown)
 
 
@@ -251,7 +255,8 @@ def check_figures(layers: Layers, everywhere: Values) -> None:
 
 def _check_figure_axes(layers: Layers, figure: Figure, here: Loc) -> None:
     where = layers.source_of("figures")
-    shape = {"lines": figure.lines, **({"columns": figure.columns} if figure.columns else {})}
+    given = {"lines": figure.lines, "columns": figure.columns, "points": figure.points}
+    shape = {key: axis for key, axis in given.items() if axis}
     for key, axis in (*shape.items(), *(("where", axis) for axis in figure.where)):
         if axis == "seed":
             remedy = "`seeds: 1` draws one seed; otherwise the mean over seeds is drawn"
@@ -261,3 +266,13 @@ def _check_figure_axes(layers: Layers, figure: Figure, here: Loc) -> None:
             raise where.error(f"{axis!r} is not an axis", (*here, key), near)
     if figure.lines == figure.columns:
         raise where.error("lines and columns are different axes", (*here, "columns"))
+    if figure.points in (figure.lines, figure.columns) and figure.points is not None:
+        raise where.error("points are of another axis than lines and columns", (*here, "points"))
+    if figure.points is not None and figure.over is None:
+        words = [v for v in layers.axes[figure.points] if isinstance(v, str | bool)]
+        if words:
+            raise where.error(
+                f"{words[0]!r} is no number, and points stand over this axis's values",
+                (*here, "points"),
+                "say over which metric they stand (over:)",
+            )

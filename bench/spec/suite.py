@@ -105,8 +105,9 @@ class Stage(Frozen):
     """A cell whose checkpoint others start from.
 
     What is not given is the child's, but for how it is measured: ``anytime``, ``forgetting``,
-    ``penalty_gradients``, ``selection`` and ``validate_every`` of the recipe. ``task`` is laid
-    over the suite's.
+    ``penalty_gradients``, ``selection`` and ``validate_every`` of the recipe, and its
+    ``statistics`` and ``frozen_features``. ``task`` is laid over the suite's. With ``tasks`` it is
+    trained on several, by name, each laid over that.
     """
 
     backbone: str | None = None
@@ -117,6 +118,7 @@ class Stage(Frozen):
     seed: NonNegativeInt | None = None
     recipe: Raw = {}
     task: Raw = {}
+    tasks: dict[str, Raw] = {}
 
 
 class MethodSpec(Frozen):
@@ -145,6 +147,7 @@ class TaskSpec(Frozen):
     image: Raw | None = None
     augmentation: Raw | None = None
     weight: float = 1.0
+    head: str | None = None
 
 
 class Role(Frozen):

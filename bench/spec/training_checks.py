@@ -4,14 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from bench.errors import did_you_mean
 from bench.spec.catalogue import entry
 from bench.spec.cell import PlannedCell
+from bench.spec.frozen_features import obstacle
 from bench.spec.layers import Layers
-from bench.spec.work import Train
+from bench.spec.work import Task, Train, Work, network_name
 
 
 def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
-    """Check warm-ups, forgetting, heads and balanced batches, of stages too.
+    """Check warm-ups, forgetting, heads, tasks and balanced batches, of stages too.
 
     Raises
     ------
@@ -19,12 +21,14 @@ def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
         For the first cell whose method or batches ask for what its recipe does not have.
     """
     for work in {id(p.cell.work): p.cell.work for p in cells}.values():
+        _check_heads(layers, work)
         if isinstance(work, Train):
             _check_warmup(layers, work)
             _check_start(layers, work)
             _check_batches(layers, work)
             _check_tasks(layers, work)
             _check_precision(layers, work)
+            _check_frozen_features(layers, work)
 
 
 def _check_warmup(layers: Layers, work: Train) -> None:
@@ -107,6 +111,40 @@ def _check_tasks(layers: Layers, work: Train) -> None:
     _check_choice_between_states(layers, work)
 
 
+def _check_heads(layers: Layers, work: Work) -> None:
+    """A task may use the head of another one that has its own, for outputs of one meaning."""
+    for name, task in work.tasks.items():
+        if task.head is None:
+            continue
+        loc = ("tasks", name, "head") if name else ("task", "head")
+        where = layers.source_of(*loc)
+        owner = work.tasks.get(task.head)
+        others = [n for n, other in work.tasks.items() if n != name and other.head is None]
+        if owner is None or task.head == name:
+            what = "this task itself" if owner is not None else f"{task.head!r}, which is no task"
+            raise where.error(
+                f"names {what}", loc, did_you_mean(task.head, others) if others else "leave it out"
+            )
+        if owner.head is not None:
+            raise where.error(
+                f"names {task.head}, which uses the head of {owner.head} itself",
+                loc,
+                f"name {owner.head}",
+            )
+        mine, theirs = network_name(task.objective), network_name(owner.objective)
+        if mine == theirs:
+            # The number of classes, where it is known before data are read.
+            known = [(t.dataset, _classes(layers, t)) for t in (task, owner)]
+            if len({classes for _, classes in known if classes}) < 2:
+                continue
+            mine, theirs = (f"the {classes} classes of {dataset}" for dataset, classes in known)
+        raise where.error(f"a head for {theirs} cannot serve {mine}", loc, "leave head out")
+
+
+def _classes(layers: Layers, task: Task) -> int | None:
+    return None if task.dataset in layers.resources.datasets else entry(task.dataset).classes
+
+
 def _check_choice_between_states(layers: Layers, work: Train) -> None:
     """States are chosen by the mean of the tasks' scores, which must be of one kind."""
     recipe = work.recipe
@@ -129,4 +167,14 @@ def _check_precision(layers: Layers, work: Train) -> None:
             f"float16 scales the gradients that the update {work.update.name} works on",
             ("recipe", "precision"),
             "use bfloat16 or float32",
+        )
+
+
+def _check_frozen_features(layers: Layers, work: Train) -> None:
+    found = obstacle(work, layers.part)
+    if found is not None:
+        raise layers.source_of("recipe", "frozen_features").error(
+            f"the features of a row are not one and the same at every step: {found.problem}",
+            ("recipe", "frozen_features"),
+            f"{found.remedy}, or frozen_features: every-step",
         )

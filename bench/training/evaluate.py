@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 
 import torch
 from torch import Tensor, nn
@@ -15,6 +16,18 @@ from bench.training.finite import NotANumber
 from bench.training.numerics import autocast
 
 Batch = tuple[Tensor, Tensor]
+
+
+@contextmanager
+def evaluating(network: Network) -> Iterator[None]:
+    """Put a network into evaluation mode, and each of its modules back into its own after."""
+    modes = [(module, module.training) for module in network.modules()]
+    network.eval()
+    try:
+        yield
+    finally:
+        for module, training in modes:
+            module.training = training
 
 
 def predict(
@@ -38,18 +51,12 @@ def predict(
     head
         What turns features ``(b, d)`` into outputs; the network's own where not given.
     """
-    modes = [(module, module.training) for module in network.modules()]
-    network.eval()
     device = next(network.parameters()).device
     outputs, targets = [], []
-    try:
-        with torch.inference_mode(), autocast(precision, device):
-            for inputs, answers in batches:
-                outputs.append(_outputs(network, head, inputs, task).cpu())
-                targets.append(answers.cpu())
-    finally:
-        for module, training in modes:
-            module.training = training
+    with evaluating(network), torch.inference_mode(), autocast(precision, device):
+        for inputs, answers in batches:
+            outputs.append(_outputs(network, head, inputs, task).cpu())
+            targets.append(answers.cpu())
     return torch.cat(outputs), torch.cat(targets)
 
 

@@ -5,62 +5,102 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 
 from bench.models.checkpoint import save_checkpoint, write_tensors
-from bench.models.network import Network
+from bench.models.network import Network, state_on_cpu
+from bench.models.patch_file import Body, may_change, save_patch
+from bench.models.weights import LoadedBackbone
 from bench.records.artifacts import place
 from bench.records.record import Artifact
 from bench.scheduling.job import Job
-from bench.spec.cell import CHECKPOINT, PREDICTIONS
+from bench.spec.cell import CHECKPOINT, PATCH, PREDICTIONS
 from bench.spec.metrics import prefix_of
+from bench.spec.recipe import Evaluation
+from bench.training.cost import multiply_adds
 from bench.training.evaluate import predict
-from bench.training.task_data import TaskData
+from bench.training.task_data import Split, TaskData
 
 Tasks = Mapping[str, TaskData]
+_FIRST = np.zeros(1, dtype=np.int64)
 
 
 class Keeper:
-    """Writes what other cells, or the user, ask this one to keep."""
+    """Writes what other cells, or the user, ask this one to keep.
 
-    def __init__(self, job: Job, network: Network) -> None:
+    Made of the start as it was loaded, before heads and patches change it.
+    """
+
+    def __init__(self, job: Job, start: LoadedBackbone) -> None:
         self.artifacts: dict[str, Artifact] = {}
         self._job = job
-        self._network = network
+        self._body: Body | None = None
+        self._changing: frozenset[str] = frozenset()
+        if PATCH in job.keep:
+            self._body = Body(state_on_cpu(start.module), start.sha256)
 
-    def after(self, step: int) -> None:
+    def begins(self, network: Network) -> None:
+        """Note what training may change of a network whose trainable set is chosen.
+
+        Raises
+        ------
+        UserError
+            If a patch is asked for and everything trains.
+        """
+        if self._body is not None:
+            self._changing = may_change(network)
+
+    def after(self, network: Network, step: int) -> None:
         """Keep the network's state after a step, if it is asked for."""
         for name in (f"{CHECKPOINT}@step {step}", f"{CHECKPOINT}@start" if step == 0 else ""):
             if name in self._job.keep:
-                self._save(name, lambda path: save_checkpoint(self._network, path))
+                self._save(name, lambda path: save_checkpoint(network, path))
 
-    def reported(self, tasks: Tasks) -> None:
-        """Keep the reported state, and its outputs on the test splits, if they are asked for."""
+    def reported(self, network: Network, tasks: Tasks) -> None:
+        """Keep what is asked for of the reported state, its outputs on held-out splits too."""
         if CHECKPOINT in self._job.keep:
-            self._save(CHECKPOINT, lambda path: save_checkpoint(self._network, path))
+            self._save(CHECKPOINT, lambda path: save_checkpoint(network, path))
+        body = self._body
+        if body is not None:
+            self._save(PATCH, lambda path: save_patch(network, path, body, self._changing))
         if PREDICTIONS in self._job.keep:
-            tensors = self._predictions(tasks)
+            tensors = self._predictions(network, tasks)
             self._save(PREDICTIONS, lambda path: write_tensors(path, tensors))
 
-    def _predictions(self, tasks: Tasks) -> dict[str, Tensor]:
+    def _predictions(self, network: Network, tasks: Tasks) -> dict[str, Tensor]:
         recipe = self._job.cell.recipe
         assert recipe is not None
         device = torch.device(self._job.device)
+        splits: dict[Split, str] = {"test": ""}
+        if recipe.validation > 0:
+            splits["validation"] = "validation/"
         found: dict[str, Tensor] = {}
         for name, data in tasks.items():
-            batches = data.evaluation_batches(
-                "test", recipe.evaluation, device, channels_last=recipe.channels_last
-            )
-            outputs, targets = predict(
-                self._network, batches, task=name, precision=recipe.precision
-            )
-            found |= {
-                f"{prefix_of(name)}outputs": outputs.contiguous(),
-                f"{prefix_of(name)}targets": targets.contiguous(),
-            }
+            for split, prefix in splits.items():
+                batches = data.evaluation_batches(
+                    split, recipe.evaluation, device, channels_last=recipe.channels_last
+                )
+                outputs, targets = predict(network, batches, task=name, precision=recipe.precision)
+                found |= {
+                    f"{prefix_of(name)}{prefix}outputs": outputs.contiguous(),
+                    f"{prefix_of(name)}{prefix}targets": targets.contiguous(),
+                }
+            found |= _cost(network, name, data, device)
         return found
 
     def _save(self, name: str, write: Callable[[Path], object]) -> None:
         job = self._job
         self.artifacts[name] = place(job.folder, job.attempt, name, ".safetensors", write)
+
+
+def _cost(network: Network, name: str, data: TaskData, device: torch.device) -> dict[str, Tensor]:
+    """Return the multiply-adds of one input, and an image's size, as predictions have them."""
+    # Of an input as it is, where features stand in its place too.
+    one = TaskData.evaluation_batches(data, "test", Evaluation(batch_size=1), device, rows=_FIRST)
+    inputs, _ = next(one)
+    numbers = {"multiply_adds": multiply_adds(network, inputs, task=name)}
+    if data.image is not None:
+        numbers["image_size"] = data.image.size
+    return {f"{prefix_of(name)}{key}": torch.tensor(number) for key, number in numbers.items()}

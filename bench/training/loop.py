@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
-from typing import Protocol
 
 import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bench.data.batches import Batches
 from bench.errors import UserError
 from bench.models.network import Network
 from bench.parts.kinds import Trainable, Update
@@ -26,13 +26,6 @@ from bench.training.warmup import WarmupRule
 
 # Fetching the loss makes a GPU wait, so it is done once in so many steps there.
 _CHECK_EVERY_ON_GPU = 10
-
-
-class Batches(Protocol):
-    """Gives the training batch of a step."""
-
-    def batch(self, step: int) -> tuple[Tensor, Tensor]:
-        """Return inputs ``(b, …)`` and targets of a step that counts from 0."""
 
 
 class _Training:
@@ -55,7 +48,7 @@ class _Training:
         self.watch = TermWatch(loss.names, 1 if device.type == "cpu" else _CHECK_EVERY_ON_GPU)
         self._loss = loss
         self._batches = batches
-        self._scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
+        self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
         self._notes: dict[str, list[float]] = {}
         self.look: Callable[[Tensor], None] | None = None
         """Is shown the scaled terms of the next gradient, once."""
@@ -67,16 +60,16 @@ class _Training:
         terms = self._loss.terms(drawn)
         self.watch.add(terms, self.step)
         if self.look is not None:
-            self.look(self._scaler.scale(terms))
+            self.look(self.scaler.scale(terms))
             self.look = None
         self.optimizer.zero_grad(set_to_none=True)
-        torch.autograd.backward(self._scaler.scale(terms.sum()))
+        torch.autograd.backward(self.scaler.scale(terms.sum()))
         return terms.detach()
 
     def apply(self) -> None:
         """Let the optimizer make its step."""
-        self._scaler.step(self.optimizer)
-        self._scaler.update()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
 
     def note(self, curve: str, value: float) -> None:
         """Add to the mean that a curve's next point is.

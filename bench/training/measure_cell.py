@@ -14,8 +14,8 @@ from bench.data.streams import Stream
 from bench.errors import UserError
 from bench.models.checkpoint import write_tensors
 from bench.models.network import Network
-from bench.models.weights import LoadedBackbone, load_backbone
-from bench.parts.compose import load_network, load_part
+from bench.models.weights import LoadedBackbone
+from bench.parts.compose import load_part
 from bench.parts.kinds import Measured
 from bench.records.artifacts import place
 from bench.records.record import Curve, Outcome
@@ -26,7 +26,7 @@ from bench.spec.seeds import stream_seed
 from bench.spec.work import Measure, network_name
 from bench.training.evaluate import evaluate
 from bench.training.finite import NotANumber
-from bench.training.parents import parent_file, parent_tensors
+from bench.training.parents import load_start, parent_tensors
 from bench.training.provenance import provenance
 from bench.training.task_data import Split, TaskData, input_shape, load_task
 
@@ -163,15 +163,8 @@ class Subject:
         a new copy.
         """
         start = self._work.starts[role]
-        plugins = self._job.resources.plugins
-        loaded = load_backbone(
-            load_network(start.network, plugins),
-            start.weights,
-            seed=self.seed,
-            resources=self._job.resources,
-            parent=parent_file(self._job, role),
-            input_shape=self._input_shape(role),
-            drawn_for=start.drawn_for,
+        loaded = load_start(
+            self._job, role, start, seed=self.seed, input_shape=self._input_shape(role)
         )
         self.loaded[role] = loaded
         width = self._data.width if self._data is not None else 1

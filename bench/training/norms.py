@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping
 
 import torch
@@ -18,14 +19,16 @@ def parameters_of(network: Network) -> dict[str, Tensor]:
 
 
 def counts(network: Network) -> dict[str, float]:
-    """Return how many numbers train, belong to one task alone (heads included), and there are."""
-    shared = sum(p.numel() for p in network.backbone.parameters())
+    """Return how many numbers train, belong to one task alone (heads included), and there are.
+
+    What several tasks share, such as a head, is counted once, and is private to none.
+    """
     every = [*network.parameters()]
-    total = sum(p.numel() for p in every)
+    users = Counter(p for task in network.tasks for p in network.own_parameters(task).values())
     return {
         "parameters/trained": float(sum(p.numel() for p in every if p.requires_grad)),
-        "parameters/private": float(total - shared),
-        "parameters/total": float(total),
+        "parameters/private": float(sum(p.numel() for p, tasks in users.items() if tasks == 1)),
+        "parameters/total": float(sum(p.numel() for p in every)),
     }
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from torch import nn
 
 from bench.models.network import Network
 from bench.spec.recipe import Optimizer
@@ -36,7 +37,8 @@ def build_optimizer(optimizer: Optimizer, network: Network) -> torch.optim.Optim
     backbone_rate = settings.pop("backbone_lr")
     if backbone_rate is None:
         backbone_rate = head_rate
-    heads = [p for head in network.heads.values() for p in head.parameters()]
+    # Tasks may share a head, and a parameter is updated once.
+    heads = nn.ModuleList(network.heads.values()).parameters()
     groups = []
     for name, parameters, rate in (
         ("backbone", body_parameters(network).values(), backbone_rate),

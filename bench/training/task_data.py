@@ -11,7 +11,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data.batches import TrainingBatches, evaluation_batches
+from bench.data.batches import Batches, TrainingBatches, evaluation_batches
 from bench.data.prepare import Prepared, prepare
 from bench.data.subset import holdout, long_tail, per_class_subset, subset_digest
 from bench.errors import UserError
@@ -51,9 +51,7 @@ class TaskData:
         """Number of outputs that the objective asks of the head."""
         return self.objective.width(self.prepared)
 
-    def training_batches(
-        self, recipe: Recipe, device: torch.device, trainings: int = 0
-    ) -> TrainingBatches:
+    def training_batches(self, recipe: Recipe, device: torch.device, trainings: int = 0) -> Batches:
         """Return the augmented batches of a recipe, the same for every method.
 
         ``trainings`` are behind the network; see `bench.spec.seeds.origin`.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
+from functools import partial
 
 import torch
 
 from bench.errors import WeightsError
 from bench.models.network import Network
-from bench.models.weights import LoadedBackbone, load_backbone
-from bench.parts.compose import Composition, compose, load_network
+from bench.models.weights import LoadedBackbone
+from bench.parts.compose import Composition, compose
 from bench.records.freshness import of_task
 from bench.records.record import Curve, Outcome
 from bench.scheduling.job import Job
@@ -21,6 +22,7 @@ from bench.spec.work import Train, network_name
 from bench.training.curves import CurveBook
 from bench.training.evaluate import evaluate, named
 from bench.training.forgetting import Source
+from bench.training.frozen import FrozenBackbone
 from bench.training.gradients import PenaltyGradients
 from bench.training.head import initialise_head
 from bench.training.keeper import Keeper, Tasks
@@ -29,8 +31,9 @@ from bench.training.loss import Asked, Loss, body_parameters
 from bench.training.monitor import Monitor, Score, Scores
 from bench.training.norms import counts
 from bench.training.numerics import seed_dropout
-from bench.training.parents import measured_arrays, parent_file
+from bench.training.parents import load_start, measured_arrays
 from bench.training.provenance import provenance
+from bench.training.statistics import average_anew
 from bench.training.task_data import Split, input_shape, load_task
 from bench.training.warmup import drop_after
 
@@ -59,17 +62,17 @@ def train_cell(job: Job) -> Outcome:
     }
     clock.append(time.perf_counter())
     parts = compose(work, job.resources.plugins)
-    loaded = load_backbone(
-        load_network(work.network, job.resources.plugins),
-        work.weights,
-        seed=cell.seed,
-        resources=job.resources,
-        parent=parent_file(job, START),
-        input_shape=input_shape(list(tasks.values())),
-        drawn_for=work.datasets,
-    )
+    shape = input_shape(list(tasks.values()))
+    loaded = load_start(job, START, work, seed=cell.seed, input_shape=shape)
+    keeper = Keeper(job, loaded)
     network = build_network(loaded, tasks, parts, work, cell.seed).to(device)
-    trained = _Training(job, work, tasks, parts, loaded, network, device, clock)
+    if work.recipe.statistics == "averaged-anew":
+        average_anew(network, tasks, work.recipe)
+    frozen = None
+    if work.recipe.frozen_features == "computed-once":
+        frozen = FrozenBackbone(job, network, parts.trainable)
+        tasks = {name: frozen.data(name, data) for name, data in tasks.items()}
+    trained = _Training(job, work, tasks, parts, loaded, network, keeper, device, clock, frozen)
     metrics = trained.run()
     facts = _facts(tasks) | trained.facts
     return Outcome(
@@ -78,7 +81,7 @@ def train_cell(job: Job) -> Outcome:
         curves=trained.book.curves(),
         timings=phases(clock),
         provenance=provenance(job, facts, device, {START: loaded}),
-        artifacts=trained.keeper.artifacts,
+        artifacts=keeper.artifacts,
     )
 
 
@@ -93,11 +96,13 @@ class _Training:
         parts: Composition,
         loaded: LoadedBackbone,
         network: Network,
+        keeper: Keeper,
         device: torch.device,
         clock: list[float],
+        frozen: FrozenBackbone | None,
     ) -> None:
         self.book = CurveBook()
-        self.keeper = Keeper(job, network)
+        self._keeper = keeper
         self.facts: dict[str, object] = {"selection": work.recipe.selection}
         self._seed = job.cell.seed
         self._recipe = work.recipe
@@ -106,6 +111,7 @@ class _Training:
         self._network = network
         self._device = device
         self._clock = clock
+        self._frozen = frozen
         self._loss = Loss(
             network,
             {name: Asked(data.objective, data.task.weight) for name, data in tasks.items()},
@@ -130,8 +136,11 @@ class _Training:
         before = self._source.score(network, 0) if self._source is not None else {}
         monitor = Monitor(network, self._recipe, self.book, self._scores)
         set_trainable(network, self._parts.trainable)
+        self._keeper.begins(network)
         metrics: dict[str, float] = dict(counts(network))
         switch, gradients = self._train(monitor)
+        if self._frozen is not None:
+            self._frozen.check_unchanged()
         step = monitor.report()
         self.facts["selected_step"] = step
         self._clock.append(time.perf_counter())
@@ -145,7 +154,7 @@ class _Training:
         if self._source is not None:
             metrics |= self._source.forgotten(before, metrics)
         self._clock.append(time.perf_counter())
-        self.keeper.reported(self._tasks)
+        self._keeper.reported(network, self._tasks)
         return metrics
 
     def _train(self, monitor: Monitor) -> tuple[int | None, int]:
@@ -165,7 +174,7 @@ class _Training:
             warmup=self._parts.warmup,
             monitor=monitor,
             gradients=self._gradients,
-            after=self.keeper.after,
+            after=partial(self._keeper.after, self._network),
         )
 
 
@@ -184,10 +193,13 @@ def build_network(
         loaded.module,
         {name: data.width for name, data in tasks.items()},
         name=network_name(work.network),
+        shared=work.shared_heads,
         bias=recipe.head_bias,
         trainings=loaded.trainings,
     )
     for name, head in network.heads.items():
+        if name in work.shared_heads:
+            continue
         if recipe.head == "new":
             dataset = tasks[name].task.dataset
             initialise_head(head, parts.head, seed, name, dataset, loaded.trainings)

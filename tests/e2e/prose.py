@@ -106,6 +106,31 @@ class Tables:
         """Return how many different cells the tables of some suites have."""
         return len({row["cell"] for suite in suites for row in self.rows(suite)})
 
+    def compared(self, suite: str, claim: str, comparison: str, reading: str = "") -> Interval:
+        """Return a comparison of a claim over seeds, by the claim's own reading if none is named.
+
+        ``comparison`` is a part of its name that no other comparison's has.
+        """
+        rows = self.rows(suite, ".claims", claim=claim)
+        own = reading or rows[0]["reading"]
+        found = [r for r in rows if r["reading"] == own and comparison in r["comparison"]]
+        assert found, f"{claim} compares nothing with {comparison!r} by {own!r}"
+        assert len({row["comparison"] for row in found}) == 1, f"{comparison!r} is several"
+        values = np.array([float(row["value"]) for row in found])
+        return Interval(float(values.mean()), _half(values))
+
+    def means(self, suite: str, claim: str, reading: str = "") -> list[float]:
+        """Return the means over seeds of all comparisons of a claim, sorted."""
+        rows = self.rows(suite, ".claims", claim=claim)
+        names = {row["comparison"] for row in rows}
+        return sorted(
+            float(np.mean([
+                float(row["value"]) for row in rows
+                if row["comparison"] == name and row["reading"] == (reading or rows[0]["reading"])
+            ]))
+            for name in names
+        )  # fmt: skip
+
     def claims(self, suite: str, verdict: str) -> int:
         """Return how many claims of a suite have a verdict."""
         path = self._folder / f"{suite}.{self._profile}.json"
@@ -114,7 +139,7 @@ class Tables:
 
     def names(self) -> dict[str, Any]:
         """Return what an expression may use."""
-        public = ("mean", "half", "sd", "apart", "curve", "cells", "claims")
+        public = ("mean", "half", "sd", "apart", "curve", "cells", "claims", "compared", "means")
         own = {name: getattr(self, name) for name in public}
         return {**own, "abs": abs, "max": max, "min": min}
 
@@ -141,7 +166,8 @@ def wrong(text: str, tables: Tables) -> list[str]:
     """Return what is wrong with the marked numbers of a text."""
     found = []
     for match in _MARKED.finditer(text):
-        expression, number = match["expression"], match["number"]
+        # Text is wrapped anywhere.
+        expression, number = " ".join(match["expression"].split()), match["number"]
         value = eval(expression, {"__builtins__": {}}, tables.names())
         if not agrees(number, float(value)):
             found.append(f"{number} is {value:.4f}: {expression}")

@@ -134,6 +134,29 @@ def test_states_of_a_stage_and_kept_heads_work_as_described(bench):
     assert "300 steps" in page
 
 
+def test_a_patch_gives_what_the_checkpoint_gives(bench):
+    write(bench.folder, files_of("stages.md"))
+    bench("run", "patched/table.yaml", "--profile", "smoke", "--engine", "inline")
+    by_id = {r["cell"]["id"]: r for r in bench.records()}
+    (stage,) = [r for r in by_id.values() if not r["cell"]["parents"]]
+    assert set(stage["outcome"]["artifacts"]) == {"checkpoint", "patch"}
+    found = {"checkpoint": {}, "patch": {}}
+    for record in by_id.values():
+        for parent in record["cell"]["parents"].values():
+            outcome = record["outcome"]
+            numbers = (outcome["metrics"], outcome["curves"], outcome["provenance"]["weights"])
+            found[parent["artifact"]][record["cell"]["seed"]] = numbers
+    assert found["checkpoint"] == found["patch"]
+    assert sorted(found["patch"]) == [0, 1]
+    # The head of test_resnet for 20 classes: weights and biases, in four bytes each.
+    shown = bench("show", stage["cell"]["id"])
+    size = re.search(r"patch: 0001.patch.safetensors \(([\d,]+) bytes, ([\d,]+) numbers\)", shown)
+    assert size is not None
+    size, numbers = (int(text.replace(",", "")) for text in size.groups())
+    assert numbers == stage["outcome"]["metrics"]["parameters/trained"]
+    assert 4 * numbers < size < 4 * numbers + 1000
+
+
 def test_vectors_and_several_tasks_work_as_described(bench):
     write(bench.folder, files_of("tasks-and-data.md"))
     subprocess.run([sys.executable, "diabetes.py"], cwd=bench.folder, check=True)

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from tests.e2e.prose import Tables, agrees, unmarked, wrong
+from tests.e2e.prose import LEADERBOARDS, Tables, agrees, unmarked, wrong
+
+DOCS = LEADERBOARDS.parent / "docs"
 
 FAST = Tables("fast")
 
@@ -45,3 +47,11 @@ def test_a_place_that_is_not_one_is_refused() -> None:
         FAST.mean("initialisation", "test/top1")
     with pytest.raises(AssertionError, match="no row"):
         FAST.mean("initialisation", "test/top1", std=2.0)
+
+
+@pytest.mark.parametrize("paper", ["fast"])
+def test_the_text_on_a_papers_offline_pages_says_their_numbers(paper: str) -> None:
+    text = (DOCS / f"{paper}-offline.md").read_text(encoding="utf-8")
+    assert unmarked(text) == []
+    assert wrong(text, Tables(paper)) == []
+    assert text.count("<!--=") > 10

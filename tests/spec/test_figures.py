@@ -84,7 +84,60 @@ def changed(text: str, old: str, new: str) -> str:
     return BASE + text.replace(old, new)
 
 
+POINTS = """
+figures:
+  - title: Accuracy by rate
+    kind: points
+    points: sampling_rate
+    over: parameters/trained
+    lines: method
+    panels: [{curve: test/top1}]
+"""
+
+
+def test_points_are_of_metrics_over_an_axis_or_a_metric(plan: Load) -> None:
+    (figure,) = plan(BASE + POINTS).suite.figures
+    assert (figure.points, figure.over) == ("sampling_rate", "parameters/trained")
+    alone = POINTS.replace("    over: parameters/trained\n", "")
+    assert plan(BASE + alone).suite.figures[0].over is None
+
+
 CASES = {
+    "points that are no metric": (
+        changed(POINTS, "test/top1", "head/norms"),
+        "head/norms",
+        r"figures.0.panels.0.curve: 'head/norms' is not a metric",
+    ),
+    "points over what is no metric": (
+        changed(POINTS, "parameters/trained", "parameters/train"),
+        "over:",
+        r"figures.0.over: 'parameters/train' is not a metric\n.*'parameters/trained'",
+    ),
+    "points of what is no axis": (
+        changed(POINTS, "points: sampling_rate", "points: rates"),
+        "points: rates",
+        r"figures.0.points: 'rates' is not an axis",
+    ),
+    "points of the lines' axis": (
+        changed(POINTS, "points: sampling_rate", "points: method"),
+        "points: method",
+        r"figures.0.points: points are of another axis than lines and columns",
+    ),
+    "points over words": (
+        changed(POINTS, "points: sampling_rate\n    over: parameters/trained", "points: dataset"),
+        "points: dataset",
+        r"figures.0.points: 'glyphs' is no number.*\n.*over",
+    ),
+    "points of nothing": (
+        changed(POINTS, "    points: sampling_rate\n", ""),
+        "title: Accuracy",
+        r"`kind: points` and an axis of `points` need each other",
+    ),
+    "curves over a metric": (
+        changed(POINTS, "    kind: points\n    points: sampling_rate\n", ""),
+        "title: Accuracy",
+        r"only points stand over a metric",
+    ),
     "a curve that is none": (
         changed(FIGURE, "anytime/test/top1", "anytime/test/top11"),
         "top11",

@@ -256,6 +256,52 @@ def test_a_cell_starts_from_any_state_of_a_stage(plan, state, artifact):
     assert {p.cell.work.weights for p in found.shown} == {"stage"}
 
 
+PARTLY = STAGED.replace("  l2: {", "  still: {trainable: head}\n  l2: {").replace(
+    "method: plain}", "method: still}"
+)
+
+
+def test_a_cell_of_a_patch_needs_what_the_stage_started_from(plan):
+    found = plan(PARTLY.replace("stage:source'", "stage:source@patch'"))
+    stages = {p.cell.seed: p.cell.id for p in found.behind}
+    for planned in found.shown:
+        # What the stage started from is made again from its own seed.
+        parents = {role: (p.id, p.artifact) for role, p in planned.cell.parents.items()}
+        assert parents == {"start": (stages[planned.cell.seed], "patch")}
+        assert planned.cell.work.weights == "stage"
+    assert {p.cell.id for p in found.behind} == {p.cell.id for p in plan(PARTLY).behind}
+
+
+def test_patches_of_patches_go_down_to_a_body(plan):
+    below = "  middle: {weights: 'stage:source@patch', method: still, dataset: digits}\n"
+    below += "  last: {weights: 'stage:middle@patch', method: still, dataset: digits}\n"
+    text = PARTLY.replace("'stage:source'", "'stage:last@patch'", 1).replace(
+        "  source: {", below + "  source: {weights: 'stage:first@3', "
+    )
+    text = text.replace("  source: {", "  first: {dataset: glyphs, method: plain}\n  source: {")
+    found = plan(text)
+    names = {p.cell.id: p.name for p in found.behind}
+    for planned in found.shown:
+        assert {r: (names[p.id], p.artifact) for r, p in planned.cell.parents.items()} == {
+            "start": ("stage last", "patch"),
+            "body": ("stage middle", "patch"),
+            "body of body": ("stage source", "patch"),
+            "body of body of body": ("stage first", "checkpoint@step 3"),
+        }
+
+
+def test_a_patch_of_everything_is_refused(plan):
+    with pytest.raises(SpecError, match=r"stages.source.*: trains all of its network") as caught:
+        plan(STAGED.replace("stage:source", "stage:source@patch"))
+    assert "stage:source, without @patch" in str(caught.value)
+
+
+def test_a_stage_does_not_average_its_statistics_anew_because_its_children_do(plan):
+    anew = plan(STAGED.replace("  steps: 10\n", "  steps: 10\n  statistics: averaged-anew\n"))
+    assert {p.cell.recipe.statistics for p in anew.shown} == {"averaged-anew"}
+    assert {p.cell.id for p in anew.behind} == {p.cell.id for p in plan(STAGED).behind}
+
+
 def test_states_are_values_of_an_axis(plan):
     text = STAGED.replace("'stage:source'", "['stage:source@3', 'stage:source@7', random]")
     found = plan(text)

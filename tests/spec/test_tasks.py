@@ -87,6 +87,21 @@ def test_one_task_has_metrics_without_a_name_and_several_have_theirs(plan):
     assert plan(SEVERAL + TASKS).metrics["a/test/top1"].unit == "%"
 
 
+SHARED = "tasks: {a: {dataset: digits}, b: {dataset: digits, head: a, image: {size: 32}}}\n"
+
+
+def test_tasks_may_share_a_head(plan):
+    cell = of(plan(SEVERAL + SHARED))
+    assert [task.head for task in cell.tasks.values()] == [None, "a"]
+    assert cell.work.shared_heads == {"b": "a"}
+    # What is not said is not in the id.
+    assert cell.to_json()["work"]["train"]["tasks"]["a"] == {
+        "dataset": "digits", "objective": {"classification": {}},
+    }  # fmt: skip
+    other = of(plan(SEVERAL + SHARED.replace("head: a, ", "")))
+    assert other.id != cell.id
+
+
 def test_a_when_changes_one_task(plan):
     text = SEVERAL + TASKS + "when: [{method: l2, tasks: {b: {weight: 3}}}]\n"
     found = {p.place["method"]: p.cell.tasks for p in plan(text).cells}
@@ -124,6 +139,32 @@ def test_a_dotted_axis_sets_every_task(plan):
         (SEVERAL + "tasks: {a: {}}\n", "tasks.a", "names no dataset, and there is no axis of it"),
         (LIGHT + "task: {long_tail: {imbalance: 1}}\n", "task.long_tail.imbalance", "than 1"),
         (LIGHT + "task: {long_tail: 3}\n", "task.long_tail", "must be a mapping"),
+        (LIGHT + "task: {head: a}\n", "task.head", "names 'a', which is no task"),
+        (
+            SEVERAL + SHARED.replace("head: a", "head: aa"),
+            "tasks.b.head",
+            r"names 'aa', which is no task\n.*'a'",
+        ),
+        (SEVERAL + SHARED.replace("head: a", "head: b"), "tasks.b.head", "names this task itself"),
+        (
+            SEVERAL
+            + SHARED.replace(
+                "a: {dataset: digits}", "a: {dataset: digits, head: c}, c: {}"
+            ).replace("b: {", "b: {objective: classification, ")
+            + "task: {dataset: digits}\n",
+            "tasks.b.head",
+            r"names a, which uses the head of c itself\n.*name c",
+        ),
+        (
+            SEVERAL + SHARED.replace("head: a", "head: a, objective: regression"),
+            "tasks.b.head",
+            "a head for classification cannot serve regression",
+        ),
+        (
+            SEVERAL + SHARED.replace("b: {dataset: digits", "b: {dataset: glyphs"),
+            "tasks.b.head",
+            "a head for the 10 classes of digits cannot serve the 20 classes of glyphs",
+        ),
         (LIGHT + "task: {weight: 0}\n", "task.weight", "greater than 0"),
         (LIGHT + "task: {sampling_rate: 2}\n", "task.sampling_rate", "less than or equal to 1"),
         (LIGHT + "task: {objectiv: x}\n", "task.objectiv", r"unknown key\n.*'objective'"),
@@ -211,8 +252,10 @@ networks:
 
 
 def test_a_backbone_is_timms_a_part_or_a_name_of_the_suite(plan):
-    text = VECTORS.replace("backbone: mlp", "backbone: [mlp, same, small, deep]") + NETWORKS
-    found = {p.place["backbone"]: p.cell for p in plan(text).cells}
+    found = {}
+    for plain in ("mlp", "same"):
+        text = VECTORS.replace("backbone: mlp", f"backbone: [{plain}, small, deep]") + NETWORKS
+        found |= {p.place["backbone"]: p.cell for p in plan(text).cells}
     assert {name: cell.backbone for name, cell in found.items()} == {
         "mlp": "mlp", "same": "mlp", "small": "mlp(widths=(8,))",
         "deep": "mlp(activation=tanh, widths=(8, 8, 8))",
@@ -291,6 +334,6 @@ def test_a_method_has_no_name_whose_overlay_would_replace_it_whole(plan, name):
 @pytest.mark.parametrize("said", ["dataset: rings", "sampling_rate: 0.5"])
 def test_what_an_axis_says_is_not_said_of_the_task_too(plan, said):
     axis = said.partition(":")[0]
-    pattern = rf"axes.{axis}: is an axis that changes nothing.*\n  leave {axis} out of task:"
+    pattern = rf"axes.{axis}: changes nothing between .*\n  leave {axis} out of task:"
     with pytest.raises(SpecError, match=pattern):
         plan(SUITE.replace("test_resnet", "mlp") + f"task: {{{said}}}\n")

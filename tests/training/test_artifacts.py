@@ -120,6 +120,27 @@ def test_predictions_give_the_recorded_accuracy(job: Build, crops: int) -> None:
     assert outcome.metrics["test/loss"] == pytest.approx(loss, rel=1e-12)
 
 
+@pytest.mark.parametrize("name", ["", "one"])
+def test_predictions_of_the_validation_split_stand_beside_the_tests(job: Build, name: str) -> None:
+    recipe = _recipe(steps=12, validation=0.3)
+    made = job(recipe, tasks={name: task()}, keep={"predictions"})
+    outcome = execute(made)
+    found = load_file(left(made, outcome, "predictions").path)
+    prefix = f"{name}/" if name else ""
+    assert set(found) == {
+        f"{prefix}{split}{what}" for split in ("", "validation/") for what in ("outputs", "targets")
+    }
+    for split, rows in (("test", 12), ("validation", 9)):
+        own = "" if split == "test" else "validation/"
+        outputs, targets = found[f"{prefix}{own}outputs"], found[f"{prefix}{own}targets"]
+        assert outputs.shape == (rows, CLASSES)
+        assert outcome.metrics[f"{prefix}{split}/top1"] == pytest.approx(
+            (outputs.argmax(1) == targets).float().mean().item()
+        )
+        loss = torch.nn.functional.cross_entropy(outputs.double(), targets).item()
+        assert outcome.metrics[f"{prefix}{split}/loss"] == pytest.approx(loss, rel=1e-12)
+
+
 def test_predictions_of_several_tasks_stand_under_their_names(job: Build) -> None:
     made = job(tasks={"a": task(), "b": task("stripes")}, keep={"predictions"})
     outcome = execute(made)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
 from typing import Any
 
@@ -28,9 +29,12 @@ from bench.spec.recipe import SGD, Anytime, Augmentation, Optimizer, Recipe
 from bench.spec.seeds import stream_seed
 from bench.training.curves import CurveBook
 from bench.training.execute import execute
+from bench.training.finite import NotANumber
 from bench.training.loop import train
 from bench.training.loss import Asked, Batch, Loss
 from bench.training.monitor import Monitor, Scores
+from bench.training.norms import counts
+from bench.training.optimizer import build_optimizer
 from bench.training.selection import BestState
 from tests.training.conftest import (
     CLASSES,
@@ -258,6 +262,123 @@ def test_what_a_task_trains_in_its_own_modules_does_not_move_anothers() -> None:
         network.state_dict()["private.a.norm.running_mean"],
         network.state_dict()["private.b.norm.running_mean"],
     )
+
+
+def _trained(
+    affine: bool, batches: Mapping[str, Any], steps: int = 3
+) -> tuple[Network, dict[str, Tensor]]:
+    """Train in float64 with private statistics; return the network, and how it began."""
+    network = toy_network(widths=WIDTHS).double()
+    PrivateNormalisation(affine=affine)(network)
+    start = {name: value.clone() for name, value in network.state_dict().items()}
+    recipe = Recipe(steps=steps, optimizer=Optimizer(sgd=SGD(lr=0.1, momentum=0.9)))
+    train(
+        network, loss_of(network, tasks=TOYS), recipe, batches, CurveBook(),
+        trainable=All(), update=Gradient(),
+    )  # fmt: skip
+    return network, start
+
+
+class Doubled(ToyBatches):
+    """In float64, moved by a number."""
+
+    def __init__(self, classes: int, first: int = 0, moved: float = 0.0) -> None:
+        super().__init__(classes, first)
+        self._moved = moved
+
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        inputs, targets = super().batch(step)
+        return inputs.double() * (1 + self._moved) + self._moved, targets
+
+
+def _own(network: Network, task: str) -> dict[str, Tensor]:
+    own = f"private.{task}.norm."
+    return {n.removeprefix(own): v for n, v in network.state_dict().items() if n.startswith(own)}
+
+
+@pytest.mark.parametrize("affine", [True, False])
+def test_one_tasks_batches_do_not_move_anothers_statistics(affine: bool) -> None:
+    # One step, so that the shared convolution is the same when the statistics are taken.
+    one, other = (
+        _trained(affine, {"a": Doubled(3), "b": Doubled(2, 50, moved)}, steps=1)[0]
+        for moved in (0.0, 2.0)
+    )
+    statistics = ("running_mean", "running_var", "num_batches_tracked")
+    for name in statistics:
+        assert torch.equal(_own(one, "a")[name], _own(other, "a")[name])
+    assert not torch.equal(_own(one, "b")["running_mean"], _own(other, "b")["running_mean"])
+    # By hand: a tenth of the way from 0 to the batch's mean, of the first convolution's outputs.
+    network = toy_network(widths=WIDTHS).double()
+    for name, batch in (("a", Doubled(3)), ("b", Doubled(2, 50))):
+        with torch.no_grad():
+            values = network.backbone.conv(batch.batch(0)[0]).transpose(0, 1).flatten(1)
+        torch.testing.assert_close(_own(one, name)["running_mean"], 0.1 * values.mean(1))
+        torch.testing.assert_close(_own(one, name)["running_var"], 0.9 + 0.1 * values.var(1))
+    for name in ("weight", "bias"):
+        apart = torch.equal(_own(one, "a")[name], _own(other, "a")[name])
+        assert apart == affine  # shared ones learn from both
+
+
+def test_private_statistics_alone_share_scales_and_biases() -> None:
+    batches = {"a": Doubled(3), "b": Doubled(2, 50)}
+    network, start = _trained(False, batches)
+    with network.as_task("a") as backbone:
+        ours = backbone.norm
+    with network.as_task("b") as backbone:
+        theirs = backbone.norm
+    for name in ("weight", "bias"):
+        assert getattr(ours, name) is getattr(theirs, name)
+        assert not torch.equal(getattr(ours, name), start[f"private.a.norm.{name}"])
+    assert not torch.equal(ours.running_mean, theirs.running_mean)
+    heads = (5 + 1) * sum(WIDTHS.values())
+    body = sum(p.numel() for p in toy_network().backbone.parameters())
+    assert counts(network) == {
+        "parameters/trained": body + heads,
+        "parameters/private": heads,
+        "parameters/total": body + heads,
+    }
+    optimizer = build_optimizer(Optimizer(sgd=SGD(lr=0.1)), network)
+    assert [len(group["params"]) for group in optimizer.param_groups] == [4, 4]
+    # A step on shared scales is by the sum of both tasks' gradients.
+    network = toy_network(widths=WIDTHS).double()
+    PrivateNormalisation(affine=False)(network)
+    drawn = {name: each.batch(0) for name, each in batches.items()}
+    loss_of(network, tasks=TOYS).terms(drawn).sum().backward()
+    with network.as_task("a") as backbone:
+        scale = backbone.norm.weight
+    expected = torch.zeros_like(scale)
+    for name, share in (("a", 0.25), ("b", 0.75)):
+        inputs, targets = drawn[name]
+        alone = torch.nn.functional.cross_entropy(network(inputs, task=name).logits, targets)
+        expected += share * torch.autograd.grad(alone, scale)[0]
+    torch.testing.assert_close(scale.grad, expected, rtol=1e-12, atol=1e-15)
+
+
+def test_copies_and_states_of_tied_scales_stay_tied() -> None:
+    network = toy_network(widths=WIDTHS)
+    PrivateNormalisation(affine=False)(network)
+    copied = copy.deepcopy(network).double().to(memory_format=torch.channels_last)
+    copied.load_state_dict(network.state_dict())
+    own = [copied.own_parameters(task)["private.norm.weight"] for task in WIDTHS]
+    assert own[0] is own[1]
+    with copied.as_task("a") as backbone:
+        assert backbone.norm.weight is own[0]
+
+
+class Broken(Doubled):
+    def batch(self, step: int) -> tuple[Tensor, Tensor]:
+        inputs, targets = super().batch(step)
+        return (inputs * torch.nan if step == 1 else inputs), targets
+
+
+@pytest.mark.parametrize("task", ["a", "b"])
+@pytest.mark.parametrize("affine", [True, False])
+def test_a_failure_names_the_task(task: str, affine: bool) -> None:
+    batches = {"a": Doubled(3), "b": Doubled(2, 50)}
+    batches |= {task: Broken(WIDTHS[task])}
+    with pytest.raises(NotANumber) as caught:
+        _trained(affine, batches)
+    assert (caught.value.term, caught.value.step) == (f"{task}/cross-entropy", 2)
 
 
 def test_a_shared_normalisation_sees_the_batches_of_all_tasks() -> None:

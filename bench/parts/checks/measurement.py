@@ -77,8 +77,8 @@ class _Case:
 
     def _of(self, inputs: Inputs, networks: Mapping[str, Network] | None = None) -> Measured:
         given = self._build(inputs) if networks is None else networks
-        data = None if self.part.data == "none" else inputs
-        found: Any = self.part(RandomMeasuring(given, data))
+        measuring = RandomMeasuring(given, inputs, data=self.part.data != "none")
+        found: Any = self.part(measuring)
         expect(isinstance(found, Measured), f"gives a {type(found).__name__}, not a Measured")
         measured: Measured = found
         return measured

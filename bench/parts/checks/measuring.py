@@ -14,6 +14,7 @@ from bench.models.network import Network
 from bench.parts.checks.random_data import Inputs, facts_of, random_targets
 from bench.parts.objectives.classification import Classification
 from bench.spec.seeds import stream_seed
+from bench.training.cost import multiply_adds
 from bench.training.evaluate import evaluate
 
 _TRAIN, _TEST = 8, 6
@@ -28,16 +29,19 @@ class RandomMeasuring:
     networks
         By role; they are copied and never changed.
     inputs
-        What goes into them; None of a measurement that declares no data.
+        What goes into them.
+    data
+        Whether the measurement declares any, and may ask for batches and scores.
     """
 
     seed = 0
     device = torch.device("cpu")
     dataset = "random"
 
-    def __init__(self, networks: Mapping[str, Network], inputs: Inputs | None) -> None:
+    def __init__(self, networks: Mapping[str, Network], inputs: Inputs, *, data: bool) -> None:
         self._networks = networks
         self._inputs = inputs
+        self._has_data = data
         self._objective = Classification()
         self._facts = facts_of(self._objective)
         self.classes = self._facts.classes
@@ -54,14 +58,17 @@ class RandomMeasuring:
         return network.heads[""]
 
     def parent(self, role: str) -> dict[str, Tensor]:
-        """Return the outputs and targets that a role's cell would have kept."""
-        network = self.network(role)
-        with torch.no_grad():
-            pairs = [(network(x).logits, y) for x, y in self.batches("test", _BATCH)]
-        return {
-            "outputs": torch.cat([outputs for outputs, _ in pairs]),
-            "targets": torch.cat([targets for _, targets in pairs]),
-        }
+        """Return the predictions that a role's cell would have kept; as `Keeper` does."""
+        network, found = self.network(role), {}
+        for split, seed in (("", 2), ("validation/", 3)):
+            inputs = self._inputs.draw(seed, _TEST)
+            with torch.no_grad():
+                found[f"{split}outputs"] = network(inputs).logits
+            found[f"{split}targets"] = random_targets(self._facts, _TEST, seed)
+        found["multiply_adds"] = torch.tensor(multiply_adds(network, inputs[:1]))
+        if len(self._inputs.shape) == 3:
+            found["image_size"] = torch.tensor(self._inputs.shape[-1])
+        return found
 
     def batches(
         self,
@@ -72,7 +79,7 @@ class RandomMeasuring:
         limit: int | None = None,
     ) -> Iterator[tuple[Tensor, Tensor]]:
         """Yield inputs and labels of ``train`` or ``test``."""
-        if self._inputs is None:
+        if not self._has_data:
             raise ValueError("declares data: none, and asks for data")
         count, seed = {"train": (_TRAIN, 1), "test": (_TEST, 2)}[split]
         inputs = self._inputs.draw(seed, count)

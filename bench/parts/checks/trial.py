@@ -110,7 +110,7 @@ class Trial:
         for name in sorted(names):
             cls = part_class("measurement", name, self.plugins)
             assert issubclass(cls, Measurement)
-            found[name] = cls()(RandomMeasuring({"start": network}, self.inputs)).arrays
+            found[name] = cls()(RandomMeasuring({"start": network}, self.inputs, data=True)).arrays
         return found
 
 

@@ -56,6 +56,7 @@ class _Watched:
     def __init__(self, training: Training, log: _Log, declared: Sequence[str]) -> None:
         self.network: Network = training.network
         self.optimizer: torch.optim.Optimizer = training.optimizer
+        self.scaler: torch.amp.GradScaler = training.scaler
         self._training = training
         self._log = log
         self._declared = declared

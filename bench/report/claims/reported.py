@@ -9,6 +9,7 @@ from typing import Literal
 from bench.report.claims.compared import comparison_names
 from bench.spec.claims import Claim
 from bench.spec.comparisons import comparisons
+from bench.spec.metrics import difference_of
 from bench.spec.paper import Reported, ReportedEntry
 
 Told = Literal["holds", "does not hold", "cannot be told"]
@@ -69,12 +70,19 @@ def evaluate_reported(
 
 
 def _entries(claim: Claim, reported: Reported, profile: str, metric: str) -> list[ReportedEntry]:
+    name = claim.metric or metric
+    tables = [t for t in reported.tables if (t.suite, t.profile) == (claim.suite, profile)]
+    first, *second = (
+        [entry for table in tables if table.metric == each for entry in table.entries]
+        for each in difference_of(name) or (name,)
+    )
+    if not second:
+        return first
+    others = {tuple(sorted(entry.where.items())): entry.mean for entry in second[0]}
     return [
-        entry
-        for table in reported.tables
-        if (table.suite, table.profile) == (claim.suite, profile)
-        and table.metric == (claim.metric or metric)
-        for entry in table.entries
+        ReportedEntry(where=entry.where, mean=entry.mean - others[key])
+        for entry in first
+        if (key := tuple(sorted(entry.where.items()))) in others
     ]
 
 

@@ -12,6 +12,7 @@ from bench.report.numbers import plural
 from bench.report.results import Entry, Results, place_key
 from bench.spec.claims import Claim
 from bench.spec.comparisons import Comparison, comparisons
+from bench.spec.metrics import difference_of
 from bench.spec.plan import Plan
 from bench.spec.suite import ShownMetric
 from bench.stats.intervals import Estimate
@@ -101,7 +102,8 @@ def compared_metric(claim: Claim, plan: Plan) -> ShownMetric:
     name = claim.metric or plan.suite.metrics[0].metric
     known = plan.metrics if claim.at is None else plan.curves
     shown = next((m for m in plan.suite.metrics if m.metric == name), ShownMetric(metric=name))
-    declared = known.get(name)
+    # Both metrics of a difference have one unit.
+    declared = known.get((difference_of(name) or (name,))[0])
     if declared is None:
         return shown
     return shown.model_copy(update={"unit": declared.unit, "best": declared.best})

@@ -8,12 +8,14 @@ from bench.errors import SpecError, did_you_mean
 from bench.report.figures.curves import draw_curves
 from bench.report.figures.drawn import Drawn
 from bench.report.figures.heatmap import draw_heatmaps
+from bench.report.figures.points import draw_points
 from bench.report.results import Results
 from bench.spec.figure import Figure
 
 KINDS: Mapping[str, Callable[[Results, Figure], Drawn]] = {
     "curves": draw_curves,
     "heatmap": draw_heatmaps,
+    "points": draw_points,
 }
 
 

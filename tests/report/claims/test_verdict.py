@@ -106,6 +106,24 @@ def test_a_value_is_compared_with_a_number(made: Study) -> None:
     assert ask(made, **around, by=5.0).outcome == "supported"
 
 
+def test_a_metric_may_be_the_difference_of_two(made: Study) -> None:
+    for planned in made.cells(sampling_rate=0.15):
+        with_bss = planned.labels["method"] == "l2+bss"
+        top1 = BASE[planned.seed] + with_bss * GAIN[planned.seed]
+        made.put(planned.cell, {"test/top1": top1, "validation/top1": 0.5})
+    asked = {"metric": "test/top1 - validation/top1", "where": {"sampling_rate": 0.15}}
+    found = ask(made, **asked)
+    assert found.outcome == "supported"
+    assert found.shown is not None
+    assert found.shown.unit == "%"
+    assert list(found.compared[0].values.values()) == pytest.approx(list(100 * GAIN))
+    (alone,) = ask(made, **asked | {"compare": [], "number": 0.0}).compared[:1]
+    assert list(alone.values.values()) == pytest.approx(list(100 * (BASE - 0.5)))
+    # A seed without one of the two has no difference.
+    made.put(made.cells(sampling_rate=0.15, method="l2", seed=2)[0].cell, {"test/top1": 0.5})
+    assert list(ask(made, **asked).compared[0].values) == [0, 1, 3, 4, 5]
+
+
 def test_a_margin_is_in_the_unit(made: Study) -> None:
     where = {"sampling_rate": 0.15}
     assert ask(made, where=where, by=0.9).outcome == "supported"

@@ -1,0 +1,75 @@
+"""PROFIT (GOODFIT): a short walk first, and a gradient that does not undo it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+from torch.nn.modules.batchnorm import _BatchNorm
+
+from bench.methods.profit import PROFIT, Reference
+from bench.models.network import Network
+from bench.parts import Training, Update, update
+from bench.parts.kinds import GradientFunction
+
+_REFERENCES: dict[str, Reference] = {
+    "sgd": lambda tensors: torch.optim.SGD(tensors, lr=0.0),
+    "adam": lambda tensors: torch.optim.Adam(tensors, lr=0.0),
+    "rmsprop": lambda tensors: torch.optim.RMSprop(tensors, lr=0.0),
+}
+
+
+@update("profit")
+class Profit(Update):
+    """Algorithm 1 of the PROFIT paper around the recipe's optimizer; see `bench.methods.PROFIT`.
+
+    A step takes n_ref + 1 gradients. ``ratio`` is λ_main / λ_ref and follows the schedule;
+    ``lr_ref`` is λ_ref itself, which does not. ``statistics``: whether the running statistics of
+    batch normalisation follow ``all`` gradients or the last of a step alone (``main``); the paper
+    does not say.
+    """
+
+    curves = ("profit/cosine", "profit/projected", "profit/displacement")
+
+    def __init__(
+        self,
+        n_ref: int = 1,
+        ratio: float | None = None,
+        lr_ref: float | None = None,
+        reference: Literal["sgd", "adam", "rmsprop"] = "sgd",
+        guard: bool = True,
+        products: Literal["global", "tensor"] = "global",
+        statistics: Literal["all", "main"] = "all",
+    ) -> None:
+        self._statistics = statistics
+        self._settings: dict[str, Any] = {
+            "n_ref": n_ref,
+            "ratio": ratio,
+            "lr_ref": lr_ref,
+            "reference": _REFERENCES[reference],
+            "guard": guard,
+            "products": products,
+        }
+
+    def begin(self, training: Training) -> Callable[[GradientFunction], None]:
+        """Return the step; it keeps what O_ref keeps."""
+        buffers = list(_statistics(training.network)) if self._statistics == "main" else []
+        optimizer = PROFIT(training.optimizer, buffers=buffers, **self._settings)
+
+        def step(gradient: GradientFunction) -> None:
+            optimizer.step(gradient, scaler=training.scaler, apply=training.apply)
+            look = optimizer.look
+            assert look is not None
+            training.note("profit/cosine", look.cosine)
+            training.note("profit/projected", look.projected)
+            training.note("profit/displacement", look.displacement)
+
+        return step
+
+
+def _statistics(network: Network) -> Iterator[Tensor]:
+    for module in network.modules():
+        if isinstance(module, _BatchNorm):
+            yield from module.buffers(recurse=False)
