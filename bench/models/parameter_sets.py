@@ -42,7 +42,11 @@ def depthwise_filters(network: Network) -> list[nn.Parameter]:
         If there is none.
     """
     found = [
-        m.weight for m in network.body().modules() if isinstance(m, nn.Conv2d) and is_depthwise(m)
+        parameter
+        for module in network.body().modules()
+        if is_depthwise(module)
+        for name, parameter in module.named_parameters(recurse=False)
+        if name == "weight"
     ]
     remedy = "; the patch added-depthwise gives a network some"
     return _some(network, found, "no depthwise convolution", remedy)

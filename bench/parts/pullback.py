@@ -55,7 +55,8 @@ def _through(segment: Interval, biases: Biases) -> Iterator[Interval]:
         low = -math.inf
     kinks = sorted({-biases[0], *(Fraction(i - b) / 2 for i, b in enumerate(biases[1:-1], 1))})
     # Left of the first kink all hidden units are 0; right of the last one all are linear.
-    for left, right in pairwise([-math.inf, *kinks, math.inf]):
+    ends: list[Number] = [-math.inf, *kinks, math.inf]
+    for left, right in pairwise(ends):
         near = Fraction(right) - 1 if left == -math.inf else Fraction(left)
         far = near + 1 if right == math.inf else Fraction(right)
         value = _teeth(near, biases)

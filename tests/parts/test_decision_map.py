@@ -13,7 +13,7 @@ from torch.nn.functional import relu
 from bench.errors import DataError, UserError
 from bench.models.network import Network
 from bench.parts.checks.measuring import RandomMeasuring
-from bench.parts.checks.random_data import NETWORKS, Inputs
+from bench.parts.checks.random_data import NETWORKS
 from bench.parts.checks.trial import Trial
 from bench.parts.measurements.decision_map import DecisionMap
 from bench.parts.networks.scaled_mlp import ScaledPerceptron
@@ -96,7 +96,7 @@ def test_the_loss_is_the_mean_of_each_outputs_cross_entropy():
 # -- maps ----------------------------------------------------------------------------------------
 
 
-def half_plane(inputs: Inputs = SCALED) -> Network:
+def half_plane() -> Network:
     """A network of two classes: 1 where the first coordinate is above the second."""
     backbone = nn.Flatten()
     backbone.num_features = 2

@@ -35,7 +35,8 @@ def labels(name: str, points: NDArray[np.float32]) -> NDArray[np.int64]:
     """Return each point's class under a labelling, 1 within its discs."""
     x, y = points.astype(np.float64).T
     inside = [(x - a) ** 2 + (y - b) ** 2 < r * r for (a, b), r in LABELLINGS[name]]
-    return np.any(inside, axis=0).astype(np.int64)
+    classes: NDArray[np.int64] = np.any(inside, axis=0).astype(np.int64)
+    return classes
 
 
 def points(name: str, label: int, split: str, count: int) -> NDArray[np.float32]:

@@ -23,7 +23,7 @@ from bench.parts.checks.common import (
     undrawn,
 )
 from bench.parts.checks.random_data import CLASSES, NETWORKS
-from bench.parts.checks.trial import Trial, ends_in_one_state
+from bench.parts.checks.trial import Trial, awake, ends_in_one_state
 
 _TASKS = ("one", "two")
 
@@ -67,19 +67,10 @@ def _outputs(trial: Trial, network: Network) -> dict[str, Tensor]:
     return found
 
 
-def _awake(network: Network) -> Network:
-    """Move a network's parameters: as they are drawn, residual branches end in zeros."""
-    generator = torch.Generator().manual_seed(0)
-    with torch.no_grad():
-        for parameter in network.parameters():
-            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
-    return network
-
-
 def _function(subject: Subject) -> str:
     apart = 0.0
     for trial in (_trial(subject), _trial(subject, _TASKS)):
-        plain = _awake(replace(trial, patches=()).build())
+        plain = awake(replace(trial, patches=()).build())
         before = _outputs(trial, plain)
         result: Any = cast(Any, trial.patches[0])(plain)
         expect(result is None, f"returns a {type(result).__name__}: it changes a network in place")
@@ -137,7 +128,7 @@ def _kept(trial: Trial) -> str:
 def _copies(subject: Subject) -> None:
     """Penalties compare with a frozen copy of the start: it must not follow the network."""
     for trial in (_trial(subject), _trial(subject, _TASKS)):
-        network = _awake(trial.build())
+        network = awake(trial.build())
         copied = copy.deepcopy(network)
         before = _outputs(trial, copied)
         alike = same(before, _outputs(trial, network))

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 
+import torch
 from torch import Tensor
 
 from bench.data.transforms import in_training
@@ -124,6 +125,15 @@ class _RandomBatches:
         trial, seed = self._trial, self._seed + step
         inputs = in_training(trial.inputs.draw(seed), trial.transforms, trial.seed, "random", step)
         return inputs, random_targets(facts_of(trial.objective), ROWS, seed)
+
+
+def awake(network: Network) -> Network:
+    """Move a network's parameters: as they are drawn, residual branches end in zeros."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in network.parameters():
+            parameter.add_(0.1 * torch.randn(parameter.shape, generator=generator))
+    return network
 
 
 def ends_in_one_state(trial: Callable[[], Trial]) -> Trained:

@@ -54,5 +54,5 @@ class DecisionMap(Measurement):
         second, first = torch.meshgrid(middles.flip(0), middles, indexing="ij")
         points = torch.stack([first, second], dim=-1).reshape(-1, 2).float().to(device)
         with torch.no_grad():
-            classes = network(points).logits.argmax(dim=1)
+            classes: Tensor = network(points).logits.argmax(dim=1)
         return classes.reshape(self.side, self.side).float()

@@ -19,7 +19,7 @@ class Filtered(nn.Module):
         super().__init__()
         channels = conv.in_channels
         # Not initialised at random, which would draw from the global stream.
-        self.depthwise = skip_init(
+        self.depthwise = skip_init(  # type: ignore[no-untyped-call]
             nn.Conv2d, channels, channels, 3, padding=1, groups=channels, bias=False,
             device=conv.weight.device, dtype=conv.weight.dtype,
         )  # fmt: skip

@@ -115,3 +115,9 @@ def test_roles_that_are_two_names_of_one_are_found(failures):
 def test_a_measurement_of_nothing_is_found(failures):
     nothing = body("return Measured({'norm': 1.0})", data="none").replace('("start",)', "()")
     assert "roles" in failures("measurement", nothing.replace('measuring.network("start")', "0"))
+
+
+def test_a_measurement_may_compute_from_its_parameters_alone(failures):
+    alone = body("return Measured({'norm': self.size})", data="none").replace('("start",)', "()")
+    alone = f"size: float = 2.0\n{alone}".replace('measuring.network("start")', "0")
+    assert failures("measurement", alone) == {}
