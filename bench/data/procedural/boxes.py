@@ -79,12 +79,13 @@ def boxes(cover: Floats) -> NDArray[np.float32]:
     They are exact: multiples of half a pixel, which float32 holds.
     """
     touched = cover > 0
-    columns, rows = touched.any(axis=1), touched.any(axis=2)
+    columns, rows = (np.asarray(touched.any(axis=axis)) for axis in (1, 2))
     side = cover.shape[1]
     left, top = columns.argmax(axis=1), rows.argmax(axis=1)
     right, bottom = (side - line[:, ::-1].argmax(axis=1) for line in (columns, rows))
     edges = [(left + right) / 2, (top + bottom) / 2, right - left, bottom - top]
-    return (np.stack(edges, axis=1) / side).astype(np.float32)
+    fractions: NDArray[np.float32] = (np.stack(edges, axis=1) / side).astype(np.float32)
+    return fractions
 
 
 def _placed(p: Floats) -> tuple[Floats, Floats]:
