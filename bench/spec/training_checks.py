@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.errors import did_you_mean
+from bench.spec.box_checks import check_boxes
 from bench.spec.catalogue import entry
 from bench.spec.cell import PlannedCell
 from bench.spec.frozen_features import obstacle
@@ -13,7 +14,7 @@ from bench.spec.work import Task, Train, Work, network_name
 
 
 def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
-    """Check warm-ups, forgetting, heads, tasks and balanced batches, of stages too.
+    """Check warm-ups, forgetting, heads, tasks, balanced batches and boxes, of stages too.
 
     Raises
     ------
@@ -29,6 +30,7 @@ def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
             _check_tasks(layers, work)
             _check_precision(layers, work)
             _check_frozen_features(layers, work)
+            check_boxes(layers, work)
 
 
 def _check_warmup(layers: Layers, work: Train) -> None:
