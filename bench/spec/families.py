@@ -304,7 +304,9 @@ class Families:
         if not stage.tasks:
             return {"": self._task("", {}, given, (), (), own)}
         return {
-            name: self._task("", {}, given, (), (), (merge(stage.task, raw), source.at("tasks", name)))
+            name: self._task(
+                "", {}, given, (), (), (merge(stage.task, raw), source.at("tasks", name))
+            )
             for name, raw in sorted(stage.tasks.items())
         }
 
