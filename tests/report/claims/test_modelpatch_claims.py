@@ -57,8 +57,8 @@ EXPECTED = {
     "statistics-help-on-cifar": (12.2,),
     "scales-and-biases-help-on-all": (6.7, 22.3, 24.5, 29.9),
 }  # fmt: skip
-# The text against its own tables: 19.4 points, which are 18.6; statistics that always hurt; and 5% more
-# parameters, of totals that are rounded to 200,000 apart.
+# The text against its own tables: 19.4 points, which are 18.6; statistics that always hurt; and
+# 5% more parameters, of totals that are rounded to 200,000 apart.
 AGAINST_ITSELF = {
     "detector-patch-gains-as-in-the-text",
     "statistics-hurt-the-last-layer",
