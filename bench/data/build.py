@@ -107,7 +107,7 @@ def _save(file: Path, array: NDArray[Any]) -> None:
 def _write_images(
     name: str, source: Source, image: Image, paths: CachePaths, overlap: Overlap
 ) -> str:
-    count = len(source.train.labels) + len(source.test.labels)
+    count = len(source.train.targets) + len(source.test.targets)
     _check_space(count * image.resize**2 * 3, "decoded images", paths)
     digest = RowDigest()
     faults: list[str] = []
@@ -115,11 +115,11 @@ def _write_images(
         digest.start(split)
         rows: SourceSplit = getattr(source, split)
         with whole(paths.inputs(split)) as part:
-            shape = (len(rows.labels), image.resize, image.resize, 3)
+            shape = (len(rows.targets), image.resize, image.resize, 3)
             pixels = open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
             seen = _seen(split, rows, digest, overlap)
             faults += _decode(seen, lambda data: source.decode(data, image), pixels)
-        _save(paths.targets(split), rows.labels)
+        _save(paths.targets(split), rows.targets)
     if faults:
         raise _not_whole(name, faults)
     return digest.hexdigest()
@@ -159,8 +159,8 @@ def _threads() -> int:
 
 def _seen(split: str, rows: SourceSplit, digest: RowDigest, overlap: Overlap) -> Iterator[Blob]:
     """Yield the images of a split, which then are in the digest."""
-    for label, blob in zip(rows.labels.tolist(), rows.blobs(), strict=False):
-        digest.add(label, blob.data)
+    for target, blob in zip(rows.targets, rows.blobs(), strict=False):
+        digest.add(target, blob.data)
         overlap.add(split, blob)
         yield blob
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from bench.data.cache import CachePaths, read_json, write_json
 from bench.data.identity import known_entry, source_identity
@@ -20,7 +21,7 @@ from bench.spec.cell import Resources
 
 
 class RowDigest:
-    """SHA-256 over rows in order: split, label, length and raw bytes of each image."""
+    """SHA-256 over rows in order: split, target, length and raw bytes of each image."""
 
     def __init__(self) -> None:
         self._hash = hashlib.sha256(b"retable-rows-1")
@@ -29,9 +30,9 @@ class RowDigest:
         """Begin a split: rows that move from one split to another change the digest."""
         self._hash.update(b"\x1f" + split.encode() + b"\x1f")
 
-    def add(self, label: int, data: bytes | memoryview) -> None:
-        """Add a row."""
-        self._hash.update(label.to_bytes(8, "little", signed=True))
+    def add(self, target: np.generic | NDArray[Any], data: bytes | memoryview) -> None:
+        """Add a row: its class as int64, or its numbers."""
+        self._hash.update(target.astype(target.dtype.newbyteorder("<")).tobytes())
         self._hash.update(len(data).to_bytes(8, "little"))
         self._hash.update(data)
 

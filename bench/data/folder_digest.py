@@ -57,7 +57,7 @@ def _of_folder(name: str, resources: Resources, overlap: Overlap) -> str:
     digest = RowDigest()
     for split, rows in (("train", source.train), ("test", source.test)):
         digest.start(split)
-        for label, blob in zip(rows.labels.tolist(), rows.blobs(), strict=True):
-            digest.add(label, blob.data)
+        for target, blob in zip(rows.targets, rows.blobs(), strict=True):
+            digest.add(target, blob.data)
             overlap.add(split, blob)
     return digest.hexdigest()

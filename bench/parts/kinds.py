@@ -153,7 +153,7 @@ class Objective(Part):
 
     ``metrics`` maps a name to its unit and better side, literally: ``{"top1": ("%", "highest")}``;
     ``%`` is recorded as a fraction. ``score`` is the metric that states are chosen by, ``term``
-    the loss's name, ``targets`` ``classes`` or ``numbers``.
+    the loss's name, ``targets`` ``classes``, ``numbers``, or ``boxes`` (four numbers).
     """
 
     metrics: ClassVar[Mapping[str, tuple[str, str]]] = {}

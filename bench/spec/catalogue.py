@@ -15,6 +15,7 @@ from bench.spec.recipe import Frozen, Items
 FILE = Path(__file__).with_name("catalogue.yaml")
 Kind = Literal["hub", "digits", "procedural", "folder", "unavailable"]
 Modality = Literal["images", "vectors", "tokens", "trajectories"]
+Targets = Literal["classes", "boxes"]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -51,6 +52,8 @@ class DatasetEntry(Frozen):
         ``datasets:``. ``unavailable``: cannot be had or cannot be used; ``reason`` says why.
     modality
         What a row is. All but ``images`` are arrays, taken as they are.
+    targets
+        ``classes``; or ``boxes``, four numbers (`bench.parts.objectives.boxes`).
     hub, revision, config
         Hub id, pinned commit (absent: none is known in full, see ``notes``) and configuration.
     image, label
@@ -74,6 +77,7 @@ class DatasetEntry(Frozen):
     kind: Kind
     title: str
     modality: Modality = "images"
+    targets: Targets = "classes"
     classes: PositiveInt | None = None
     hub: str | None = None
     revision: Revision | None = None
@@ -104,7 +108,7 @@ class DatasetEntry(Frozen):
         needed = {
             "hub": ("hub", "classes"),
             "digits": ("classes", "digest"),
-            "procedural": ("classes", "digest"),
+            "procedural": ("classes", "digest") if self.targets == "classes" else ("digest",),
             "folder": ("classes", "reason"),
             "unavailable": ("reason",),
         }[self.kind]

@@ -56,7 +56,7 @@ DECLARED: Mapping[Kind, Mapping[str, Any]] = {
 }
 # The values that some of them may have.
 _WORDS: Mapping[str, tuple[str, ...]] = {
-    "targets": ("classes", "numbers"),
+    "targets": ("classes", "numbers", "boxes"),
     "data": ("task", "source", "none"),
     "reads": ("checkpoint", "predictions"),
 }

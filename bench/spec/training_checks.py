@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bench.errors import did_you_mean
+from bench.spec.box_checks import check_boxes
 from bench.spec.catalogue import entry
 from bench.spec.cell import PlannedCell
 from bench.spec.layers import Layers
@@ -12,7 +13,7 @@ from bench.spec.work import Task, Train, Work, network_name
 
 
 def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
-    """Check warm-ups, forgetting, heads, tasks and balanced batches, of stages too.
+    """Check warm-ups, forgetting, heads, tasks, balanced batches and boxes, of stages too.
 
     Raises
     ------
@@ -27,6 +28,7 @@ def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
             _check_batches(layers, work)
             _check_tasks(layers, work)
             _check_precision(layers, work)
+            check_boxes(layers, work)
 
 
 def _check_warmup(layers: Layers, work: Train) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import timm
 import torch
 from safetensors.torch import load_file
 
@@ -17,7 +18,7 @@ from bench.models.checkpoint import load_checkpoint
 from bench.scheduling.engines.call import call
 from bench.scheduling.job import Job, ParentArtifact
 from bench.spec.cell import START
-from bench.spec.recipe import SGD, Evaluation, Optimizer, Recipe
+from bench.spec.recipe import SGD, Evaluation, Image, Optimizer, Recipe
 from bench.spec.seeds import stream_seed
 from bench.training import train_cell
 from bench.training.execute import execute
@@ -128,7 +129,8 @@ def test_predictions_of_the_validation_split_stand_beside_the_tests(job: Build, 
     found = load_file(left(made, outcome, "predictions").path)
     prefix = f"{name}/" if name else ""
     assert set(found) == {
-        f"{prefix}{split}{what}" for split in ("", "validation/") for what in ("outputs", "targets")
+        *(f"{prefix}{what}" for what in ("outputs", "targets", "image_size", "multiply_adds")),
+        *(f"{prefix}validation/{what}" for what in ("outputs", "targets")),
     }
     for split, rows in (("test", 12), ("validation", 9)):
         own = "" if split == "test" else "validation/"
@@ -145,12 +147,41 @@ def test_predictions_of_several_tasks_stand_under_their_names(job: Build) -> Non
     made = job(tasks={"a": task(), "b": task("stripes")}, keep={"predictions"})
     outcome = execute(made)
     found = load_file(left(made, outcome, "predictions").path)
-    assert {n: len(t) for n, t in found.items()} == {
-        "a/outputs": 12, "a/targets": 12, "b/outputs": 6, "b/targets": 6,
+    assert {n: tuple(t.shape) for n, t in found.items()} == {
+        "a/outputs": (12, CLASSES), "a/targets": (12,), "a/image_size": (), "a/multiply_adds": (),
+        "b/outputs": (6, STRIPES), "b/targets": (6,), "b/image_size": (), "b/multiply_adds": (),
     }  # fmt: skip
     for name in "ab":
         hits = (found[f"{name}/outputs"].argmax(1) == found[f"{name}/targets"]).numpy()
         assert outcome.metrics[f"{name}/test/top1"] == hits.mean()
+
+
+def test_predictions_say_what_an_image_of_each_task_costs(job: Build) -> None:
+    sizes = {"small": Image(resize=36, size=24), "large": Image(resize=72, size=64)}
+    tasks = {name: task(image=image) for name, image in sizes.items()}
+    made = job(
+        _recipe(evaluation=Evaluation(crops=10)), tasks=tasks, keep={"predictions"},
+        patches=["private-normalisation"],
+    )  # fmt: skip
+    found = load_file(left(made, execute(made), "predictions").path)
+    for name, image in sizes.items():
+        assert found[f"{name}/image_size"].item() == image.size
+        assert found[f"{name}/multiply_adds"].item() == _products(image.size, CLASSES)
+
+
+def _products(size: int, classes: int) -> int:
+    """Return the products in one pass of test_resnet, counted layer by layer."""
+    network = timm.create_model("test_resnet", num_classes=classes).eval()
+    counts = []
+
+    def count(layer: torch.nn.Module, inputs: tuple[torch.Tensor], output: torch.Tensor) -> None:
+        counts.append(output.numel() * layer.weight[0].numel())  # type: ignore[index, operator]
+
+    for layer in network.modules():
+        if isinstance(layer, torch.nn.Conv2d | torch.nn.Linear):
+            layer.register_forward_hook(count)
+    network(torch.zeros(1, 3, size, size))
+    return sum(counts)
 
 
 def test_what_is_left_is_of_the_state_that_is_reported(job: Build) -> None:

@@ -98,7 +98,7 @@ def _placed(p: Floats, aspect: float) -> tuple[Floats, Floats]:
     return x / root, y * root
 
 
-def _body(shape: Glyph, x: Floats, y: Floats) -> Floats:
+def body(shape: Glyph, x: Floats, y: Floats) -> Floats:
     """Return the share of each pixel covered by the body."""
     radius = np.sqrt(x * x + y * y)
     safe = np.maximum(radius, 1e-6)
@@ -113,7 +113,7 @@ def _body(shape: Glyph, x: Floats, y: Floats) -> Floats:
     return clip((0.8 * outline - radius) * 14.0 + 0.5)
 
 
-def _marks(shape: Glyph, x: Floats, y: Floats) -> tuple[Floats, Floats]:
+def marks(shape: Glyph, x: Floats, y: Floats) -> tuple[Floats, Floats]:
     """Return the cover of stripes and of spots."""
     angle = np.array(shape.angle)
     along = x * float(cosine(angle)) + y * float(sine(angle))
@@ -163,12 +163,12 @@ def _lit(canvas: Floats, p: Floats, grain: Floats) -> Floats:
 
 def _draw(shape: Glyph, p: Floats, texture: Floats, grain: Floats) -> NDArray[np.uint8]:
     x, y = _placed(p[:, 0:5], shape.aspect)
-    body = _body(shape, x, y)
-    stripes, spots = _marks(shape, x, y)
+    cover = body(shape, x, y)
+    stripes, spots = marks(shape, x, y)
     canvas = _background(p[:, 5:12], texture)
-    canvas = paint(canvas, _colour(p[:, 12:15], 0.0, 0.5, 0.75), body)
-    canvas = paint(canvas, _colour(p[:, 15:18], 0.62, 0.5, 0.35), body * stripes)
-    canvas = paint(canvas, _colour(p[:, 18:21], 0.15, 0.5, 0.9), body * spots)
+    canvas = paint(canvas, _colour(p[:, 12:15], 0.0, 0.5, 0.75), cover)
+    canvas = paint(canvas, _colour(p[:, 15:18], 0.62, 0.5, 0.35), cover * stripes)
+    canvas = paint(canvas, _colour(p[:, 18:21], 0.15, 0.5, 0.9), cover * spots)
     canvas = _occluded(canvas, p[:, 21:28])
     return to_bytes(_lit(canvas, p[:, 28:31], grain.reshape(-1, SIDE, SIDE)))
 

@@ -15,7 +15,7 @@ from bench.spec.recipe import Image
 
 
 class Plan(NamedTuple):
-    """Numbers of classes and of rows a class in each split."""
+    """Numbers of classes (of ``boxes``: glyphs) and of rows of each in both splits."""
 
     classes: int
     train: int
@@ -23,6 +23,7 @@ class Plan(NamedTuple):
 
 
 PLANS = {
+    "boxes": Plan(100, 80, 10),
     "fractals": Plan(100, 200, 20),
     "glyphs": Plan(20, 60, 30),
     "glyphs-source": Plan(100, 200, 20),
@@ -42,6 +43,10 @@ def class_images(name: str, label: int, split: str) -> NDArray[np.uint8]:
         from bench.data.procedural import fractals
 
         return fractals.images(label, split, count)
+    if name == "boxes":
+        from bench.data.procedural import boxes
+
+        return boxes.images(label, split, count)
     from bench.data.procedural import glyphs
 
     return glyphs.images(name, label, split, count)
@@ -55,8 +60,17 @@ def _split(name: str, split: str) -> SourceSplit:
             for row, pixels in enumerate(class_images(name, label, split)):
                 yield Blob(pixels.tobytes(), f"{name}, {split} image {row} of class {label}")
 
-    count: int = getattr(plan, split)
-    return SourceSplit(np.repeat(np.arange(plan.classes, dtype=np.int64), count), blobs)
+    return SourceSplit(_targets(name, split), blobs)
+
+
+def _targets(name: str, split: str) -> NDArray[np.int64] | NDArray[np.float32]:
+    labels = range(PLANS[name].classes)
+    count: int = getattr(PLANS[name], split)
+    if name == "boxes":
+        from bench.data.procedural import boxes
+
+        return np.concatenate([boxes.targets(label, split, count) for label in labels])
+    return np.repeat(np.array(labels, dtype=np.int64), count)
 
 
 def class_points(name: str, label: int, split: str) -> NDArray[np.float32]:
@@ -90,7 +104,7 @@ def procedural_source(name: str) -> Source | ArraySource:
     if name.startswith(_VECTORS):
         train, test = (_points(name, split) for split in ("train", "test"))
         return ArraySource("vectors", PLANS[name].classes, train, test)
-    labels = range(PLANS[name].classes)
+    labels = range(PLANS[name].classes) if name != "boxes" else ()
     return Source(
         tuple(_class_name(name, label) for label in labels),
         _split(name, "train"),

@@ -27,13 +27,13 @@ class SourceSplit:
 
     Attributes
     ----------
-    labels
-        ``(n,)`` int64, 0 … classes - 1.
+    targets
+        ``(n,)`` int64, 0 … classes - 1; or ``(n, …)`` float32, where they are numbers.
     blobs
-        Starts a pass over the n images, in the order of the labels.
+        Starts a pass over the n images, in the order of the targets.
     """
 
-    labels: NDArray[np.int64]
+    targets: NDArray[np.int64] | NDArray[np.float32]
     blobs: Callable[[], Iterator[Blob]]
 
 
@@ -43,6 +43,8 @@ class Source:
 
     Attributes
     ----------
+    class_names
+        Empty where the targets are numbers.
     decode
         Raw bytes to ``(resize, resize, 3)`` uint8 RGB.
     facts
@@ -56,14 +58,14 @@ class Source:
     facts: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def classes(self) -> int:
-        """Number of classes."""
-        return len(self.class_names)
+    def classes(self) -> int | None:
+        """Number of classes; None where the targets are numbers."""
+        return len(self.class_names) or None
 
     @property
-    def targets(self) -> dict[str, NDArray[np.int64]]:
-        """The labels of both splits by name."""
-        return {"train": self.train.labels, "test": self.test.labels}
+    def targets(self) -> dict[str, NDArray[Any]]:
+        """The targets of both splits by name."""
+        return {"train": self.train.targets, "test": self.test.targets}
 
 
 @dataclass(frozen=True)

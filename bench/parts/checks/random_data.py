@@ -61,13 +61,22 @@ class Facts:
 
 
 def facts_of(objective: type[Objective] | Objective, classes: int = CLASSES) -> Facts:
-    """Return what an objective's data look like: classes, or two numbers a row."""
-    return Facts(classes, ()) if objective.targets == "classes" else Facts(None, (2,))
+    """Return what an objective's data look like: classes, a box, or two numbers a row."""
+    if objective.targets == "classes":
+        return Facts(classes, ())
+    return Facts(None, (4,) if objective.targets == "boxes" else (2,))
 
 
 def random_targets(facts: Facts, rows: int, seed: int) -> Tensor:
-    """Return targets of ``rows`` rows: labels, each class in turn, or numbers in float32."""
+    """Return targets of ``rows`` rows: labels, each class in turn, or numbers in float32.
+
+    Four numbers are boxes within the unit square.
+    """
     if facts.classes is not None:
         return (torch.arange(rows) + seed) % facts.classes
     generator = torch.Generator().manual_seed(1000 + seed)
+    if facts.target_shape == (4,):
+        corners = torch.rand(rows, 2, 2, generator=generator).sort(dim=1).values
+        low, high = corners.unbind(dim=1)
+        return torch.cat([(low + high) / 2, high - low], dim=1)
     return torch.randn(rows, *facts.target_shape, generator=generator)

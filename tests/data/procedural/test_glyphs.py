@@ -46,7 +46,7 @@ def test_the_outline_is_the_stated_series():
         a * np.cos(k * theta + p) for k, a, p in zip(range(2, 7), amplitude, phase, strict=True)
     )
     outline = 0.8 * (1 + series)
-    cover = glyphs._body(shape, x[None], y[None])[0]
+    cover = glyphs.body(shape, x[None], y[None])[0]
     np.testing.assert_allclose(cover, np.clip((outline - radius) * 14 + 0.5, 0, 1), atol=1e-9)
 
 
@@ -72,7 +72,7 @@ def test_stripes_take_their_share_of_a_period():
     shape = glyphs.glyph("glyphs", 0)
     line = np.linspace(-20, 20, 64 * 64 * 16).reshape(16, 64, 64)
     angle = shape.angle * 2 * np.pi
-    stripes, _ = glyphs._marks(shape, line * np.cos(angle), line * np.sin(angle))
+    stripes, _ = glyphs.marks(shape, line * np.cos(angle), line * np.sin(angle))
     assert abs(stripes.mean() - shape.duty) < 0.03
 
 
@@ -102,7 +102,7 @@ def test_rows_of_a_source_are_its_classes_in_order():
     blobs = source.test.blobs()
     first = class_images("glyphs", 0, "test")
     assert next(blobs).data == first[0].tobytes()
-    assert source.test.labels.tolist() == np.repeat(np.arange(20), 30).tolist()
+    assert source.test.targets.tolist() == np.repeat(np.arange(20), 30).tolist()
 
 
 @pytest.mark.parametrize(
