@@ -9,7 +9,8 @@ BENCH := $(BIN)/bench
 RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce-bss reproduce-fast fast-settings reproduce-sources pretrain
+.PHONY: help install reproduce-bss reproduce-fast fast-settings reproduce-modelpatch modelpatch-settings
+.PHONY: reproduce-sources pretrain
 .PHONY: site test lint check clean
 
 BSS := table2
@@ -17,6 +18,9 @@ BSS += $(if $(filter smoke offline,$(PROFILE)),strength)
 FAST := initialisation initialisation-other-domain frozen-classifier classifier-warmup learning-rates optimizers convergence
 # Questions of our own, asked offline only.
 FAST += $(if $(filter paper,$(PROFILE)),,statistics warmup-steps)
+MODELPATCH := table1 table2 table5 learning-rates multitask resolutions cascade components
+# The toy's choices are all ours: it has no paper profile.
+MODELPATCH += $(if $(filter paper,$(PROFILE)),,toy)
 # A suite with a failed cell does not keep the others from running; the target fails in the end.
 run-all = status=0; for suite in $(1); do $(BENCH) run $$suite --profile $(PROFILE) --engine local $(RUN_FLAGS) || status=1; done; \
 	for suite in $(1); do $(BENCH) report $$suite --profile $(PROFILE) --store "$(STORE)" || status=1; done
@@ -46,6 +50,12 @@ reproduce-fast: install ## Run FAST's experiments and write their leaderboards (
 
 fast-settings: install ## Show how FAST's offline learning rates were chosen
 	$(call run-all,fast/settings fast/settings-baselines fast/settings-adam); exit $$status
+
+reproduce-modelpatch: install ## Run Model Patch's experiments and write their leaderboards (PROFILE=…)
+	$(call run-all,$(MODELPATCH:%=modelpatch/%)); $(BENCH) claims modelpatch --profile $(PROFILE) --store "$(STORE)"; exit $$status
+
+modelpatch-settings: install ## Show how Model Patch's offline learning rates were chosen
+	$(call run-all,modelpatch/settings); exit $$status
 
 reproduce-sources: install ## Show that the shipped sources help, and how settings were chosen
 	$(call run-all,sources/transfer sources/settings); exit $$status

@@ -42,6 +42,28 @@ def test_make_works_in_a_folder_whose_path_has_a_space(make, tmp_path):
     assert install[-2:] == ["--editable", ".[dev]"]
 
 
+def suites_of(called: list[list[str]], command: str) -> set[str]:
+    return {call[2] for call in called if call[1] == command}
+
+
+@pytest.mark.parametrize("paper", ["fast", "modelpatch"])
+def test_a_papers_target_runs_every_suite_that_the_profile_has(make, paper):
+    """All but those that choose settings, which have a target of their own."""
+    _, *called = make(f"reproduce-{paper}", "PROFILE=smoke")
+    folder = ROOT / "suites" / paper
+    known = {f"{paper}/{file.stem}" for file in folder.glob("*.yaml")}
+    others = {f"{paper}/{name}" for name in ("paper", "reported")}
+    expected = {name for name in known - others if "settings" not in name}
+    assert suites_of(called, "run") == suites_of(called, "report") == expected
+    assert suites_of(called, "claims") == {paper}
+
+
+def test_the_papers_own_profile_has_no_questions_of_ours(make):
+    _, *called = make("reproduce-modelpatch", "PROFILE=paper")
+    assert "modelpatch/table1" in suites_of(called, "run")
+    assert "modelpatch/toy" not in suites_of(called, "run")
+
+
 def test_a_store_may_have_a_space(make):
     _, *called = make("reproduce-bss", "STORE=my results", "PROFILE=smoke")
     assert [call[1] for call in called] == ["run", "run", "report", "report", "claims"]

@@ -337,3 +337,63 @@ def test_what_an_axis_says_is_not_said_of_the_task_too(plan, said):
     pattern = rf"axes.{axis}: changes nothing between .*\n  leave {axis} out of task:"
     with pytest.raises(SpecError, match=pattern):
         plan(SUITE.replace("test_resnet", "mlp") + f"task: {{{said}}}\n")
+
+
+SIZES = """
+tasks:
+  small: {image: {resize: 24, size: 24}}
+  large: {image: {resize: 32, size: 32}, head: small}
+  other: {dataset: digits, sampling_rate: 0.5}
+"""
+OF_SIZES = """
+title: One network of two sizes
+task: {augmentation: {flip: false}}
+recipe: {steps: 4, optimizer: {sgd: {lr: 0.1}}}
+methods: {plain: {}}
+profiles: {offline: {}}
+"""
+STAGED = (
+    OF_SIZES
+    + """
+axes: {backbone: test_resnet, dataset: glyphs, method: plain, seed: 2}
+measure:
+  part: distance
+  roles: {first: {stage: joint, checkpoint: start}, second: {stage: joint}}
+table: {rows: [backbone], columns: dataset, metric: distance}
+stages:
+  joint:
+"""
+    + SIZES.strip("\n").replace("tasks:", "    tasks:").replace("\n", "\n    ")
+)
+TABLED = (
+    OF_SIZES
+    + """
+axes: {backbone: test_resnet, weights: random, dataset: glyphs, method: plain, seed: 2}
+table: {rows: [dataset], columns: method, metric: small/test/top1}
+"""
+    + SIZES
+)
+
+
+def test_a_stage_may_have_several_tasks(plan):
+    found = plan(STAGED)
+    (joint, _) = (p.cell for p in found.behind)
+    tasks = joint.tasks
+    assert list(tasks) == ["large", "other", "small"]
+    assert [tasks[n].image and tasks[n].image.size for n in tasks] == [32, None, 24]
+    assert [tasks[n].dataset for n in tasks] == ["glyphs", "digits", "glyphs"]
+    assert [tasks[n].sampling_rate for n in tasks] == [1.0, 0.5, 1.0]
+    assert [tasks[n].head for n in tasks] == ["small", None, None]
+    assert {tasks[n].augmentation.flip for n in tasks} == {False}
+
+
+def test_a_stage_of_several_tasks_is_the_same_cell_as_one_of_a_table(plan):
+    """So that a suite of measurements reads what another suite's cells have left."""
+    in_table = {planned.cell.id for planned in plan(TABLED).shown}
+    assert len(in_table) == 2
+    assert in_table == {planned.cell.id for planned in plan(STAGED).behind}
+
+
+def test_what_is_wrong_with_a_stages_task_is_said_where_it_stands(plan):
+    with pytest.raises(SpecError, match=r"stages.joint.tasks.small.imgae: unknown key"):
+        plan(STAGED.replace("small: {image:", "small: {imgae:"))

@@ -49,13 +49,21 @@ EXPECTED = {
     "gap-shrinks-from-large-to-largest": (0.4,),
     "gap-shrinks-from-smallest-to-middle": (5.4,),
     "gap-shrinks-from-middle-to-largest": (1.1,),
+    "cascade-saves": (15.2,),
+    "cascade-saves-as-printed": (0.0,),
+    "cascade-needs-few-parameters": (24_756.0,),
     "statistics-hurt-the-last-layer": (-0.4, -5.0, -7.8, 12.2),
     "statistics-hurt-on-three": (-0.4, -5.0, -7.8),
     "statistics-help-on-cifar": (12.2,),
     "scales-and-biases-help-on-all": (6.7, 22.3, 24.5, 29.9),
 }  # fmt: skip
-# The text against its own tables: 19.4 points, which are 18.6; and statistics that always hurt.
-AGAINST_ITSELF = {"detector-patch-gains-as-in-the-text", "statistics-hurt-the-last-layer"}
+# The text against its own tables: 19.4 points, which are 18.6; statistics that always hurt; and
+# 5% more parameters, of totals that are rounded to 200,000 apart.
+AGAINST_ITSELF = {
+    "detector-patch-gains-as-in-the-text",
+    "statistics-hurt-the-last-layer",
+    "cascade-needs-few-parameters",
+}
 # Of figures no number is printed, of the cascade none but the saving; and what is exact is proved.
 WITHOUT_NUMBERS = {
     "patch-wants-a-high-rate",
@@ -63,6 +71,12 @@ WITHOUT_NUMBERS = {
     "patch-and-last-layer-bear-a-high-rate",
     "patch-and-last-layer-bear-a-low-rate",
     "places-by-transfer",
+    "cascade-is-as-accurate",
+    "components-by-one-bias",
+    "logits-alone-fail-with-few-embeddings",
+    "logits-alone-get-better-with-more-embeddings",
+    "biases-and-scales-fit",
+    "an-asymmetric-start-lets-logits-transfer",
     "convex-combinations-keep-their-class",
 }
 
@@ -130,6 +144,8 @@ def test_every_number_of_the_five_tables_is_there() -> None:
     assert reported is not None
     counts: dict[str, int] = {}
     for table in reported.tables:
+        if table.suite == "cascade":
+            continue
         assert "Mudrakarta et al. 2018, Table" in table.source
         accuracies = table.metric.endswith("top1")
         counts[table.source[-7:]] = counts.get(table.source[-7:], 0) + accuracies * len(
