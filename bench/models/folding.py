@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from timm.layers import BatchNormAct2d
+from timm.layers.norm_act import BatchNormAct2d
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.nn.utils.fusion import fuse_conv_bn_weights
@@ -112,7 +112,9 @@ class _Watch(TorchFunctionMode):
         super().__init__()
         self._calls: list[_Call] = []
         # A module that stands at two places would have to be changed at both.
-        self._places = Counter(each for _, each in module.named_modules(remove_duplicate=False))
+        self._places: Counter[nn.Module] = Counter(
+            each for _, each in module.named_modules(remove_duplicate=False)
+        )
 
     def __torch_function__(
         self,

@@ -45,7 +45,8 @@ def may_change(network: Network) -> frozenset[str]:
     names = {
         name for name, p in network.named_parameters(remove_duplicate=False) if p.requires_grad
     }
-    if all(parameter.requires_grad for parameter in network.backbone.parameters()):
+    body = list(network.backbone.parameters())
+    if body and all(parameter.requires_grad for parameter in body):
         raise UserError(
             f"a patch of {network.name} would be the whole network: all of its parameters train",
             field="trainable",

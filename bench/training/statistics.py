@@ -82,6 +82,7 @@ def _accumulating(
     """Let normalisations take one more batch into their cumulative average."""
 
     def weigh(module: nn.Module, _: object) -> None:
+        assert isinstance(module, _BatchNorm)
         # The first batch replaces what was there.
         if module not in seen and isinstance(module.num_batches_tracked, Tensor):
             module.num_batches_tracked.zero_()
