@@ -8,12 +8,15 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+import torch
 
 from bench.cli.rerun import compare, rerun
 from bench.cli.session import open_session
 from bench.cli.verify import _page_of
 from bench.data.cache import CachePaths, write_json
+from bench.data.features import feature_table
 from bench.data.integrity import described
 from bench.errors import StoreError
 from bench.models import shipped
@@ -166,6 +169,9 @@ def test_damaged_data_and_weights_are_found_without_a_suite(
     paths.folder.mkdir(parents=True)
     (paths.folder / "train.npy").write_bytes(b"pixels")
     write_json(paths.manifest, {"files": described([paths.folder / "train.npy"])})
+    kept = np.array([3])
+    feature_table({"weights": "ours"}, kept, lambda: [torch.ones(1, 2)], laid / "cache")
+    (table,) = (laid / "cache" / "features").glob("*/features.npy")
     weights = laid / "shipped"
     weights.mkdir()
     facts = {"backbone": "b", "classes": 2, "sha256": shipped.shipped_weights("fractals").sha256}
@@ -175,10 +181,12 @@ def test_damaged_data_and_weights_are_found_without_a_suite(
     monkeypatch.setattr(shipped, "FOLDER", weights)
     assert bench("verify").exit_code == 0
     (paths.folder / "train.npy").write_bytes(b"pixelz")
+    table.write_bytes(table.read_bytes()[:-1] + b"!")
     (weights / "near.safetensors").write_bytes(source[:-1] + b"?")
     result = bench("verify")
     assert result.exit_code == 1
     assert "the prepared data of glyphs are not" in result.output
+    assert str(table) in result.output.replace("\n", "")
     assert "the weights near are not" in result.output
 
 

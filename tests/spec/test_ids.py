@@ -38,6 +38,7 @@ DEFAULTS: dict[str, Any] = {
     "channels_last": True,
     "measurements": {},
     "penalty_gradients": False,
+    "frozen_features": "every-step",
 }
 OTHERS: dict[str, Any] = {
     "steps": 11,
@@ -138,7 +139,10 @@ def test_any_other_value_of_the_task_changes_every_id(plan, name):
 
 
 def test_every_setting_of_a_recipe_is_tried():
-    untried = {"head", "selection", "validate_every", "anytime", "forgetting", "measurements"}
+    untried = {
+        "head", "selection", "validate_every", "anytime", "forgetting", "measurements",
+        "frozen_features",
+    }  # fmt: skip
     assert set(Recipe.model_fields) == {*OTHERS, *untried}
     # A task's head is another task's: see test_tasks.
     assert set(Task.model_fields) == {*TASKS, "dataset", "head"}
