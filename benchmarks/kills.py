@@ -124,6 +124,7 @@ class Progress:
     kills: dict[str, int] = field(default_factory=lambda: dict.fromkeys(VICTIMS, 0))
     stores: int = 0
     rounds: int = 0
+    cells: int = 0
     faults: Faults = field(default_factory=Faults)
 
     @classmethod
@@ -221,12 +222,14 @@ def main() -> int:
         store = asked.folder / f"kills-{progress.stores:04d}"
         kill_at_random(store, progress, kills, cells, random.Random(str(progress.kills)))
         progress.faults.look(store, cells)
+        progress.cells += cells
         progress.stores += 1
         progress.write(file)
     while progress.rounds < rounds:
         store = asked.folder / f"round-{progress.rounds:04d}"
         compete(store, cells)
         progress.faults.look(store, cells)
+        progress.cells += cells
         progress.rounds += 1
         progress.write(file)
     told = Counter(progress.kills)
@@ -234,8 +237,8 @@ def main() -> int:
         f"{told.total():,} kills ("
         + ", ".join(f"{count:,} of a {what}" for what, count in told.items())
         + f") over {progress.stores:,} stores, {progress.rounds:,} rounds of {RUNNERS} runners, "
-        f"{cells} cells each: {progress.faults.lost} lost, {progress.faults.twice} done twice, "
-        f"{progress.faults.unequal} unequal"
+        f"{progress.cells:,} cells: {progress.faults.lost} lost, {progress.faults.twice} done "
+        f"twice, {progress.faults.unequal} with other bits than they should have"
     )
     return int(any(asdict(progress.faults).values()))
 

@@ -12,7 +12,9 @@ from bench.cli.options import profile_option, store_option, suite_argument
 
 if TYPE_CHECKING:
     from bench.cli.session import Session
+    from bench.records.carried import Attestation
     from bench.records.record import Record
+    from bench.records.store import CellState
     from bench.report.results import Arrays, Results
 
 EPILOG = """\b
@@ -52,6 +54,7 @@ def command(suite: str, profile: str, store: Path, file: Path | None, no_crate: 
     from bench.errors import StoreError
     from bench.files import write_whole
     from bench.records.bundle import RECORDS, pack
+    from bench.records.carried import dump_attestation
     from bench.records.codec import dump_record
     from bench.report.crate import NAME, crate_metadata
 
@@ -65,6 +68,8 @@ def command(suite: str, profile: str, store: Path, file: Path | None, no_crate: 
             remedy=again("run", suite, profile, store),
         )
     files = {**_suite_files(session), **_rule(session), **_arrays(session)}
+    attestations = _attestations(session)
+    files |= {name: dump_attestation(a).encode() for name, a in attestations.items()}
     if not no_crate:
         text = "".join(map(dump_record, records)).encode()
         workflow = f"suite/{plan.file.name}"
@@ -80,16 +85,40 @@ def command(suite: str, profile: str, store: Path, file: Path | None, no_crate: 
 
 
 def _records(session: Session) -> list[Record]:
-    """Return what the page is made of: of each cell all fresh records, else the one that counts."""
-    from bench.cli.session import further_session
+    """Return what the page is made of: of each cell all fresh records, else the one that counts.
+
+    And the records that the attestations name by which some of these count.
+    """
+    from bench.records.carried import named_records
 
     found: dict[tuple[str, int], Record] = {}
-    further = further_session(session)
-    for states in (session.states, further.states if further is not None else {}):
-        for state in states.values():
-            for record in state.fresh or ((state.record,) if state.record is not None else ()):
-                found[record.id, record.attempt] = record
+    for state in _states(session):
+        for record in state.fresh or ((state.record,) if state.record is not None else ()):
+            found[record.id, record.attempt] = record
+    for attestation in _attestations(session).values():
+        for record in named_records(attestation, session.store.attempts):
+            found[record.id, record.attempt] = record
     return [found[key] for key in sorted(found)]
+
+
+def _states(session: Session) -> list[CellState]:
+    """Return the states of the suite's cells, and of those of the seeds of settling."""
+    from bench.cli.session import further_session
+
+    further = further_session(session)
+    return [*session.states.values(), *(further.states.values() if further is not None else ())]
+
+
+def _attestations(session: Session) -> dict[str, Attestation]:
+    """Return what carries the records to today's code, by its name in the bundle."""
+    from bench.records.bundle import attestation_name
+    from bench.records.carried import file_of
+
+    found: list[Attestation] = []
+    for state in _states(session):
+        for steps in state.carried.values():
+            found += (step for step in steps if step not in found)
+    return {attestation_name(file_of(session.store.layout, one)): one for one in found}
 
 
 def _suite_files(session: Session) -> dict[str, bytes]:

@@ -155,7 +155,7 @@ def _print(found: list[Judged], paper: Paper, profile: str, verbose: bool) -> No
         looks = ", ".join(map(str, settled.looks.at))
         click.echo(
             "\nWhere seeds were added (bench run --until-decided), p is sequential, for looks at "
-            f"{looks} seeds."
+            f"{looks} seeds that spend {100 * settled.looks.alpha:g}% a claim."
         )
     counts = Counter(verdict.outcome for verdict in verdicts)
     listed = ", ".join(f"{n} {outcome}" for outcome, n in counts.items())

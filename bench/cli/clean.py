@@ -30,17 +30,19 @@ def command(store: Path, dry_run: bool, artifacts: bool) -> None:
     has, no record, no log, and no artifact unless asked for: it may be used while others run.
     """
     from collections import Counter
+    from contextlib import nullcontext
 
     from bench.errors import StoreError
-    from bench.records.litter import litter, remove
+    from bench.records.litter import cleaning, litter, remove
     from bench.records.store import Store
 
     opened = Store(store)
     if not opened.layout.cells.is_dir():
         raise StoreError("there is no store here", file=opened.root, remedy="give --store")
     try:
-        found = litter(opened, artifacts=artifacts)
-        size = sum(one.size for one in found) if dry_run else remove(found)
+        with nullcontext() if dry_run else cleaning(opened):
+            found = litter(opened, artifacts=artifacts)
+            size = sum(one.size for one in found) if dry_run else remove(opened, found)
     except OSError as error:
         raise StoreError(
             f"the store cannot be cleaned: {error.strerror or error}",

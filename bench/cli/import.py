@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from bench.cli.options import store_option
 
 if TYPE_CHECKING:
     from bench.records.merge import Merged
+    from bench.records.settling import Adopted
     from bench.records.store import Store
 
 EPILOG = """\b
@@ -49,6 +51,7 @@ def command(files: tuple[Path, ...], store: Path) -> None:
 
 def _from_bundle(file: Path, store: Store) -> bool:
     from bench.records.bundle import unpack
+    from bench.records.carried import adopt_all
     from bench.records.merge import merge
     from bench.records.record import Record
     from bench.records.settling import adopt_settling_rule
@@ -61,16 +64,17 @@ def _from_bundle(file: Path, store: Store) -> bool:
 
     merged = merge(store, bundle.records, content)
     broken = [f"record {number}: {why}" for number, why in bundle.broken.items()]
-    refused = []
-    if bundle.rule is not None and not adopt_settling_rule(
-        store.layout, of.paper, of.suite, of.profile, bundle.rule
-    ):
-        refused.append(f"{of.paper}/{of.suite} {of.profile}")
-    return _tell(file, merged, broken, refused)
+    rules: dict[str, Adopted] = {}
+    if bundle.rule is not None:
+        name = f"{of.paper}/{of.suite} {of.profile}"
+        rules[name] = adopt_settling_rule(store.layout, of.paper, of.suite, of.profile, bundle.rule)
+    carried = adopt_all(store.layout, bundle.attestations, store.attempts)
+    return _tell(file, merged, broken, rules, carried)
 
 
 def _from_store(folder: Path, store: Store) -> bool:
     from bench.errors import StoreError
+    from bench.records.carried import adopt_all, names
     from bench.records.merge import merge, stored, stored_content
     from bench.records.settling import adopt_all_rules
     from bench.records.store import Store
@@ -80,22 +84,43 @@ def _from_store(folder: Path, store: Store) -> bool:
         raise StoreError("is no store: it has no folder cells", file=folder)
     merged = merge(store, stored(other), stored_content(other))
     broken = [f"{path}: {why}" for path, why in {**other.broken, **other.foreign}.items()]
-    refused = [path.stem for path in adopt_all_rules(store.layout, other.layout)]
-    return _tell(folder, merged, broken, refused)
+    adopted = adopt_all_rules(store.layout, other.layout)
+    rules = {path.stem: what for path, what in adopted.items()}
+    texts = {f"carried/{n}": (other.layout.carried / n).read_bytes() for n in names(other.layout)}
+    carried = adopt_all(store.layout, texts, store.attempts)
+    return _tell(folder, merged, broken, rules, carried)
 
 
-def _tell(file: Path, merged: Merged, broken: list[str], refused: list[str]) -> bool:
+def _tell(
+    file: Path,
+    merged: Merged,
+    broken: list[str],
+    rules: Mapping[str, Adopted],
+    carried: tuple[int, list[str]],
+) -> bool:
     """Say what became of a file's records; return whether something was wrong."""
     click.echo(f"{file}: {merged.added:,} records added, {merged.known:,} there already")
+    for name, what in rules.items():
+        if what == "taken":
+            click.echo(f"with the rule by which claims of {name} are settled: it holds here now")
+    cells, doubted = carried
+    if cells:
+        click.echo(
+            f"with an attestation that later code gives the bits of earlier code for {cells:,} "
+            "cells: `bench status` and the page say which of them count by it"
+        )
     lists = {
         "broken, and left out": broken,
         "with other numbers here, and now with both": merged.others,
         "running here just now, and left out": merged.running,
-        "with another rule of settling here, which stays": refused,
+        "with another rule of settling here, which stays": [
+            name for name, what in rules.items() if what == "refused"
+        ],
+        "attestations that do not hold here, and left out": doubted,
     }
-    for what, names in lists.items():
+    for title, names in lists.items():
         if names:
-            click.echo(f"{len(names):,} {what}:")
+            click.echo(f"{len(names):,} {title}:")
         for name in names[:_SHOWN]:
             click.echo(f"  {name}")
         if len(names) > _SHOWN:

@@ -51,6 +51,7 @@ def build(session: Session, folder: Path) -> Built:
         stem=stem,
         found=found,
         verified=load_verified(folder / plan.paper.id, stem),
+        further=further.results if further is not None else None,
     )
     beside = {f"{stem}.json": facts_json(page_facts(stem, results, found))}
     numbers = further_csv(further, plan) if further is not None else ""
@@ -70,15 +71,28 @@ def write(session: Session, folder: Path) -> list[Path]:
 def differing_files(session: Session, folder: Path) -> dict[Path, str]:
     """Return the files of a written page that are not what its records give, and how they differ.
 
-    Files that were never written are not among them, nor are pictures.
+    Also those that it lacks, and those that it no longer has; nothing where it was never written.
+    Of pictures it is only whether they are there.
     """
-    found = {}
-    for name, text in build(session, folder).files().items():
-        path = folder / session.plan.paper.id / name
-        if path.suffix in _COMPARED and path.is_file():
-            written = path.read_text(encoding="utf-8", errors="replace")
-            if written != text:
-                found[path] = _first_difference(written, text)
+    from bench.report.page import page_files
+
+    of, stem = folder / session.plan.paper.id, stem_of(session)
+    if not of.is_dir() or not (written := page_files(of, stem)):
+        return {}
+    files = build(session, folder).files()
+    found = {
+        path: "is no file of this page as the records give it"
+        for path in written
+        if path.name not in files
+    }
+    for name, text in files.items():
+        path = of / name
+        if not path.is_file():
+            found[path] = "is missing"
+        elif path.suffix in _COMPARED:
+            there = path.read_text(encoding="utf-8", errors="replace")
+            if there != text:
+                found[path] = _first_difference(there, text)
     return found
 
 

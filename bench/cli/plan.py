@@ -12,7 +12,7 @@ import click
 from bench.cli.options import profile_option, store_option, suite_argument
 
 if TYPE_CHECKING:
-    from bench.spec.plan import Plan
+    from bench.cli.session import Session
 
 EPILOG = """\b
 Example:
@@ -64,13 +64,13 @@ def command(suite: str, profile: str, store: Path, as_json: bool) -> None:
         per_level = [len({p.cell.id for p in plan.cells if p.level == lv}) for lv in sorted(levels)]
         steps = ", ".join(f"level {lv}: {n:,}" for lv, n in enumerate(per_level))
         click.echo("\n" + wrapped(f"Cells start from those of lower levels ({steps})."))
-    for warning in _warnings(plan):
+    for warning in _warnings(session):
         click.echo(f"\n{warning}")
 
 
-def _warnings(plan: Plan) -> Iterator[str]:
+def _warnings(session: Session) -> Iterator[str]:
     """Yield what was found of the plan's datasets when they were read."""
     from bench.data.digests import known_warnings
 
-    for name in sorted({name for cell in plan.unique().values() for name in cell.datasets}):
-        yield from known_warnings(name, plan.resources)
+    for name in sorted(session.expected.data):
+        yield from known_warnings(name, session.plan.resources)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import random
 import shutil
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from bench.report.verified import Again, Difference, Rerun
 
 if TYPE_CHECKING:
     from bench.cli.session import Session
+    from bench.records.carried import Attestation
     from bench.records.record import Outcome, Record
     from bench.records.store import Store
     from bench.scheduling.engines.engine import Engine
@@ -37,24 +38,48 @@ def rerun(
         For numbers of another kind of machine or other library versions: how far two may be
         apart, as a part of the larger of 1 and the record's.
     """
-    from bench.records.store import Store
-    from bench.scheduling.run import run
-
     done = session.done()
     chosen = random.Random(seed).sample(sorted(done), min(asked, len(done)))
-    store = Store(scratch)
+    store = execute_again(session, scratch, engine, chosen)
+    compared = []
+    for cell_id in chosen:
+        made = store.attempts(cell_id)
+        compared.append(compare(done[cell_id], made[-1] if made else None, tolerance))
+    return Rerun(asked=asked, seed=seed, tolerance=tolerance, cells=tuple(compared))
+
+
+def execute_again(
+    session: Session,
+    scratch: Path,
+    engine: Engine,
+    chosen: Sequence[str],
+    *,
+    assumed: Sequence[Attestation] = (),
+    keep: frozenset[str] = frozenset(),
+) -> Store:
+    """Execute cells by today's code in a store of their own; return it.
+
+    What they start from is copied where it is here and whole, and executed too where it is not.
+
+    Parameters
+    ----------
+    assumed, keep
+        As :class:`~bench.records.store.Store` and
+        :class:`~bench.scheduling.run.RunOptions` have them.
+    """
+    from bench.records.store import Store
+    from bench.scheduling.run import RunOptions, run
+
+    store = Store(scratch, assumed=(*session.store.attestations.holding, *assumed))
     cells = list(_with_parents(session, chosen))
     for planned in cells:
         if planned.cell.id not in chosen:
             _copy(session, planned.cell.id, store)
-    run(cells, store, engine, resources=session.plan.resources, expectations=session.expected)
-    unique = {planned.cell.id: planned.cell for planned in cells}
-    states = store.states(unique.values(), session.expected)
-    compared = []
-    for cell_id in chosen:
-        now = states[cell_id].record
-        compared.append(compare(done[cell_id], now, tolerance))
-    return Rerun(asked=asked, seed=seed, tolerance=tolerance, cells=tuple(compared))
+    run(
+        cells, store, engine, resources=session.plan.resources, expectations=session.expected,
+        options=RunOptions(keep=keep),
+    )  # fmt: skip
+    return store
 
 
 def compare(then: Record, now: Record | None, tolerance: float) -> Again:
@@ -63,11 +88,13 @@ def compare(then: Record, now: Record | None, tolerance: float) -> Again:
     Numbers are equal if all their bits are; on a machine of another kind, or by other versions of
     libraries, those within the tolerance are close.
     """
+    from bench.records.carried import made_on
+
     if now is None or not now.done:
         failure = now.outcome.failure if now is not None else None
         problem = failure.message if failure is not None else "it was not executed"
         return Again(cell=then.id, result="failed", same_machine=True, problem=problem)
-    same = _made_on(then) == _made_on(now)
+    same = made_on(then) == made_on(now)
     ours, theirs = _numbers(then.outcome), _numbers(now.outcome)
     names = sorted(ours.keys() | theirs.keys())
     differing = [n for n in names if repr(ours.get(n)) != repr(theirs.get(n))]
@@ -81,11 +108,6 @@ def compare(then: Record, now: Record | None, tolerance: float) -> Again:
             for name in differing[:_SHOWN]
         ),
     )
-
-
-def _made_on(record: Record) -> tuple[Mapping[str, str], Mapping[str, str]]:
-    made = record.outcome.provenance
-    return made.machine, made.versions
 
 
 def _numbers(outcome: Outcome) -> dict[str, tuple[float, ...]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -61,7 +61,9 @@ def open_session(suite: str, profile: str, store: Path, *, same_versions: bool =
     same_versions
         Whether a record made by other versions of libraries than those here is stale.
     """
-    return session_of(load_plan(find_suite(suite), profile), store, same_versions=same_versions)
+    with _no_collection():
+        plan = load_plan(find_suite(suite), profile)
+        return session_of(plan, store, same_versions=same_versions)
 
 
 def session_of(plan: Plan, store: Path, *, same_versions: bool = False) -> Session:
@@ -86,13 +88,14 @@ def session_of(plan: Plan, store: Path, *, same_versions: bool = False) -> Sessi
 
 @contextmanager
 def _no_collection() -> Iterator[None]:
-    """Read records without looking for cycles: there are none among these many small objects."""
+    """Look for no cycles among what is read, then or later: these many small objects have none."""
     enabled = gc.isenabled()
     gc.disable()
     try:
         yield
     finally:
         if enabled:
+            gc.freeze()
             gc.enable()
 
 
@@ -155,8 +158,8 @@ def state_table(session: Session, *, limit: int = 60) -> str:
 
 
 def _group(session: Session, axes: Sequence[str]) -> dict[tuple[str, ...], Counter[str]]:
-    rows: dict[tuple[str, ...], Counter[str]] = {}
-    measured: dict[tuple[str, ...], Counter[str]] = {}
+    rows: defaultdict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
+    measured: defaultdict[tuple[str, ...], Counter[str]] = defaultdict(Counter)
     seen: set[str] = set()
     for planned in session.plan.cells:
         if planned.cell.id in seen:
@@ -164,9 +167,9 @@ def _group(session: Session, axes: Sequence[str]) -> dict[tuple[str, ...], Count
         seen.add(planned.cell.id)
         state = session.states[planned.cell.id].state
         if planned.shown:
-            key = tuple(str(planned.labels[axis]) for axis in axes)
-            rows.setdefault(key, Counter())[state] += 1
+            key = tuple(str(planned.place[axis]) for axis in axes)
+            rows[key][state] += 1
         else:
             key = (f"({planned.name})", *[""] * (len(axes) - 1))
-            measured.setdefault(key, Counter())[state] += 1
+            measured[key][state] += 1
     return {**measured, **rows}

@@ -66,6 +66,7 @@ def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
         click.echo("\n" + wrapped(f"{outcome.failure.kind}: {outcome.failure.message}", "  "))
         if outcome.failure.detail:
             click.echo(outcome.failure.detail.rstrip())
+    _tell_carried(store, record)
     cell = record.cell
     facts = {key: cell[key] for key in ("kind", "seed", "parents") if key in cell}
     # Every value, defaults included.
@@ -86,6 +87,21 @@ def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
         tail = log.read_text(errors="replace").splitlines()[-5:]
         for line in tail:
             click.echo(f"  {line}")
+
+
+def _tell_carried(store: Store, record: Record) -> None:
+    from bench.cli.printing import wrapped
+    from bench.records.carried import file_of
+
+    store.attestations.look()
+    for attestation in store.attestations.covering(record):
+        itself = "this one too" if record.id in attestation.executed else "not this one"
+        told = (
+            f"carried to the code of {attestation.made[:10]}: of {len(attestation.cells):,} cells, "
+            f"{len(attestation.executed):,} were executed again by it, {itself}, all equal bit for "
+            f"bit ({file_of(store.layout, attestation)})"
+        )
+        click.echo("\n" + wrapped(told, "  "))
 
 
 def _section(title: str, values: dict[str, Any]) -> None:

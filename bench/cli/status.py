@@ -38,6 +38,7 @@ def command(suite: str, profile: str, store: Path, everything: bool, same_versio
     from bench.cli.printing import again
     from bench.cli.session import open_session, state_table
     from bench.records.owner import stopped_owners
+    from bench.report.provenance import carried
 
     session = open_session(suite, profile, store, same_versions=same_versions)
     click.echo(state_table(session))
@@ -46,6 +47,10 @@ def command(suite: str, profile: str, store: Path, everything: bool, same_versio
     if session.store.foreign:
         one = next(iter(session.store.foreign.values()))
         click.echo(f"\n{len(session.store.foreign):,} records are not used; of one: {one}")
+    for path, reason in session.store.attestations.broken.items():
+        click.echo(f"\nnot an attestation that holds: {path}: {reason}")
+    if told := carried(session.states):
+        click.echo(f"\n{told}")
     _list_disagreeing(session, None if everything else _SHOWN)
     for owner in stopped_owners(session.store.layout.runners):
         click.echo(

@@ -22,6 +22,7 @@ EPILOG = """\b
 Example:
   bench verify
   bench verify bss/table2 --rerun 20
+  bench verify bss/table2 bss/table3 --rerun 20 --carry
   bench verify leaderboards/bss/table2.offline.md
 
 Exit code 0 if all is as it was written, 1 if something is not.
@@ -32,7 +33,7 @@ _ENDINGS = (
 
 
 @click.command("verify", epilog=EPILOG)
-@click.argument("target", metavar="[SUITE|LEADERBOARD]", required=False)
+@click.argument("targets", metavar="[SUITE|LEADERBOARD]...", nargs=-1)
 @profile_option
 @store_option
 @click.option(
@@ -50,6 +51,12 @@ _ENDINGS = (
     metavar="N",
     help="Execute N cells again, drawn at random, and compare their numbers.",
 )
+@click.option(
+    "--carry",
+    is_flag=True,
+    help="Draw from the cells that are stale by their code alone: if all are equal, the records "
+    "of earlier code count again, and say so.  [--rerun]",
+)
 @click.option("--draw", type=int, default=0, show_default=True, help="Seed of the draw.  [--rerun]")
 @click.option(
     "--tolerance",
@@ -66,11 +73,12 @@ _ENDINGS = (
     help="Write what was done to this file too.",
 )
 def command(
-    target: str | None,
+    targets: tuple[str, ...],
     profile: str,
     store: Path,
     folder: Path,
     again: int | None,
+    carry: bool,
     draw: int,
     tolerance: float,
     report: Path | None,
@@ -87,30 +95,39 @@ def command(
     from bench.records.store import Store
     from bench.records.verify import Checked, check_store
 
-    if again and target is None:
+    if again and not targets:
         raise click.UsageError("--rerun needs a suite")
+    if carry and not again:
+        raise click.UsageError("--carry goes with --rerun N")
     shared = Checked()
     _check_data(shared)
     _check_weights(shared)
-    if target is None:
+    if not targets:
         check_store(Store(store), shared)
-        pages = list(_pages(folder))
-    else:
-        folder, *page = _page_of(target, profile, folder)
-        pages = [(page[0], page[1])]
+    pages = [_page_of(target, profile, folder) for target in targets] or list(_pages(folder))
     _tell(shared, "all suites")
-    told = []
-    for name, of in pages:
+    told, equal = [], True
+    for folder, name, of in pages:
         session = open_session(name, of, store)
-        if target is None and not session.done():
+        if not targets and not session.done():
             click.echo(f"{name} {of}: none of its records is here, and its page is not checked")
             continue
-        rerun = _rerun(session, again, draw, tolerance) if again else None
+        if carry and again:
+            equal = _carry(session, again, draw) and equal
+            session = open_session(name, of, store)
+        rerun = _rerun(session, again, draw, tolerance) if again and not carry else None
         told.append(_verify(session, folder, rerun))
+    indices = Checked()
+    for each in sorted({folder for folder, _, _ in pages}):
+        _check_index(each, indices)
     if report is not None:
         text = ",\n".join(each.model_dump_json(indent=1) for each in told)
         write_whole(report, f"[{text}]\n")
-    bad = bool(shared.findings) or any(_is_bad(each) for each in told)
+    bad = (
+        not equal
+        or bool(shared.findings or indices.findings)
+        or any(_is_bad(each) for each in told)
+    )
     click.echo("something is not as it was written" if bad else "all is as it was written")
     sys.exit(int(bad))
 
@@ -147,8 +164,8 @@ def _check_weights(checked: Checked) -> None:
             checked.findings.append(Finding("weights", FOLDER / f"{name}.safetensors", problem))
 
 
-def _pages(folder: Path) -> Iterator[tuple[str, str]]:
-    """Yield suite and profile of each page whose suite is here."""
+def _pages(folder: Path) -> Iterator[tuple[Path, str, str]]:
+    """Yield folder, suite and profile of each page whose suite is here."""
     from bench.errors import SpecError
     from bench.spec.find import find_suite
 
@@ -160,7 +177,21 @@ def _pages(folder: Path) -> Iterator[tuple[str, str]]:
         except SpecError:
             click.echo(f"{page}: its suite is not here, and it is not checked")
         else:
-            yield name, profile
+            yield folder, name, profile
+
+
+def _check_index(folder: Path, checked: Checked) -> None:
+    from bench.errors import UserError
+    from bench.records.verify import Finding
+    from bench.report.index import README, differing_index
+
+    try:
+        why = differing_index(folder)
+    except UserError as error:
+        why = f"cannot be made again: {error.message}"
+    if why:
+        checked.findings.append(Finding("index", folder / README, why))
+        _tell(checked, "index")
 
 
 def _page_of(target: str, profile: str, folder: Path) -> tuple[Path, str, str]:
@@ -198,11 +229,10 @@ def _verify(session: Session, folder: Path, rerun: Rerun | None) -> Verified:
     checked.findings += [Finding("page", path, why) for path, why in wrong.items()]
     name = f"{plan.paper.id}/{plan.suite.name} {plan.profile}"
     _tell(checked, name)
+    before = load_verified(page.parent, stem_of(session))
+    if before is not None and before.rerun is not None and rerun is None:
+        click.echo(f"{name}: none was executed again by this call, and the page says so no longer")
     digest = records_digest(session.results().own_records())
-    # What was found of these very records by executing them stays true.
-    before = load_verified(page.parent, stem_of(session)) if rerun is None else None
-    if before is not None and before.records_sha256 == digest:
-        rerun = before.rerun
     verified = Verified(
         day=datetime.now(UTC).strftime("%Y-%m-%d"),
         suite=f"{plan.paper.id}/{plan.suite.name}",
@@ -237,6 +267,37 @@ def _rerun(session: Session, asked: int, draw: int, tolerance: float) -> Rerun:
             told = [f"{d.name} {d.then} then, {d.now} now" for d in cell.differences]
             click.echo(f"  {cell.cell}: {cell.problem or '; '.join(told)}")
     return found
+
+
+def _carry(session: Session, asked: int, draw: int) -> bool:
+    """Carry a suite's records across an edit; return whether nothing was found to differ."""
+    from bench.cli.carry import carry
+    from bench.cli.session import further_session
+    from bench.records.carried import file_of
+    from bench.scheduling.engines.engine import EngineOptions
+    from bench.scheduling.engines.registry import make_engine
+
+    engine = make_engine("local", EngineOptions())
+    # The seeds of settling are cells of this suite too.
+    session = further_session(session) or session
+    with tempfile.TemporaryDirectory(prefix="retable-verify-") as scratch:
+        done = carry(session, Path(scratch), engine, asked=asked, seed=draw)
+    for cell_id, why in done.problems.items():
+        click.echo(f"  {cell_id}: {why}")
+    if done.problems:
+        click.echo(
+            f"{len(done.problems):,} cells are not what earlier code gave: no record is carried, "
+            "and `bench run` executes what is stale"
+        )
+    elif done.attestation is None:
+        click.echo("no record is stale by its code alone: nothing to carry")
+    else:
+        cells, executed = len(done.attestation.cells), len(done.attestation.executed)
+        click.echo(f"{executed:,} of {cells:,} cells of earlier code executed again: all equal")
+        click.echo(f"their records count again: {file_of(session.store.layout, done.attestation)}")
+    if done.elsewhere:
+        click.echo(f"{done.elsewhere:,} cells were made on another kind of machine and stay stale")
+    return not done.problems
 
 
 def _is_bad(verified: Verified) -> bool:

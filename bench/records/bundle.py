@@ -2,7 +2,8 @@
 
 A bundle is a zip file with ``bundle.json``, which has size and SHA-256 of every other file in it;
 ``records.jsonl``, one record a line as the store has them; ``arrays/CELL/FILE``, artifacts that
-figures draw; the rule of settling; and files for people and archives, which an import passes over.
+figures draw; ``carried/SHA256.json``, attestations that some of the records need; the rule of
+settling; and files for people and archives, which an import passes over.
 Nothing of it is ever extracted by its name.
 """
 
@@ -21,6 +22,7 @@ from pydantic import ValidationError
 from bench.errors import StoreError
 from bench.files import bytes_sha256
 from bench.records.codec import BrokenRecord, OtherFormat, dump_record, load_record
+from bench.records.freshness import beyond_range
 from bench.records.record import Record
 from bench.records.settling import SettlingRule, load_rule
 from bench.spec.recipe import Frozen
@@ -30,6 +32,7 @@ FORMAT: Literal[1] = 1
 # Unpacked; the largest pages have some tens of megabytes.
 MOST_BYTES = 2**30
 _ARRAYS = re.compile(r"arrays/([0-9a-f]{20})/([^/\\]+)")
+_CARRIED = re.compile(r"carried/[0-9a-f]{64}\.json")
 _MEMORY = zipfile.ZIP_DEFLATED
 
 
@@ -58,6 +61,8 @@ class Bundle:
     ----------
     arrays
         Cell and file name to an artifact's bytes, not yet compared with a record.
+    attestations
+        File name to what carries some of the records to later code, not yet looked at.
     broken
         Line of ``records.jsonl``, counted from 1, to what is wrong with it.
     """
@@ -67,6 +72,7 @@ class Bundle:
     arrays: Mapping[tuple[str, str], bytes] = field(default_factory=dict)
     rule: SettlingRule | None = None
     broken: Mapping[int, str] = field(default_factory=dict)
+    attestations: Mapping[str, bytes] = field(default_factory=dict)
 
 
 def pack(
@@ -104,6 +110,11 @@ def arrays_name(cell_id: str, file: str) -> str:
     return f"arrays/{cell_id}/{file}"
 
 
+def attestation_name(file: Path) -> str:
+    """Return the name of an attestation in a bundle."""
+    return f"carried/{file.name}"
+
+
 def unpack(path: Path) -> Bundle:
     """Read a bundle, trusting nothing in it.
 
@@ -131,9 +142,10 @@ def unpack(path: Path) -> Bundle:
         for name, content in contents.items()
         if (match := _ARRAYS.fullmatch(name))
     }
+    attestations = {name: text for name, text in contents.items() if _CARRIED.fullmatch(name)}
     text = contents.get(SETTLING)
     rule = load_rule(text, path) if text is not None else None
-    return Bundle(manifest, records, arrays, rule, broken)
+    return Bundle(manifest, records, arrays, rule, broken, attestations)
 
 
 def _contents(path: Path, archive: zipfile.ZipFile) -> Iterator[tuple[str, bytes]]:
@@ -170,7 +182,10 @@ def _records(text: bytes) -> tuple[tuple[Record, ...], dict[int, str]]:
     found, broken = [], {}
     for number, line in enumerate(text.splitlines(keepends=True), start=1):
         try:
-            found.append(load_record(line))
+            record = load_record(line)
+            if wrong := beyond_range(record):
+                raise BrokenRecord(wrong)
+            found.append(record)
         except (BrokenRecord, OtherFormat) as error:
             broken[number] = str(error)
     return tuple(found), broken

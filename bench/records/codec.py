@@ -8,17 +8,24 @@ written so.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping
-from dataclasses import asdict
+from collections.abc import Mapping
+from dataclasses import asdict, replace
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_core import from_json, to_json
 
 from bench.files import bytes_sha256
-from bench.records.fields import CellFields, OutcomeFields, read_outcome, read_record
+from bench.records.fields import (
+    AttemptFields,
+    CellFields,
+    OutcomeFields,
+    read_attempt,
+    read_outcome,
+    read_record,
+)
 from bench.records.record import Artifact, Curve, Failure, Outcome, Provenance, Record
-from bench.spec.cell import id_of
+from bench.spec.cell import Cell, id_of
 from bench.spec.work import canonical_json
 
 # Records before 3 had no digest of themselves.
@@ -70,8 +77,30 @@ def dump_record(record: Record) -> str:
     return (text + _MIDDLE + bytes_sha256(text).encode() + _END).decode()
 
 
-def load_record(text: bytes) -> Record:
+def content_sha256(record: Record) -> str:
+    """Return a digest of a record without the number that its store gave it."""
+    artifacts = {
+        name: Artifact(renamed(artifact.file, record.attempt, 0), artifact.sha256)
+        for name, artifact in record.outcome.artifacts.items()
+    }
+    outcome = replace(record.outcome, artifacts=artifacts)
+    return bytes_sha256(dump_record(replace(record, attempt=0, outcome=outcome)).encode())
+
+
+def renamed(file: str, attempt: int, number: int) -> str:
+    """Return an artifact's file name under another attempt's number."""
+    own = f"{attempt:04d}."
+    return f"{number:04d}.{file.removeprefix(own)}" if file.startswith(own) else file
+
+
+def load_record(text: bytes, planned: Cell | None = None) -> Record:
     """Return the record that :func:`dump_record` wrote.
+
+    Parameters
+    ----------
+    planned
+        The cell whose record it should be. Where the text tells of this very cell, that part is
+        compared instead of parsed, and its work and settings are those that all its seeds share.
 
     Raises
     ------
@@ -82,10 +111,7 @@ def load_record(text: bytes) -> Record:
     """
     body = _checked(text)
     try:
-        data = read_record(body)
-        cell = data["cell"]
-        if not _has_its_id(cell):
-            raise BrokenRecord(f"its cell's id {cell['id']} is not that of its cell's work")
+        cell, data = _as_planned(body, planned) or _parsed(body)
         return Record(
             cell=cell,
             attempt=data["attempt"],
@@ -96,6 +122,28 @@ def load_record(text: bytes) -> Record:
         )
     except ValueError as error:
         raise BrokenRecord(_told(error)) from None
+
+
+def _as_planned(
+    body: bytes, planned: Cell | None
+) -> tuple[Mapping[str, Any], AttemptFields] | None:
+    """Return the cell and the rest of a record of the planned cell; None of any other."""
+    if planned is None:
+        return None
+    # Keys are sorted: behind the attempt comes the cell.
+    start = body.find(b",") + 1
+    cell = b'"cell":' + planned.json_text().encode() + b","
+    if not body.startswith(cell, start):
+        return None
+    return planned.to_json(), read_attempt(body[:start] + body[start + len(cell) :])
+
+
+def _parsed(body: bytes) -> tuple[Mapping[str, Any], AttemptFields]:
+    data = read_record(body)
+    cell = data["cell"]
+    if not _has_its_id(cell):
+        raise BrokenRecord(f"its cell's id {cell['id']} is not that of its cell's work")
+    return cell, data
 
 
 def _checked(text: bytes) -> bytes:
@@ -161,14 +209,14 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
 
 
 def _outcome(data: OutcomeFields) -> Outcome:
-    metrics, failure = _floats(data["metrics"]), data["failure"]
+    metrics, failure = data["metrics"], data["failure"]
     if data["status"] == "done" and not all(map(math.isfinite, metrics.values())):
         raise BrokenRecord("it is done, and a metric of it is no finite number")
     return Outcome(
         status=data["status"],
         metrics=metrics,
         curves={
-            name: Curve(tuple(_places(curve["at"])), tuple(_values(curve["value"])), curve["axis"])
+            name: Curve(tuple(curve["at"]), tuple(curve["value"]), curve["axis"])
             for name, curve in data["curves"].items()
         },
         timings=data["timings"],
@@ -187,18 +235,6 @@ def _number(value: float) -> float | str:
     # JSON has no infinities; an attempt that ended in NaN must still tell its curve.
     number = float(value)
     return number if math.isfinite(number) else str(number)
-
-
-def _values(values: Iterable[float | str]) -> Iterable[float]:
-    return map(float, values)
-
-
-def _places(values: Iterable[float | str]) -> Iterable[float]:
-    return (float(value) if isinstance(value, str) else value for value in values)
-
-
-def _floats(data: Mapping[str, float | str]) -> dict[str, float]:
-    return {name: float(value) for name, value in data.items()}
 
 
 def _plain(value: Any) -> Any:

@@ -55,13 +55,15 @@ def expectations(
     units = {work: units_of(cell, resources) for work, cell in works.items()}
     names = {work: tuple(unit.name for unit in used) for work, used in units.items()}
     files = _DigestCache(cache)
-    named = {weights for cell in cells for weights in cell.weights}
+    named = {weights for cell in works.values() for weights in cell.weights}
     weights = {name: _weights_digest(name, resources, files) for name in named}
     files.save()
     return Expectations(
         code=code_digests(dict.fromkeys(unit for used in units.values() for unit in used)),
         units={cell.id: names[cell.work] for cell in cells},
-        data={name: dataset_digest(name) for name in {n for c in cells for n in c.datasets}},
+        data={
+            name: dataset_digest(name) for name in {n for c in works.values() for n in c.datasets}
+        },
         weights=weights,
         fractions=fractions,
         versions=versions or {},

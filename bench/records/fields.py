@@ -4,17 +4,28 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import ConfigDict, Field, TypeAdapter, with_config
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Field,
+    GetPydanticSchema,
+    TypeAdapter,
+    with_config,
+)
 from typing_extensions import TypedDict
 
 from bench.records.record import FailureKind, Status
 
 _STRICT = ConfigDict(strict=True, extra="forbid", allow_inf_nan=False)
 # JSON has no infinities; an attempt that ended in NaN must still tell its curve.
-NotFinite = Literal["nan", "inf", "-inf"]
+_NotFinite = Annotated[Literal["nan", "inf", "-inf"], AfterValidator(float)]
 # The first kind that fits is it: trying all of them for each point takes twice as long.
-Number = Annotated[float | NotFinite, Field(union_mode="left_to_right")]
-Place = Annotated[int | float | NotFinite, Field(union_mode="left_to_right")]
+_IN_TURN = Field(union_mode="left_to_right")
+_Number = Annotated[float | _NotFinite, _IN_TURN]
+_Place = Annotated[int | float | _NotFinite, _IN_TURN]
+# However it was written, a number is read as one.
+Number = Annotated[float, GetPydanticSchema(lambda _, schema_of: schema_of(_Number))]
+Place = Annotated[float, GetPydanticSchema(lambda _, schema_of: schema_of(_Place))]
 Seconds = Annotated[float, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 CellId = Annotated[str, Field(pattern="^[0-9a-f]{20}$")]
@@ -94,17 +105,24 @@ class OutcomeFields(TypedDict):
 
 
 @with_config(_STRICT)
-class RecordFields(TypedDict):
-    """A record."""
+class AttemptFields(TypedDict):
+    """A record without its cell."""
 
     attempt: Annotated[int, Field(ge=1, le=9999)]
-    cell: CellFields
     ended: str
     outcome: OutcomeFields
     seconds: Seconds
     started: str
 
 
+@with_config(_STRICT)
+class RecordFields(AttemptFields):
+    """A record."""
+
+    cell: CellFields
+
+
+_attempt = TypeAdapter(AttemptFields)
 _record = TypeAdapter(RecordFields)
 _outcome = TypeAdapter(OutcomeFields)
 
@@ -112,6 +130,11 @@ _outcome = TypeAdapter(OutcomeFields)
 def read_record(text: bytes) -> RecordFields:
     """Return a record's fields; pydantic's ValidationError, a ValueError, names what is wrong."""
     return _record.validate_json(text)
+
+
+def read_attempt(text: bytes) -> AttemptFields:
+    """Return the fields of a record without its cell; raises as :func:`read_record` does."""
+    return _attempt.validate_json(text)
 
 
 def read_outcome(text: bytes | str) -> OutcomeFields:

@@ -5,12 +5,11 @@ from __future__ import annotations
 import math
 from collections.abc import Container, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from typing import Any
 
+from bench.records.fractions import fractions_of
 from bench.records.record import Record
 from bench.spec.cell import START, Cell, Train
-from bench.spec.work import Work, plain
 
 
 @dataclass(frozen=True)
@@ -46,12 +45,19 @@ class Expectations:
         units = self.units.get(cell.id, ())
         return {unit: self.code[unit] for unit in units if unit in self.code}
 
+    def whole_code_of(self, cell: Cell) -> dict[str, str]:
+        """Return the same where the digest of each of the cell's units is known; else nothing."""
+        code = self.code_of(cell)
+        return code if len(code) == len(self.units.get(cell.id, ())) else {}
+
 
 def stale_reasons(
     record: Record,
     cell: Cell,
     expected: Expectations,
     parents: Mapping[str, Container[str]],
+    *,
+    carried: bool = False,
 ) -> tuple[str, ...]:
     """Return why a done record may not be used; nothing if it is fresh.
 
@@ -59,6 +65,8 @@ def stale_reasons(
     ----------
     parents
         Role to the digests of that artifact in the parent's fresh records.
+    carried
+        Whether an attestation carries the record to today's code: then its code is no reason.
 
     Returns
     -------
@@ -70,10 +78,10 @@ def stale_reasons(
     reasons = [
         f"code: {name}"
         for name, digest in sorted(_code(record, cell, expected).items())
-        if made.code.get(name) != digest
+        if not carried and made.code.get(name) != digest
     ]
     then = record.cell.get("settings", {})
-    reasons += [f"settings: {path}" for path in differing(then, _settings(cell.work))]
+    reasons += [f"settings: {path}" for path in differing(then, cell.settings)]
     if _data_changed(made.data, cell, expected):
         reasons.append("data")
     if _weights_changed(made.weights, cell, expected):
@@ -130,12 +138,6 @@ def _code(record: Record, cell: Cell, expected: Expectations) -> dict[str, str]:
     return {**named, **expected.code_of(cell)}
 
 
-@lru_cache(maxsize=4096)
-def _settings(work: Work) -> Any:
-    # Cells that differ in their seed share their work, and so this.
-    return plain(work, whole=True)
-
-
 def differing(made: Any, now: Any, path: str = "") -> Iterator[str]:
     """Yield the dotted paths of the settings that a record has and that are others now.
 
@@ -160,9 +162,16 @@ def differing(made: Any, now: Any, path: str = "") -> Iterator[str]:
         yield path
 
 
-def beyond_range(record: Record, fractions: Container[str]) -> str | None:
-    """Return what is wrong with a record in which a fraction is none, for its reader; else None."""
+def beyond_range(record: Record, fractions: Iterable[str] = ()) -> str | None:
+    """Return what is wrong with a record in which a fraction is none, for its reader; else None.
+
+    Parameters
+    ----------
+    fractions
+        Names of fractions, beside those that its own parts declare.
+    """
     outcome = record.outcome
+    fractions = fractions_of(record).union(fractions)
     for name, value in outcome.metrics.items():
         if name in fractions and not 0.0 <= value <= 1.0:
             return f"{name} is {value}, and a fraction lies between 0 and 1"

@@ -116,6 +116,16 @@ class Layout:
         """Return the file that is touched to read the file server's clock."""
         return self.root / "clock"
 
+    @property
+    def carried(self) -> Path:
+        """Return the folder of attestations that later code gives the bits of earlier code."""
+        return self.root / "carried"
+
+    @property
+    def cleaning(self) -> Path:
+        """Return the file that whoever cleans the store has locked."""
+        return self.root / "cleaning"
+
     def settling(self, paper: str, suite: str, profile: str) -> Path:
         """Return the file of the rule by which a suite's claims are settled."""
         names = (quote(name, safe="") for name in (paper, suite, profile))

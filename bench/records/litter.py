@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
 
+from bench.errors import StoreError
 from bench.records.layout import CellFolder
 from bench.records.lease import TIME_TO_LIVE, living
 from bench.records.owner import owner_of
@@ -48,14 +51,39 @@ def litter(
         for path in _listed(store.layout.runners)
         if path.suffix == ".json" and not _alive(path, now, dead_after)
     ]
-    found += _unfinished(_listed(store.root / "settling"), now)
+    for folder in (store.root / "settling", store.layout.carried):
+        found += _unfinished(_listed(folder), now)
     for cell_id in store.layout.matching(""):
         found += _of_cell(store, cell_id, artifacts, now, dead_after)
     return found
 
 
-def remove(found: Iterable[Litter]) -> int:
-    """Remove litter; return how many bytes the disk got back.
+@contextmanager
+def cleaning(store: Store) -> Iterator[None]:
+    """Let no one else clean a store meanwhile.
+
+    What two had found dead the one would remove, and the other its successor of the same name.
+
+    Raises
+    ------
+    StoreError
+        If another does just now.
+    OSError
+        If the store cannot be written.
+    """
+    with open(store.layout.cleaning, "ab") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise StoreError("another `bench clean` is at work", file=store.root) from None
+        # It ends with the process, however that ends.
+        yield
+
+
+def remove(store: Store, found: Iterable[Litter], *, dead_after: float = DEAD_AFTER) -> int:
+    """Remove litter; return how many bytes the disk got back. Within :func:`cleaning`.
+
+    Each lease and owner file is looked at once more: a name may have another owner by now.
 
     Raises
     ------
@@ -64,9 +92,17 @@ def remove(found: Iterable[Litter]) -> int:
     """
     freed = 0
     for one in found:
+        owned = one.kind in ("lease", "owner file")
+        if owned and not _is_over(one.path) and _alive(one.path, store.now(), dead_after):
+            continue
         one.path.unlink(missing_ok=True)
         freed += one.size
     return freed
+
+
+def _is_over(lease: Path) -> bool:
+    """Whether a lease has its record beside it; an owner file never has."""
+    return lease.suffix == ".lease" and lease.with_suffix(".json").exists()
 
 
 def _of_cell(

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import Any
 
 from bench.errors import StoreError
 from bench.files import bytes_sha256, write_whole
 from bench.records.artifacts import read_artifact
-from bench.records.codec import dump_record
+from bench.records.codec import content_sha256, renamed
 from bench.records.lease import Lease, Leases
-from bench.records.record import Artifact, Outcome, Record
-from bench.records.store import Store, same_numbers
+from bench.records.record import Artifact, Outcome, Record, same_numbers
+from bench.records.store import Store
 
 # A record's artifact to its bytes; None where they did not come with it.
 Content = Callable[[Record, str], bytes | None]
@@ -56,7 +57,7 @@ def merge(store: Store, records: Iterable[Record], content: Content) -> Merged:
 
 def _take(store: Store, leases: Leases, record: Record, content: Content, merged: Merged) -> None:
     there = store.attempts(record.id)
-    if any(_same(record, other) for other in there):
+    if content_sha256(record) in map(content_sha256, there):
         merged.known += 1
         return
     lease = leases.claim(record.id, at_least=record.attempt)
@@ -71,43 +72,33 @@ def _take(store: Store, leases: Leases, record: Record, content: Content, merged
         merged.others.append(record.id)
 
 
-def _same(one: Record, other: Record) -> bool:
-    return _unplaced(one) == _unplaced(other)
-
-
-def _unplaced(record: Record) -> str:
-    """Return a record's text without the number that its store gave it."""
-    artifacts = {
-        name: Artifact(_renamed(artifact.file, record.attempt, 0), artifact.sha256)
-        for name, artifact in record.outcome.artifacts.items()
-    }
-    outcome = replace(record.outcome, artifacts=artifacts)
-    return dump_record(replace(record, attempt=0, outcome=outcome))
-
-
-def _renamed(file: str, attempt: int, number: int) -> str:
-    """Return an artifact's file name under another attempt's number."""
-    own = f"{attempt:04d}."
-    return f"{number:04d}.{file.removeprefix(own)}" if file.startswith(own) else file
-
-
 def _contradicts(one: Record, other: Record) -> bool:
-    """Whether two done records, made of the same, have other numbers."""
+    """Whether two done records of a cell, alike in all that both tell of, have other numbers."""
     made, theirs = one.outcome.provenance, other.outcome.provenance
     return (
         one.done
         and other.done
-        and (made.code, made.data) == (theirs.code, theirs.data)
-        and one.cell == other.cell
+        # A unit, fact or setting more in one of them is no reason for other numbers.
+        and bool(made.code.keys() & theirs.code.keys() or made.code == theirs.code)
+        and _agree(made.code, theirs.code)
+        and _agree(made.data, theirs.data)
+        and _agree(one.cell["settings"], other.cell["settings"])
         and not same_numbers(one.outcome, other.outcome)
     )
+
+
+def _agree(one: Any, other: Any) -> bool:
+    """Whether two values are equal, of mappings all that both have."""
+    if isinstance(one, Mapping) and isinstance(other, Mapping):
+        return all(_agree(one[name], other[name]) for name in one.keys() & other.keys())
+    return bool(one == other)
 
 
 def _placed(record: Record, lease: Lease, content: Content) -> Record:
     """Write the artifacts that came with a record; return it under its lease's number."""
     artifacts = {}
     for name, artifact in record.outcome.artifacts.items():
-        file = _renamed(artifact.file, record.attempt, lease.attempt)
+        file = renamed(artifact.file, record.attempt, lease.attempt)
         artifacts[name] = Artifact(file, artifact.sha256)
         # A record from elsewhere may name any file: none but an artifact's own is written.
         own = lease.folder.is_artifact(lease.attempt, name, file)

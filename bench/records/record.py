@@ -130,3 +130,13 @@ class Record:
     def done(self) -> bool:
         """Whether the attempt ended as done."""
         return self.outcome.status == "done"
+
+
+def same_numbers(one: Outcome, other: Outcome) -> bool:
+    """Return whether two outcomes measured the same, bit for bit."""
+    # As text a NaN is what it is, and -0 is not 0.
+    ours, theirs = (
+        repr((sorted(outcome.metrics.items()), sorted(outcome.curves.items())))
+        for outcome in (one, other)
+    )
+    return ours == theirs

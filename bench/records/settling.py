@@ -18,6 +18,9 @@ from bench.records.layout import Layout
 from bench.spec.plan import Plan
 from bench.spec.recipe import Frozen
 
+Adopted = Literal["taken", "known", "refused"]
+"""What became of a rule from elsewhere; a rule that holds here already stays."""
+
 
 class SettlingRule(Frozen):
     """Numbers of seeds at which to look, the two-sided level of a claim, and how it is spent."""
@@ -65,31 +68,31 @@ def fix_settling_rule(layout: Layout, plan: Plan, rule: SettlingRule) -> Settlin
 
 def adopt_settling_rule(
     layout: Layout, paper: str, suite: str, profile: str, rule: SettlingRule
-) -> bool:
-    """Fix a rule from elsewhere, unless one is; return whether it is the one that holds.
+) -> Adopted:
+    """Fix a rule from elsewhere, unless one is; return what became of it.
 
     Raises
     ------
     StoreError
         If the store cannot be written.
     """
-    return _fix(layout.settling(paper, suite, profile), rule) == rule
+    return _adopt(layout.settling(paper, suite, profile), rule)
 
 
-def adopt_all_rules(layout: Layout, other: Layout) -> list[Path]:
-    """Adopt every rule of another store; return the files of those that do not hold here.
+def adopt_all_rules(layout: Layout, other: Layout) -> dict[Path, Adopted]:
+    """Adopt every rule of another store; return what became of the rule in each file.
 
     Raises
     ------
     StoreError
         If a rule cannot be read, or the store cannot be written.
     """
-    refused = []
+    adopted = {}
     for file in sorted((other.root / "settling").glob("*.json")):
         rule = _read(file)
-        if rule is not None and _fix(layout.root / "settling" / file.name, rule) != rule:
-            refused.append(file)
-    return refused
+        if rule is not None:
+            adopted[file] = _adopt(layout.root / "settling" / file.name, rule)
+    return adopted
 
 
 def dump_rule(rule: SettlingRule) -> str:
@@ -134,6 +137,13 @@ def _read(file: Path) -> SettlingRule | None:
         return None
     except OSError as error:
         raise StoreError(f"cannot be read: {error.strerror or error}", file=file) from None
+
+
+def _adopt(file: Path, rule: SettlingRule) -> Adopted:
+    there = _read(file)
+    if there is None:
+        return "taken" if _fix(file, rule) == rule else "refused"
+    return "known" if there == rule else "refused"
 
 
 def _fix(file: Path, rule: SettlingRule) -> SettlingRule:

@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Container, Iterable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
 from bench.errors import StoreError
 from bench.records.artifacts import known_sha256
+from bench.records.carried import Attestation, Attestations, contradicts
 from bench.records.codec import BrokenRecord, OtherFormat, load_record
 from bench.records.freshness import Expectations, beyond_range, digests_of, stale_reasons
 from bench.records.layout import CellFolder, Layout
 from bench.records.lease import TIME_TO_LIVE, live_owner
 from bench.records.owner import Owner
-from bench.records.record import Outcome, Record, Status
+from bench.records.record import Record, Status, same_numbers
 from bench.spec.cell import Cell
 
 log = logging.getLogger(__name__)
@@ -47,6 +48,9 @@ class CellState:
         Highest number of an attempt that left a record.
     owner
         Who is executing the cell, if it is running.
+    carried
+        Attempt to the attestations that carry it to today's code, of those among ``fresh`` that
+        were made by earlier code.
     """
 
     state: State
@@ -56,6 +60,12 @@ class CellState:
     failed: int = 0
     attempts: int = 0
     owner: Owner | None = None
+    carried: Mapping[int, tuple[Attestation, ...]] = field(default_factory=dict)
+
+    @property
+    def carried_by(self) -> tuple[Attestation, ...]:
+        """The attestations that carry the record that counts; none if today's code made it."""
+        return self.carried.get(self.record.attempt, ()) if self.record is not None else ()
 
     @property
     def done(self) -> bool:
@@ -69,16 +79,6 @@ class CellState:
         return first is not None and not all(
             same_numbers(first.outcome, other.outcome) for other in others
         )
-
-
-def same_numbers(one: Outcome, other: Outcome) -> bool:
-    """Return whether two outcomes measured the same, bit for bit."""
-    # As text a NaN is what it is, and -0 is not 0.
-    ours, theirs = (
-        repr((sorted(outcome.metrics.items()), sorted(outcome.curves.items())))
-        for outcome in (one, other)
-    )
-    return ours == theirs
 
 
 MISSING = CellState("missing")
@@ -100,13 +100,27 @@ class Store:
     foreign
         Records of an older or newer Retable, with what they say: treated as not there, and told
         of once.
+    attestations
+        What carries records of earlier code to today's.
+
+    Parameters
+    ----------
+    assumed
+        Attestations that are taken for true beside those that are here.
     """
 
-    def __init__(self, root: Path | str, *, ttl: float = TIME_TO_LIVE) -> None:
+    def __init__(
+        self,
+        root: Path | str,
+        *,
+        ttl: float = TIME_TO_LIVE,
+        assumed: Sequence[Attestation] = (),
+    ) -> None:
         self.layout = Layout(Path(root).absolute())
         self.ttl = ttl
         self.broken: dict[Path, str] = {}
         self.foreign: dict[Path, str] = {}
+        self.attestations = Attestations(self.layout, self.attempts, assumed)
 
     @property
     def root(self) -> Path:
@@ -128,6 +142,7 @@ class Store:
         try:
             if self.root.exists() and not self.root.is_dir():
                 raise NotADirectoryError("it is not a folder")
+            self.attestations.look()
             present = self.layout.present({*by_id, *parents})
             judge = _Judge(self, by_id, expected, present, self.now())
             states = {cell_id: judge.state(cell_id) for cell_id in by_id}
@@ -218,13 +233,14 @@ class Store:
         cell_id: str,
         folder: CellFolder,
         numbers: Iterable[int],
-        fractions: Container[str] = (),
+        planned: Cell | None = None,
+        fractions: Iterable[str] = (),
     ) -> list[Record]:
         records = []
         for number in numbers:
             try:
-                with open(folder.record_name(number), "rb") as file:
-                    record = load_record(file.read())
+                with open(folder.record_name(number), "rb", buffering=0) as file:
+                    record = load_record(file.read(), planned)
                 if (record.id, record.attempt) != (cell_id, number):
                     raise BrokenRecord(f"it is attempt {record.attempt} at cell {record.id}")
                 if wrong := beyond_range(record, fractions):
@@ -288,9 +304,11 @@ class _Judge:
     def _look(self, cell_id: str) -> CellState:
         folder = self._store.layout.cell(cell_id)
         numbers = folder.numbers()
-        records = self._store._read(cell_id, folder, numbers.records, self._expected.fractions)
+        records = self._store._read(
+            cell_id, folder, numbers.records, self._cells.get(cell_id), self._expected.fractions
+        )
         done = [record for record in records if record.done]
-        fresh, reasons = self._sift(cell_id, done)
+        fresh, reasons, carried = self._sift(cell_id, done)
         owner = None
         if not fresh:
             owner = live_owner(folder, numbers, self._now, self._store.ttl)
@@ -310,20 +328,35 @@ class _Judge:
             failed=len(records) - len(done),
             attempts=numbers.highest_record,
             owner=owner,
+            carried=carried,
         )
 
-    def _sift(self, cell_id: str, done: list[Record]) -> tuple[list[Record], tuple[str, ...]]:
+    def _sift(
+        self, cell_id: str, done: list[Record]
+    ) -> tuple[list[Record], tuple[str, ...], dict[int, tuple[Attestation, ...]]]:
         cell = self._cells.get(cell_id)
         if cell is None:
-            return done, ()
+            return done, (), {}
         parents = {
             role: digests_of(parent.artifact, self.state(parent.id).fresh)
             for role, parent in cell.parents.items()
         }
         fresh: list[Record] = []
         reasons: tuple[str, ...] = ()
+        carried: dict[int, tuple[Attestation, ...]] = {}
+        today = self._expected.whole_code_of(cell)
         for record in done:
-            reasons = stale_reasons(record, cell, self._expected, parents)
+            steps = self._store.attestations.steps(record, today)
+            reasons = stale_reasons(record, cell, self._expected, parents, carried=bool(steps))
             if not reasons:
                 fresh.append(record)
-        return fresh, reasons
+            if steps:
+                carried[record.attempt] = steps
+        by_today = [record for record in fresh if record.attempt not in carried]
+        # Whatever an attestation says: it does not hold for a cell that today's code belies.
+        kept = [
+            record
+            for record in fresh
+            if record.attempt not in carried or not any(contradicts(record, r) for r in by_today)
+        ]
+        return kept, reasons, carried

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from bench.errors import StoreError
 from bench.files import file_sha256
+from bench.records.carried import contradictions, names
 from bench.records.record import Record
 from bench.records.settling import load_rule
 from bench.records.store import Store
@@ -20,7 +21,8 @@ class Finding:
     Attributes
     ----------
     what
-        ``record``, ``artifact``, ``rule``, ``data``, ``weights`` or ``page``.
+        ``record``, ``artifact``, ``rule``, ``attestation``, ``data``, ``weights``,
+        ``page`` or ``index``.
     """
 
     what: str
@@ -45,6 +47,7 @@ class Checked:
     absent: int = 0
     foreign: int = 0
     rules: int = 0
+    attestations: int = 0
     data: int = 0
     weights: int = 0
     pages: int = 0
@@ -58,6 +61,7 @@ class Checked:
             "artifacts not here": self.absent,
             "records of another Retable": self.foreign,
             "rules of settling": self.rules,
+            "attestations": self.attestations,
             "prepared data sets": self.data,
             "shipped weights": self.weights,
             "pages": self.pages,
@@ -65,7 +69,9 @@ class Checked:
 
 
 def check_store(store: Store, checked: Checked, cell_ids: Iterable[str] | None = None) -> None:
-    """Read the records of cells, or of all there are, their artifacts, and the rules of settling.
+    """Read the records of cells, or of all there are, and their artifacts; every rule of settling.
+
+    And every attestation, with the records that it names and those that it carries.
 
     What is found, and how much was read, is added to ``checked``.
 
@@ -84,8 +90,22 @@ def check_store(store: Store, checked: Checked, cell_ids: Iterable[str] | None =
             load_rule(file.read_bytes(), file)
         except (StoreError, OSError) as error:
             checked.findings.append(Finding("rule", file, getattr(error, "message", str(error))))
+    _check_attestations(store, checked)
     checked.foreign += len(store.foreign)
     checked.findings += [Finding("record", path, why) for path, why in sorted(store.broken.items())]
+
+
+def _check_attestations(store: Store, checked: Checked) -> None:
+    checked.attestations += len(names(store.layout))
+    known = store.attestations
+    known.look()
+    for path, why in sorted(known.broken.items()):
+        checked.findings.append(Finding("attestation", path, why))
+    for attestation in known.holding:
+        for cell_id, then, now in contradictions(attestation.ways, store.attempts):
+            path = store.layout.cell(cell_id).record(then)
+            problem = f"attempt {now}, by later code, has other numbers: it is carried no more"
+            checked.findings.append(Finding("attestation", path, problem))
 
 
 def _check_artifacts(store: Store, record: Record, checked: Checked) -> None:

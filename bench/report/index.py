@@ -144,6 +144,20 @@ def may_write_index(folder: Path) -> bool:
     return not file.exists() or file.read_text(encoding="utf-8").startswith(_MARK)
 
 
+def differing_index(folder: Path) -> str:
+    """Return how a folder's index is not what the facts beside its pages give; or nothing.
+
+    A folder without pages has none, and a README that was not made here is left alone.
+    """
+    text, file = index(folder), folder / README
+    if text is None or not may_write_index(folder):
+        return ""
+    if not file.is_file():
+        return "is missing: `bench report` writes it"
+    same = file.read_text(encoding="utf-8") == text
+    return "" if same else "is not what the pages' facts give: `bench report` writes it again"
+
+
 def _all_facts(folder: Path) -> Iterable[tuple[Path, PageFacts]]:
     for file in sorted(folder.glob("*/*.json")):
         if not file.with_suffix(".md").is_file():

@@ -77,6 +77,7 @@ def build_page(
     stem: str | None = None,
     found: Sequence[Verdict] | None = None,
     verified: Verified | None = None,
+    further: Results | None = None,
 ) -> Page:
     """Build the leaderboard of a plan. Nothing is read or written, and no clock is asked.
 
@@ -90,6 +91,8 @@ def build_page(
         The verdicts on the claims about this suite; made from the records where not given.
     verified
         What `bench verify` found of these records, if it was asked.
+    further
+        The suite with the seeds of settling, which verdicts are made of too.
 
     Raises
     ------
@@ -98,7 +101,7 @@ def build_page(
     """
     plan = results.plan
     stem = stem or f"{plan.suite.name}-{plan.profile}"
-    board = replace(make_board(results, reported), verified=verified)
+    board = replace(make_board(results, reported), verified=verified, further=further)
     drawings = draw_figures(results, stem)
     figures = table_figure(board, stem)
     found = verdicts(results) if found is None else found

@@ -6,12 +6,16 @@ import math
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from bench.records.record import Record
 from bench.report import markdown
 from bench.report.numbers import plural
 from bench.spec.metrics import prefix_of
+
+if TYPE_CHECKING:
+    from bench.records.carried import Attestation
+    from bench.report.results import State
 
 _DIGEST = 12
 _FROM_FILES = ("timm:", "shipped:", "file:")
@@ -97,6 +101,34 @@ def mixed(records: Sequence[Record]) -> str:
         f"**Mixed**: these records were made with {markdown.escape('; '.join(found))}. Cells that "
         "are compared may differ by that too (`bench status --same-versions` lists those made by "
         "other versions than are installed)."
+    )
+
+
+def carried(states: Mapping[str, State]) -> str:
+    """Return how many done cells were made by earlier code, and what speaks for them; or nothing.
+
+    Parameters
+    ----------
+    states
+        Cell id to its state.
+    """
+    done = sum(state.state == "done" for state in states.values())
+    # Of several edits the last one led to today's code.
+    by = [s.carried_by[-1] for s in states.values() if s.state == "done" and s.carried_by]
+    if not by:
+        return ""
+    distinct: list[Attestation] = []
+    distinct += (one for one in by if one not in distinct)
+    told = f"{len(by):,} of these {plural(done, 'cell')} were made by earlier code"
+    return f"{told}: {'; '.join(map(_attested, distinct))}."
+
+
+def _attested(attestation: Attestation) -> str:
+    of = f"{markdown.escape(attestation.suite)} {markdown.escape(attestation.profile)}"
+    return (
+        f"of {plural(len(attestation.cells), 'such cell')} of {of}, "
+        f"{len(attestation.executed):,}, drawn at random, were executed again by today's code on "
+        f"{attestation.made[:10]}, all equal bit for bit"
     )
 
 

@@ -11,6 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from numpy.typing import NDArray
 
 from bench.errors import SpecError, did_you_mean
+from bench.records.carried import Attestation
 from bench.records.record import Record
 from bench.report.values import record_value, unit_scale
 from bench.spec.cell import SEED, PlannedCell
@@ -39,6 +40,10 @@ class State(Protocol):
     @property
     def disagrees(self) -> bool:
         """Whether other fresh records of the cell have other numbers."""
+
+    @property
+    def carried_by(self) -> Sequence[Attestation]:
+        """What carries the record that counts from earlier code to today's; nothing need."""
 
 
 class Placed(Protocol):

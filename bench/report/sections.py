@@ -11,6 +11,7 @@ from bench.report import provenance as origin
 from bench.report.figures.table_figure import MAX_PANELS
 from bench.report.numbers import plural
 from bench.report.results import Block, Entry, Results, arrange
+from bench.report.setting.facts import fixed_behind
 from bench.report.setting.tables import setting_tables
 from bench.report.tables import layout, reported
 from bench.report.tables.agreement import agreement_table, agreements
@@ -34,6 +35,7 @@ class Board:
     blocks: tuple[Block[Entry], ...]
     axes: tuple[Sequence[str], str]
     verified: Verified | None = None
+    further: Results | None = None
 
     @property
     def plan(self) -> Plan:
@@ -164,6 +166,12 @@ def results_caption(board: Board) -> str:
     if max(seeds, default=0) > 1:
         text += ", ± half the width of its 95% interval (Student's t)"
     text += f". Bold: the {_best(board)} mean of a column among the complete entries of its group."
+    fixed = fixed_behind(board.plan)
+    if fixed:
+        text += (
+            f" All seeds of a place share one network of {markdown.escape(' and '.join(fixed))}: "
+            "intervals and verdicts are for that network, and say nothing of how another would do."
+        )
     if any(entry.partial for entry in board.entries):
         text += " (k/n): only k of the n seeds are done; such a mean is partial and never bold."
     if any(len(block.entries) < len(block.rows) * len(block.columns) for block in board.blocks):
@@ -295,6 +303,8 @@ def provenance(board: Board) -> str:
     )
     folded = markdown.details("Code, data, weights, libraries and machines", table)
     verified = verified_line(board.verified, records) if board.verified is not None else ""
+    further = board.further.states if board.further is not None else {}
+    carried = origin.carried({**further, **board.results.states})
     others = origin.disagreement(board.results.disagreeing)
-    parts = ("## Provenance", spent, verified, others, origin.mixed(records), folded)
+    parts = ("## Provenance", spent, carried, verified, others, origin.mixed(records), folded)
     return "\n\n".join(part for part in parts if part)

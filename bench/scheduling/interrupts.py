@@ -6,6 +6,13 @@ import signal
 import threading
 from types import FrameType, TracebackType
 
+_entered: list[Interrupts] = []
+
+
+def interrupted() -> bool:
+    """Return whether a run of this process has been asked to stop."""
+    return any(each.count for each in _entered)
+
 
 class Interrupts:
     """Counts SIGINT, SIGTERM and SIGHUP while entered; the first stops the run, the next harder.
@@ -22,6 +29,7 @@ class Interrupts:
         self._before: dict[signal.Signals, object] = {}
 
     def __enter__(self) -> Interrupts:
+        _entered.append(self)
         # Python lets only the main thread set handlers; elsewhere nobody interrupts.
         if threading.current_thread() is threading.main_thread():
             for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
@@ -37,6 +45,7 @@ class Interrupts:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        _entered.remove(self)
         for number, handler in self._before.items():
             signal.signal(number, handler)  # type: ignore[arg-type]
 

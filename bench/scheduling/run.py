@@ -227,6 +227,8 @@ class _Runner:
         self.slots.give_back(self.running.pop(cell_id))
         self.ledger.give_back(cell_id)
         self.queue.again(cell_id, alone_on)
+        if self.interrupts.count:
+            return
         if self.room.refused(error, len(self.running)):
             self.progress.note(
                 f"no room for one more process ({error}) beside {len(self.running)}: cells wait"

@@ -1,52 +1,59 @@
-"""Whether every axis changes a cell: rows that differ in name alone would be found equal."""
+"""Whether every value of an axis makes other cells: rows of one cell would be found equal."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import combinations
 from typing import Any
 
-from bench.spec.cell import PlannedCell
+from bench.spec.acting import Acting
+from bench.spec.cell import SEED, Place, PlannedCell
 from bench.spec.layers import Layers
 from bench.spec.problems import Source
 from bench.spec.recipe import Scalar
+from bench.spec.suite import DOTTED
 
 # Of the recipe, what a measurement itself has: its stages have the rest, as it is written.
 _OF_MEASUREMENTS = "image"
 
 
-def check_axes_act(layers: Layers, cells: Iterable[PlannedCell]) -> None:
-    """Check that of each axis with several values two make different cells.
+def check_axes_act(layers: Layers, cells: Iterable[PlannedCell], acting: Acting) -> None:
+    """Check that any two values of an axis make different cells somewhere.
 
     Raises
     ------
     SpecError
-        For the first axis that changes nothing, at the axis.
+        For the first two values that make the same cells wherever both are, at the axis.
     """
-    firsts: dict[int, PlannedCell] = {}
+    # The cells of one place share it and differ in their seed alone.
+    places: dict[int, tuple[Place, list[str]]] = {}
     for planned in cells:
-        # One place is one object, whose first seed stands for all.
         if planned.shown:
-            firsts.setdefault(id(planned.place), planned)
-    for axis, values in layers.axes.items():
-        if axis != "seed" and len(values) > 1 and _changes_nothing(axis, firsts.values()):
+            _, ids = places.setdefault(id(planned.place), (planned.place, []))
+            ids.append(acting.of(planned.cell))
+    for axis in layers.axes:
+        same = _same(axis, places.values()) if axis != SEED else None
+        if same is not None:
+            one, other = same
             raise layers.source_of("axes", axis).error(
-                "is an axis that changes nothing: cells that differ in it alone are the same",
+                f"changes nothing between {one} and {other}: cells that differ in it alone are "
+                "the same",
                 ("axes", axis),
                 _who_says_it(layers, axis),
             )
 
 
-def _changes_nothing(axis: str, cells: Iterable[PlannedCell]) -> bool:
-    """Whether cells that differ in an axis alone are there, and all of them are equal."""
-    by_rest: dict[tuple[Any, ...], tuple[Scalar, str]] = {}
-    compared = False
-    for planned in cells:
-        rest = (planned.seed, *(v for other, v in planned.place.items() if other != axis))
-        value, cell_id = by_rest.setdefault(rest, (planned.place[axis], planned.cell.id))
-        if cell_id != planned.cell.id:
-            return False
-        compared |= value != planned.place[axis]
-    return compared
+def _same(axis: str, places: Iterable[tuple[Place, Sequence[str]]]) -> tuple[Scalar, Scalar] | None:
+    """Return two values of an axis that make the same cells wherever both have some."""
+    found: dict[Scalar, dict[tuple[Scalar, ...], Sequence[str]]] = {}
+    for place, ids in places:
+        rest = tuple(value for other, value in place.items() if other != axis)
+        found.setdefault(place[axis], {})[rest] = ids
+    for one, other in combinations(found, 2):
+        both = found[one].keys() & found[other].keys()
+        if both and all(found[one][rest] == found[other][rest] for rest in both):
+            return one, other
+    return None
 
 
 def _who_says_it(layers: Layers, axis: str) -> str:
@@ -61,10 +68,10 @@ def _who_says_it(layers: Layers, axis: str) -> str:
             "and a measurement that looks at no data has no task: leave the axis out"
         )
     if axis == "method":
-        return "the methods have the same parts and settings: leave all but one out"
-    if axis.startswith("recipe."):
-        return "no cell has this setting: leave the axis out"
-    return "every `when:` on it says the same for all its values: leave the axis out"
+        return "the methods have the same parts and settings: leave one of them out"
+    if axis.startswith(DOTTED):
+        return "no cell reads this setting, or in one way alone: leave the axis or a value out"
+    return "every `when:` on it says the same for both: leave the axis or a value out"
 
 
 def check_overlays_act(layers: Layers) -> None:

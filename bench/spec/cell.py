@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any
 
 from bench.spec.parts import PartKey
 from bench.spec.recipe import Recipe, Scalar
-from bench.spec.work import Measure, Task, Train, Work, canonical_json, network_name, plain
+from bench.spec.work import Measure, Task, Train, Work, canonical_json, network_name
 
 SEED = "seed"
 # The role of the cell whose network another one goes on from.
@@ -40,20 +39,21 @@ class Cell:
         Root of the cell's random streams.
     parents
         Role to the cell and artifact that this one starts from.
+    id
+        First 20 hexadecimal digits of the SHA-256 of the canonical JSON.
     """
 
     work: Work
     seed: int
     parents: Mapping[str, Parent] = field(default_factory=dict)
+    id: str = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "id", id_of(self.work.canonical, self.seed, self._parents))
 
     def canonical(self) -> str:
         """Return the canonical JSON whose digest is the id."""
         return _canonical(self.work.canonical, self.seed, self._parents)
-
-    @cached_property
-    def id(self) -> str:
-        """First 20 hexadecimal digits of the SHA-256 of the canonical JSON."""
-        return id_of(self.work.canonical, self.seed, self._parents)
 
     @property
     def _parents(self) -> dict[str, tuple[str, str]]:
@@ -109,24 +109,37 @@ class Cell:
         """The recipe of a training."""
         return self.work.recipe if isinstance(self.work, Train) else None
 
-    @cached_property
-    def settings(self) -> dict[str, Any]:
+    @property
+    def settings(self) -> Mapping[str, Any]:
         """Every setting with its value, defaults included, JSON-ready: what records keep."""
-        whole: dict[str, Any] = plain(self.work, whole=True)
-        return whole
+        return self.work.settings
 
     def to_json(self) -> dict[str, Any]:
-        """Return the cell as JSON-ready data, the form kept in records."""
-        data: dict[str, Any] = json.loads(self.canonical())
-        parents = {role: {"id": p.id, "artifact": p.artifact} for role, p in self.parents.items()}
+        """Return the cell as JSON-ready data, the form kept in records.
+
+        Its work and settings are shared by all cells of that work: they are for reading alone.
+        """
         return {
             "id": self.id,
             "kind": self.kind,
             "seed": self.seed,
-            "parents": parents,
-            "work": data["work"],
-            "settings": self.settings,
+            "parents": self._parents_data,
+            "work": self.work.data,
+            "settings": self.work.settings,
         }
+
+    def json_text(self) -> str:
+        """Return the canonical JSON of :meth:`to_json`."""
+        parents = canonical_json(self._parents_data)
+        return (
+            f'{{"id":"{self.id}","kind":{canonical_json(self.kind)},"parents":{parents},'
+            f'"seed":{self.seed},"settings":{self.work.settings_text},'
+            f'"work":{self.work.canonical}}}'
+        )
+
+    @property
+    def _parents_data(self) -> dict[str, dict[str, str]]:
+        return {role: {"id": p.id, "artifact": p.artifact} for role, p in self.parents.items()}
 
 
 def id_of(work: str, seed: int, parents: Mapping[str, tuple[str, str]]) -> str:

@@ -36,13 +36,7 @@ def check_layers(layers: Layers, everywhere: Values) -> None:
     for axis in layers.axes:
         if axis.startswith("penalties."):
             _check_penalty_axis(layers, axis)
-    for name in layers.resources.datasets:
-        if name in dataset_names():
-            raise layers.source_of("datasets", name).error(
-                "is the name of a dataset in the catalogue",
-                ("datasets", name),
-                "give your data a name of their own",
-            )
+    _check_datasets(layers)
 
 
 def check_cells(layers: Layers, cells: Iterable[PlannedCell]) -> None:
@@ -72,6 +66,27 @@ def check_cells(layers: Layers, cells: Iterable[PlannedCell]) -> None:
             raise layers.source_of("recipe", "schedule").error(
                 f"warmup {cosine.warmup} leaves nothing of {work.recipe.steps} steps",
                 ("recipe", "schedule"),
+            )
+
+
+def _check_datasets(layers: Layers) -> None:
+    resources = layers.resources
+    places = {**resources.folders, **{name: file for name, (file, _) in resources.arrays.items()}}
+    names: dict[str, str] = {}
+    for name, path in places.items():
+        if name in dataset_names():
+            raise layers.source_of("datasets", name).error(
+                "is the name of a dataset in the catalogue",
+                ("datasets", name),
+                "give your data a name of their own",
+            )
+        # Rows are drawn and held out by the dataset's name.
+        other = names.setdefault(path, name)
+        if other != name:
+            raise layers.source_of("datasets", name).error(
+                f"are the data of {other}: one may be validated on rows that the other trains on",
+                ("datasets", name),
+                f"give data one name: use {other}",
             )
 
 

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import math
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from bench.errors import SpecError, did_you_mean
+from bench.spec.acting import Acting
 from bench.spec.cell import PlannedCell
 from bench.spec.claims import AtLeast, Claim
-from bench.spec.comparisons import Place, comparisons
+from bench.spec.comparisons import Place, Terms, comparisons, differences
 from bench.spec.find import NOT_SUITES
 from bench.spec.layers import Layers
 from bench.spec.loader import load_yaml
@@ -22,6 +25,7 @@ def check_claims(
     paper: Paper,
     layers: Layers,
     declared: Declarations,
+    acting: Acting,
     profile: str,
     others: Iterator[tuple[str, Sequence[Place]]],
 ) -> None:
@@ -31,6 +35,8 @@ def check_claims(
     ----------
     declared
         The suite's cells under ``profile``, and what they record.
+    acting
+        Which of them do the same.
     others
         The suite's profiles, each with the places (axis values without the seed) of its cells;
         read only as far as a claim selects nothing under ``profile``.
@@ -39,7 +45,8 @@ def check_claims(
     ------
     SpecError
         For an unknown suite, profile, axis, value or metric, for a claim that selects no cell
-        in any profile, and for one whose cells never measure its metric.
+        in any profile, for one whose cells never measure its metric, and for one that compares
+        cells with themselves.
     """
     folder = layers.file.parent
     profiles = _profiles(layers)
@@ -56,6 +63,7 @@ def check_claims(
             continue
         if _selects(claim, seen[profile]):
             _check_measured(claim, layers, declared, where)
+            _check_apart(claim, declared.cells, acting, where)
             continue
         for name, places in others:
             seen[name] = places
@@ -165,3 +173,45 @@ def _check_measured(claim: Claim, layers: Layers, declared: Declarations, where:
             "at",
             "let the measurement give the number that is asked for as a metric",
         )
+
+
+def _check_apart(claim: Claim, cells: Iterable[PlannedCell], acting: Acting, where: _Where) -> None:
+    """Check that no difference is one of cells that do the same, at any seed."""
+    ids: dict[tuple[tuple[str, Scalar], ...], dict[Scalar | None, str]] = {}
+    for planned in cells:
+        if planned.shown:
+            of_place = ids.setdefault(tuple(planned.place.items()), {})
+            of_place[planned.seed] = acting.of(planned.cell)
+    places, by_seed = [dict(place) for place in ids], list(ids.values())
+    for place, terms in differences(claim, places):
+        if _is_nothing(terms, by_seed):
+            (_, one), (_, other) = terms[:2]
+            raise where.error(
+                f"compares cells with themselves: {_text(places[one], place)} and "
+                f"{_text(places[other], place)} do the same at {_text(place, {}) or 'all places'}",
+                "compare",
+                "compare other values, or leave this place out by where:",
+            )
+    for comparison in comparisons(claim, places):
+        if claim.compare and _is_nothing(comparison.terms, by_seed):
+            raise where.error(
+                "takes off all that it adds: its mean is 0 whatever the records say",
+                "compare",
+                "leave out pairs that are others turned round",
+            )
+
+
+def _is_nothing(terms: Terms, by_seed: Sequence[Mapping[Scalar | None, str]]) -> bool:
+    """Whether a sum is 0 at a seed by itself: each cell is added as often as it is taken off."""
+    for seed in by_seed[terms[0][1]]:
+        if all(seed in by_seed[place] for _, place in terms):
+            weights: defaultdict[str, list[float]] = defaultdict(list)
+            for weight, place in terms:
+                weights[by_seed[place][seed]].append(weight)
+            if not any(math.fsum(each) for each in weights.values()):
+                return True
+    return False
+
+
+def _text(place: Place, without: Place) -> str:
+    return ", ".join(f"{a} {value}" for a, value in place.items() if a not in without)

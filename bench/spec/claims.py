@@ -39,6 +39,17 @@ class Pairs(Frozen):
     def _one_for_each(self) -> Pairs:
         if self.less and len(self.less) != len(self.pairs):
             raise ValueError(f"less has {len(self.less)} pairs, and pairs {len(self.pairs)}")
+        choices = self.choices
+        for place, choice in enumerate(choices):
+            if len(set(choice)) < len(choice):
+                raise ValueError(
+                    f"the pair {list(choice[0])} is taken off from itself: name another in less"
+                )
+            if choice in choices[:place]:
+                raise ValueError(
+                    f"the pair {list(choice[0])} stands there twice, and a mean would count it "
+                    "twice: leave one out"
+                )
         return self
 
     @property

@@ -11,6 +11,7 @@ from bench.spec.claims import Claim, ValuePair
 from bench.spec.recipe import Scalar
 
 Place = Mapping[str, Scalar]
+Terms = Sequence[tuple[float, int]]
 
 
 @dataclass(frozen=True)
@@ -65,6 +66,22 @@ def comparisons(claim: Claim, places: Sequence[Place]) -> list[Comparison]:
         )
         for group in groups.values()
     ]
+
+
+def differences(claim: Claim, places: Sequence[Place]) -> Iterator[tuple[Place, Terms]]:
+    """Yield each difference that comparisons are made of, with its place and its terms.
+
+    Each pair of the first contrast, whatever is taken off from it; and each whole at one place.
+    """
+    if not claim.compare:
+        return
+    for where, _, terms in _units(claim, places):
+        others = prod(2 * len(contrast.choices[0]) for contrast in claim.compare[1:])
+        # The first contrast's values change slowest: treated, base, and those that are taken off.
+        for first in range(0, len(terms), 2 * others):
+            for at in range(first, first + others):
+                yield where, (terms[at], terms[at + others])
+        yield where, terms
 
 
 def _units(

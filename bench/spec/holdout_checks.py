@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
+from itertools import combinations
 
 from bench.spec.catalogue import DatasetEntry, entry
 from bench.spec.cell import START, Cell, PlannedCell
-from bench.spec.layers import Layers
+from bench.spec.layers import SHIPPED, Layers
 from bench.spec.work import Task, Train
 
 
 def check_held_out(layers: Layers, cells: Iterable[PlannedCell]) -> None:
-    """Check sizes against the catalogue, and that no cell is validated on rows its start knows.
+    """Check sizes against the catalogue, and that no cell is validated on rows that it knows.
 
     Raises
     ------
     SpecError
         For the first cell that holds out more than there is, whose batch is larger than its
-        data, or that would be validated on rows that its stage was trained on.
+        data, or that would be validated on rows that another of its tasks, its stage or the
+        weights that it starts from were trained on.
     """
     by_id = {planned.cell.id: planned.cell for planned in cells}
     for work in {id(cell.work): cell.work for cell in by_id.values()}.values():
@@ -25,10 +29,14 @@ def check_held_out(layers: Layers, cells: Iterable[PlannedCell]) -> None:
             for task in work.tasks.values():
                 if task.dataset not in layers.resources.datasets:
                     _check_sizes(layers, work, task, entry(task.dataset))
+            if work.recipe.validation:
+                _check_tasks(layers, work)
     for cell in by_id.values():
-        if cell.recipe is not None and cell.recipe.validation and START in cell.parents:
-            for stage in _stages_below(cell, by_id):
+        if cell.recipe is not None and cell.recipe.validation:
+            stages = list(_stages_below(cell, by_id))
+            for stage in stages:
                 _check_unseen(layers, cell, stage)
+            _check_shipped(layers, cell, (stages or [cell])[-1].weights)
 
 
 def _check_sizes(layers: Layers, work: Train, task: Task, known: DatasetEntry) -> None:
@@ -53,6 +61,21 @@ def _check_sizes(layers: Layers, work: Train, task: Task, known: DatasetEntry) -
         )
 
 
+def _check_tasks(layers: Layers, work: Train) -> None:
+    """Check that tasks of one dataset hold out the same rows: of others one trains on them."""
+    for (one, first), (other, second) in combinations(work.tasks.items(), 2):
+        if first.dataset != second.dataset:
+            continue
+        for key in ("sampling_rate", "long_tail"):
+            if getattr(first, key) != getattr(second, key):
+                raise layers.source_of("recipe", "validation").error(
+                    f"the tasks {one} and {other} differ in their {key} of {first.dataset}: each "
+                    "may be validated on rows that the other is trained on",
+                    ("recipe", "validation"),
+                    f"give both the same {key}, or hold nothing out: recipe.validation 0",
+                )
+
+
 def _stages_below(cell: Cell, by_id: Mapping[str, Cell]) -> Iterator[Cell]:
     while START in cell.parents:
         cell = by_id[cell.parents[START].id]
@@ -71,6 +94,28 @@ def _check_unseen(layers: Layers, cell: Cell, stage: Cell) -> None:
                         ("recipe", "validation"),
                         remedy,
                     )
+
+
+def _check_shipped(layers: Layers, cell: Cell, weights: Iterable[str]) -> None:
+    for name in weights:
+        seen = sorted(_trained_on().get(name, frozenset()) & set(cell.datasets))
+        if seen:
+            raise layers.source_of("recipe", "validation").error(
+                f"cells of {seen[0]} would be validated on rows that the weights {name} were "
+                "trained on",
+                ("recipe", "validation"),
+                "hold nothing out (recipe.validation 0), or use other weights",
+            )
+
+
+@cache
+def _trained_on() -> Mapping[str, frozenset[str]]:
+    """Return the datasets that shipped weights were trained on; none of them held out any row."""
+    found = {}
+    for file in SHIPPED.glob("*.json"):
+        settings = json.loads(file.read_text(encoding="utf-8"))["cell"]["settings"]
+        found[f"shipped:{file.stem}"] = frozenset(t["dataset"] for t in settings["tasks"].values())
+    return found
 
 
 def _seen(cell: Cell, mine: Task, stage: Cell, theirs: Task) -> str | None:

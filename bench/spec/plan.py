@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
+from bench.spec.acting import Acting
 from bench.spec.axis_checks import check_axes_act, check_overlays_act
 from bench.spec.cell import Cell, Place, PlannedCell, Resources
 from bench.spec.checks import check_cells, check_layers
@@ -17,6 +18,7 @@ from bench.spec.layers import Layers, profile_names, read_layers
 from bench.spec.metrics import PERCENT, Metrics
 from bench.spec.names import check_names
 from bench.spec.paper import Paper, load_paper
+from bench.spec.seed_checks import check_seeds
 from bench.spec.shown import Declarations, shown_metrics
 from bench.spec.suite import Suite
 from bench.spec.training_checks import check_training
@@ -92,11 +94,13 @@ def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
     check_cells(layers, cells)
     check_training(layers, cells)
     check_held_out(layers, cells)
-    check_axes_act(layers, cells)
+    check_seeds(layers, cells)
+    acting = Acting(cells)
+    check_axes_act(layers, cells, acting)
     declared = Declarations(layers, cells)
     metrics = shown_metrics(layers, declared)
-    check_claims(paper, layers, declared, profile, _other_places(file, profile))
-    selections = {p.cell.recipe.selection for p in cells if p.shown and p.cell.recipe}
+    check_claims(paper, layers, declared, acting, profile, _other_places(file, profile))
+    selections = {p.cell.recipe.selection for p in declared.distinct if p.cell.recipe}
     suite = Suite(
         name=file.stem,
         title=layers.title,

@@ -311,10 +311,12 @@ class Recipe(Frozen):
             raise ValueError("selection best-on-test needs evaluation.test")
         if self.forgetting and not self.evaluation.test:
             raise ValueError("forgetting scores a test split: it needs evaluation.test")
-        if self.precision == "float16" and (self.anytime is not None or self.forgetting):
+        # Until its loss scale fits, float16 skips steps, and their gradients are not finite.
+        shown = [n for n in ("anytime", "forgetting", "penalty_gradients") if getattr(self, n)]
+        if self.precision == "float16" and shown:
             raise ValueError(
-                "float16 skips the first steps until its loss scale fits, which anytime and "
-                "forgetting would show as training: use bfloat16 or float32"
+                "float16 skips the first steps until its loss scale fits, which "
+                f"{shown[0]} would show as training: use bfloat16 or float32"
             )
         if not self.evaluation.test and self.validation == 0:
             raise ValueError("evaluation.test false needs validation > 0: nothing would be scored")

@@ -60,7 +60,34 @@ def network_name(network: Network | None) -> str:
 
 
 @dataclass(frozen=True, eq=False)
-class Train:
+class _Described:
+    """A work as data and as text: made once for all cells that share it."""
+
+    @cached_property
+    def canonical(self) -> str:
+        """The canonical JSON of everything that may change the numbers; defaults are omitted."""
+        return _canonical(self)
+
+    @cached_property
+    def data(self) -> dict[str, Any]:
+        """The canonical JSON as data."""
+        data: dict[str, Any] = json.loads(self.canonical)
+        return data
+
+    @cached_property
+    def settings(self) -> dict[str, Any]:
+        """Every setting with its value, defaults included, JSON-ready: what records keep."""
+        whole: dict[str, Any] = plain(self, whole=True)
+        return whole
+
+    @cached_property
+    def settings_text(self) -> str:
+        """The settings as canonical JSON."""
+        return canonical_json(self.settings)
+
+
+@dataclass(frozen=True, eq=False)
+class Train(_Described):
     """Training one network on one task or several.
 
     Attributes
@@ -108,11 +135,6 @@ class Train:
             *(("patch", use.name) for use in self.patches),
         )
 
-    @cached_property
-    def canonical(self) -> str:
-        """The canonical JSON of everything that may change the numbers; defaults are omitted."""
-        return _canonical(self)
-
 
 @dataclass(frozen=True)
 class Start:
@@ -127,7 +149,7 @@ class Start:
 
 
 @dataclass(frozen=True, eq=False)
-class Measure:
+class Measure(_Described):
     """Measuring networks that other cells left, or that nothing has trained yet.
 
     Attributes
@@ -163,11 +185,6 @@ class Measure:
         """Kind and name of every part that the work uses."""
         networks = (p for start in self.starts.values() for p in _network_part(start.network))
         return (("measurement", self.kind), *networks, *_parts_of_tasks(self.tasks))
-
-    @cached_property
-    def canonical(self) -> str:
-        """The canonical JSON of everything that may change the numbers; defaults are omitted."""
-        return _canonical(self)
 
 
 Work = Train | Measure
@@ -247,7 +264,7 @@ def _shared_text(value: object) -> str:
     return known[1]
 
 
-def _canonical(work: Work) -> str:
+def _canonical(work: _Described) -> str:
     members = {}
     for f in fields(work):
         value = getattr(work, f.name)

@@ -69,7 +69,8 @@ class Test:
         Mean over seeds with the 95% interval of the expected value.
     p_support, p_refute
         One-sided p-values, Student's t and sign flips together (``sides.Sides.both``): that μ is
-        as expected, and that it is not. Of ``equal`` the latter is that of both bounds.
+        as expected, and that it is not. Of ``equal`` the latter is that of both bounds. The
+        former is 1 where the interval lies below what ``matters``: that is no support.
     adjusted_support, adjusted_refute
         The same after Holm's correction over the comparisons.
     t, sign_flip
@@ -143,7 +144,9 @@ def decide(samples: Sequence[ArrayLike], question: Question, rule: Rule = FIXED)
         raise ValueError(f"{needed} of {len(samples)} comparisons cannot be asked for")
     values = [np.asarray(each, dtype=np.float64) for each in samples]
     raw = [_p_values(x, question, rule) for x in values]
-    below = [each.t.against <= ALPHA for each in raw]
+    # Below what matters is no support, significant or not.
+    matters = question.matters is not None
+    below = [matters and each.t.against <= ALPHA for each in raw]
     both = _Family.of([each.both for each in raw], below, question)
     by_t = _Family.of([each.t for each in raw], below, question)
     by_flips = _Family.of(
@@ -154,7 +157,7 @@ def decide(samples: Sequence[ArrayLike], question: Question, rule: Rule = FIXED)
     tests = tuple(
         Test(
             estimate=rule.estimate(x),
-            p_support=p.both.support,
+            p_support=1.0 if below[i] else p.both.support,
             p_refute=p.both.against,
             adjusted_support=both.support[i],
             adjusted_refute=both.against[i],
@@ -233,10 +236,13 @@ class _Family:
     @classmethod
     def of(cls, p: Sequence[_Pair], below: Sequence[bool], question: Question) -> _Family:
         """Decide; ``below`` says of each comparison whether it lies below what matters by t."""
-        support, against = holm([each.support for each in p]), holm([each.against for each in p])
-        passed = [each.support for each in p] if question.quorum is None else support
-        # Below what matters is no support, significant or not.
-        holds = [own <= ALPHA and not low for own, low in zip(passed, below, strict=True)]
+        # First corrected: what is no support makes the others' p no smaller.
+        support = _where_not(below, holm([each.support for each in p]))
+        against = holm([each.against for each in p])
+        passed = support
+        if question.quorum is None:
+            passed = _where_not(below, [each.support for each in p])
+        holds = [own <= ALPHA for own in passed]
         fails = [own <= ALPHA for own in against]
         needed = len(p) if question.quorum is None else question.quorum
         outcome: Outcome = "undecided"
@@ -245,6 +251,10 @@ class _Family:
         elif sum(holds) >= needed:
             outcome = "supported"
         return cls(support, against, tuple(holds), tuple(fails), outcome)
+
+
+def _where_not(below: Sequence[bool], p: Sequence[float]) -> tuple[float, ...]:
+    return tuple(1.0 if low else own for low, own in zip(below, p, strict=True))
 
 
 @dataclass(frozen=True)

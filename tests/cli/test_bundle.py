@@ -13,6 +13,7 @@ import pytest
 
 from bench.cli.session import open_session
 from bench.errors import UserError
+from bench.records.bundle import pack
 from bench.records.codec import dump_record, load_record
 from bench.records.settling import SettlingRule, fix_settling_rule
 from tests.cli.laid import top1
@@ -85,13 +86,34 @@ def test_other_numbers_are_listed_and_kept_in_sight(laid: Path, bench: Run, bund
     assert str(top1(cell)) in row
 
 
+def test_a_fraction_that_is_none_is_broken_without_its_suite_too(laid: Path, bench: Run) -> None:
+    file = next(p for p in Path("store").rglob("0001.json"))
+    made = load_record(file.read_bytes())
+    # In percent, as another tool may have written it.
+    outcome = replace(made.outcome, metrics={**made.outcome.metrics, "test/top1": 57.0})
+    wrong = replace(made, outcome=outcome)
+    Path("b.zip").write_bytes(pack("laid", "table", "offline", [wrong], {}))
+    file.write_text(dump_record(wrong))
+    for source in ("b.zip", "store"):
+        result = bench("import", source, "--store", f"from-{source}")
+        assert result.exit_code == 1
+        assert "test/top1 is 57.0, and a fraction lies between 0 and 1" in result.output
+        assert made.id not in {path.parent.name for path in Path(f"from-{source}").rglob("*.json")}
+    result = bench("verify")
+    assert result.exit_code == 1
+    assert "test/top1 is 57.0" in result.output
+
+
 def test_the_rule_of_settling_goes_with_the_records(laid: Path, bench: Run) -> None:
     session = open_session(SUITE, "offline", Path("store"))
     rule = SettlingRule(looks=(3, 9))
     fix_settling_rule(session.store.layout, session.plan, rule)
     bench("bundle", SUITE, "--to", "b.zip", "--no-crate")
     fresh = open_session(SUITE, "offline", Path("fresh"))
-    assert bench("import", "b.zip", "--store", "fresh").exit_code == 0
+    result = bench("import", "b.zip", "--store", "fresh")
+    assert result.exit_code == 0
+    assert "with the rule by which claims of laid/table offline are settled" in result.output
+    assert "rule" not in bench("import", "b.zip", "--store", "fresh").output
     assert fix_settling_rule(fresh.store.layout, fresh.plan, SettlingRule(looks=(3, 4))) == rule
     other = open_session(SUITE, "offline", Path("other"))
     fix_settling_rule(other.store.layout, other.plan, SettlingRule(looks=(3, 4)))

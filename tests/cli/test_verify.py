@@ -74,6 +74,22 @@ def test_other_records_than_those_verified_are_not_said_to_be_verified(
     assert "Verified" not in page.read_text()
 
 
+def test_what_this_call_did_not_do_is_not_said(page: Path, bench: Run) -> None:
+    bench("verify", SUITE)
+    file = page.with_name("table.offline.verified.json")
+    told = json.loads(file.read_text())
+    some = {"cell": "0" * 20, "result": "equal", "same_machine": True}
+    told["rerun"] = {"asked": 20, "seed": 0, "tolerance": 0.02, "cells": [some] * 20}
+    file.write_text(json.dumps(told))
+    bench("report", SUITE)
+    assert "20 of 20 cells executed again" in page.read_text()
+    result = bench("verify", SUITE)
+    assert result.exit_code == 0, result.output
+    assert "none was executed again by this call" in result.output
+    assert "executed again" not in page.read_text()
+    assert json.loads(file.read_text())["rerun"] is None
+
+
 @pytest.mark.parametrize(
     ("damage", "said"),
     [
@@ -86,6 +102,8 @@ def test_other_records_than_those_verified_are_not_said_to_be_verified(
         (lambda: change(PAGE, "Laid", "Raid"), "line 1 is not what"),
         (lambda: change(PAGE.with_suffix(".json"), '"done": 13', '"done": 12'), '"done": 12'),
         (lambda: some_record().unlink(), "is not what the records give"),
+        (lambda: PAGE.with_suffix(".csv").unlink(), "table.offline.csv: is missing"),
+        (lambda: PAGE.with_suffix(".further.csv").touch(), "is no file of this page"),
     ],
 )
 def test_each_damage_is_found(
@@ -117,6 +135,20 @@ def test_a_damaged_rule_of_settling_is_found_and_no_page_is_made_by_it(
     assert "is not the settling rule that was written" in result.output
     assert isinstance(bench("report", SUITE).exception, StoreError)
     assert page.read_text() == before
+
+
+def test_the_index_is_checked_and_not_mended_in_silence(page: Path, bench: Run) -> None:
+    file = page.parents[1] / "README.md"
+    assert bench("verify", SUITE).exit_code == 0
+    change(file, "Laid", "Raid")
+    text = file.read_text()
+    for targets in ([SUITE], []):
+        result = bench("verify", *targets)
+        assert result.exit_code == 1
+        assert "README.md: is not what the pages' facts give" in result.output
+        assert file.read_text() == text
+    file.unlink()
+    assert "README.md: is missing" in bench("verify", SUITE).output
 
 
 def forge_recipe(file: Path) -> None:

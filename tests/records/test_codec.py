@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
+from collections.abc import Iterator
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -19,8 +21,9 @@ from bench.records.codec import (
     load_record,
 )
 from bench.records.record import Artifact, Curve, Failure, Outcome, Provenance, Record
-from bench.spec.cell import Parent
-from tests.records.built import cell, record
+from bench.spec.cell import Cell, Parent
+from bench.spec.work import canonical_json
+from tests.records.built import cell, measurement, record
 
 texts = st.text(max_size=20)
 numbers = st.floats(allow_nan=False)
@@ -58,7 +61,7 @@ outcomes = st.builds(
 
 
 @settings(suppress_health_check=[HealthCheck.too_slow])
-@given(outcomes, st.integers(1, 10_000), durations)
+@given(outcomes, st.integers(1, 9_999), durations)
 def test_what_was_written_is_read_back(outcome: Outcome, attempt: int, seconds: float) -> None:
     written = Record(cell().to_json(), attempt, "2026-01-01", "2026-01-02", seconds, outcome)
     assert load_record(dump_record(written).encode()) == written
@@ -205,3 +208,58 @@ def test_a_curve_has_a_value_at_each_place() -> None:
     text = dump_outcome(Outcome("done", curves={"loss": Curve((1, 2), (0.5, 0.4))}))
     with pytest.raises(BrokenRecord, match="2 places for 1 values"):
         load_outcome(text.replace("[0.5,0.4]", "[0.5]"))
+
+
+PLANNED = [
+    cell(seed=7),
+    cell(seed=7, penalties={"l2": {"weight": 0.1}}, parents={"start": Parent("0" * 20)}),
+    measurement(seed=7, parents={"start": Parent("0" * 20, "checkpoint@step 300")}),
+    cell(seed=7, dataset='gl"yphs é'),
+]
+
+
+@pytest.mark.parametrize("planned", PLANNED)
+def test_a_cells_text_is_the_canonical_json_of_its_data(planned: Cell) -> None:
+    assert planned.json_text() == canonical_json(planned.to_json())
+
+
+def changes(value: Any) -> Iterator[Any]:
+    """Yield a JSON value with each single part of it, itself too, replaced or left out."""
+    yield from (None, "x", "nan", -1, 0, 2.5, True, [], {}, {"more": 1})
+    if isinstance(value, dict):
+        for name, inner in value.items():
+            yield {other: value[other] for other in value if other != name}
+            yield from ({**value, name: changed} for changed in changes(inner))
+    if isinstance(value, list):
+        for i, inner in enumerate(value):
+            yield from ([*value[:i], changed, *value[i + 1 :]] for changed in changes(inner))
+
+
+def read(text: bytes, planned: Cell | None = None) -> tuple[str, str]:
+    try:
+        # As text a NaN is what it is.
+        return "record", dump_record(load_record(text, planned))
+    except BrokenRecord as error:
+        return "broken", str(error)
+
+
+@pytest.mark.parametrize("planned", PLANNED)
+def test_a_record_reads_the_same_where_its_cell_is_known(planned: Cell) -> None:
+    whole = dump_record(Record(planned.to_json(), 1, "2026-01-01", "2026-01-02", 4.5, WHOLE))
+    kinds = set()
+    for record_data in (json.loads(whole)["record"], *changes(json.loads(whole)["record"])):
+        body = b'{"format":3,"record":' + canonical_json(record_data).encode()
+        text = body + b',"sha256":"' + hashlib.sha256(body).hexdigest().encode() + b'"}\n'
+        found = read(text)
+        assert read(text, planned) == found
+        kinds.add(found[0])
+    assert kinds == {"record", "broken"}
+
+
+def test_records_of_one_work_share_its_settings() -> None:
+    one = PLANNED[1]
+    cells = [Cell(one.work, seed, one.parents) for seed in (1, 2)]
+    first, second = (load_record(dump_record(record(c)).encode(), c) for c in cells)
+    assert [first.id, second.id] == [c.id for c in cells]
+    assert first.cell["settings"] is second.cell["settings"] is one.settings
+    assert first.cell["work"] is second.cell["work"]

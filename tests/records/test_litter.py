@@ -13,8 +13,9 @@ import pytest
 from click.testing import CliRunner
 
 from bench.cli.clean import command
+from bench.errors import StoreError
 from bench.records.lease import Leases
-from bench.records.litter import litter, remove
+from bench.records.litter import cleaning, litter, remove
 from bench.records.owner import start_of
 from bench.records.record import Record
 from bench.records.store import Store
@@ -54,7 +55,7 @@ def leave(store: Store, cell_id: str = ID, **owner: object) -> str:
 def test_the_leases_and_the_owner_file_of_a_dead_runner_are_litter(store: Store) -> None:
     run = leave(store, pid=dead_pid())
     assert names(store) == sorted(["0001.lease", f"{run}.json"])
-    remove(litter(store))
+    remove(store, litter(store))
     assert names(store) == []
     assert not list(store.root.rglob("*.lease"))
 
@@ -140,3 +141,29 @@ def test_the_command_says_what_it_removes_and_a_dry_run_removes_nothing(store: S
 def test_a_folder_that_is_no_store_is_an_error(tmp_path: Path) -> None:
     ran = CliRunner().invoke(command, ["--store", str(tmp_path)])
     assert "no store" in str(ran.exception)
+
+
+def test_a_lease_that_was_taken_again_meanwhile_stays(store: Store) -> None:
+    leave(store, pid=dead_pid())
+    found = litter(store)
+    # Another has cleaned, and a runner has the number again.
+    remove(store, litter(store))
+    with Leases(store.layout) as leases:
+        lease = leases.claim(ID)
+        assert lease is not None
+        assert lease.attempt == 1
+        remove(store, found)
+        assert lease.folder.lease(1).exists()
+
+
+def test_one_cleans_at_a_time(store: Store) -> None:
+    leave(store, pid=dead_pid())
+    arguments = ["--store", str(store.root)]
+    with cleaning(store):
+        result = CliRunner().invoke(command, arguments)
+        assert isinstance(result.exception, StoreError)
+        assert "another `bench clean` is at work" in str(result.exception)
+        assert list(store.root.rglob("*.lease"))
+        assert CliRunner().invoke(command, [*arguments, "--dry-run"]).exit_code == 0
+    assert CliRunner().invoke(command, arguments).exit_code == 0
+    assert not list(store.root.rglob("*.lease"))

@@ -75,6 +75,12 @@ def test_what_was_made_by_other_code_may_have_other_numbers(store: Store, put: P
     assert merge(store, [measured(0.5, machine={"processor": "Z"})], nothing).others == []
 
 
+def test_a_unit_or_fact_more_does_not_hide_other_numbers(store: Store, put: Put) -> None:
+    put(measured(0.5))
+    more = {"code": {"train": "a", "penalty:own": "o"}, "data": {"dataset": "b", "rows": 3}}
+    assert merge(store, [measured(0.6, **more)], nothing).others == [cell().id]
+
+
 def test_a_cell_that_is_being_run_is_left_alone(store: Store) -> None:
     with Leases(store.layout) as leases:
         assert leases.claim(cell().id) is not None
@@ -125,12 +131,14 @@ def test_bytes_that_are_not_the_artifacts_are_left_out(store: Store) -> None:
 
 def test_a_rule_of_settling_is_adopted_unless_another_holds(tmp_path: Path, store: Store) -> None:
     rule, other = SettlingRule(looks=(5, 9)), SettlingRule(looks=(5, 30))
-    assert adopt_settling_rule(store.layout, "..", "../x", "offline", rule)
+    assert adopt_settling_rule(store.layout, "..", "../x", "offline", rule) == "taken"
     assert [p.parent.name for p in tmp_path.rglob("*.json")] == ["settling"]
-    assert adopt_settling_rule(store.layout, "..", "../x", "offline", rule)
-    assert not adopt_settling_rule(store.layout, "..", "../x", "offline", other)
+    assert adopt_settling_rule(store.layout, "..", "../x", "offline", rule) == "known"
+    assert adopt_settling_rule(store.layout, "..", "../x", "offline", other) == "refused"
     second = Store(tmp_path / "second")
-    assert adopt_all_rules(second.layout, store.layout) == []
-    assert adopt_settling_rule(second.layout, "a", "b", "c", rule)
-    assert adopt_settling_rule(store.layout, "a", "b", "c", other)
-    assert [file.name for file in adopt_all_rules(second.layout, store.layout)] == ["a.b.c.json"]
+    assert list(adopt_all_rules(second.layout, store.layout).values()) == ["taken"]
+    assert adopt_settling_rule(second.layout, "a", "b", "c", rule) == "taken"
+    assert adopt_settling_rule(store.layout, "a", "b", "c", other) == "taken"
+    adopted = adopt_all_rules(second.layout, store.layout)
+    assert {file.name: what for file, what in adopted.items()}["a.b.c.json"] == "refused"
+    assert sorted(adopted.values()) == ["known", "refused"]

@@ -8,6 +8,7 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+from bench.records.carried import Attestation
 from bench.records.record import Curve, Outcome, Provenance, Record
 from bench.report.page import Page, build_page
 from bench.report.results import Results
@@ -63,6 +64,7 @@ class Known:
     state: str
     reasons: tuple[str, ...] = ()
     disagrees: bool = False
+    carried_by: tuple[Attestation, ...] = ()
 
 
 @dataclass

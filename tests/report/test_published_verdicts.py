@@ -174,19 +174,22 @@ def corrected(p: list[float]) -> list[float]:
     return found
 
 
-def verdict_of(samples: list[np.ndarray], claim: dict[str, Any]) -> tuple[str, int]:
-    """The verdict, and how many comparisons hold."""
+def verdict_of(samples: list[np.ndarray], claim: dict[str, Any]) -> tuple[str, int, float]:
+    """The verdict, how many comparisons hold, and the p of support."""
     quorum = {"each": None, "mean": None, "most": len(samples) // 2 + 1}
     of = claim["of"]
     needed = of["at-least"] if isinstance(of, dict) else quorum[of]
     support, against = zip(*(p_values(x, claim) for x in samples), strict=True)
     own = list(support) if needed is None else corrected(list(support))
-    holds = [p <= LEVEL and not below_by_t(x, claim) for p, x in zip(own, samples, strict=True)]
+    if claim["matters"] is not None:
+        own = [1.0 if below_by_t(x, claim) else p for p, x in zip(own, samples, strict=True)]
+    holds = [p <= LEVEL for p in own]
     fails = [p <= LEVEL for p in corrected(list(against))]
     needed = len(samples) if needed is None else needed
+    p = sorted(own)[needed - 1]
     if sum(fails) > len(samples) - needed:
-        return "refuted", sum(holds)
-    return ("supported" if sum(holds) >= needed else "undecided"), sum(holds)
+        return "refuted", sum(holds), p
+    return ("supported" if sum(holds) >= needed else "undecided"), sum(holds), p
 
 
 def test_there_are_pages_to_check() -> None:
@@ -202,9 +205,10 @@ class TestPage:
                 samples = [np.array(x) for x in values[claim["id"], read["reading"]].values()]
                 # Beyond, signs cannot be flipped in every way here; no suite has as many seeds.
                 assert max(map(len, samples)) <= COUNTED
-                outcome, holding = verdict_of(samples, claim)
+                outcome, holding, p = verdict_of(samples, claim)
                 name = (claim["id"], read["reading"])
                 assert (name, outcome) == (name, read["verdict"])
+                assert (name, read["p_support"]) == (name, pytest.approx(p, rel=1e-6, abs=1e-12))
                 assert holding == sum(each["holds"] for each in read["comparisons"]), name
                 checked += 1
         assert checked

@@ -25,7 +25,7 @@ CASES = {
     "weights": (
         said(SUITE, ("weights: random", "weights: ['stage:a', 'stage:b']"), end=STAGES),
         "weights",
-        r"leave the axis out",
+        r"leave the axis or a value out",
     ),
     "method": (
         said(SUITE, ("  l2: {penalties: {l2: {weight: 1e-3}}}", "  l2: {trainable: all}")),
@@ -40,7 +40,7 @@ CASES = {
             ("[glyphs, digits]", "rings"),
         ),
         "recipe.image.size",
-        r"no cell has this setting",
+        r"no cell reads this setting",
     ),
     "a word of one's own": (
         said(
@@ -62,11 +62,56 @@ CASES = {
 @pytest.mark.parametrize("kind", CASES)
 def test_an_axis_of_several_values_that_changes_no_cell_is_an_error(plan, kind):
     text, axis, remedy = CASES[kind]
-    pattern = rf"axes.{axis}: is an axis that changes nothing: cells .* are the same\n.*{remedy}"
+    pattern = rf"axes.{axis}: changes nothing between .*: cells .* are the same\n.*{remedy}"
     with pytest.raises(SpecError, match=pattern) as caught:
         plan(text)
     lines = text.lstrip().splitlines()
     assert lines[(caught.value.line or 0) - 1].lstrip().startswith(f"{axis}:")
+
+
+OWN_IMAGE = "task: {image: {resize: 32, size: 32}, augmentation: {crop: centre, flip: false}}\n"
+UNREAD = {
+    "recipe.image.size, beside a task's own": ("recipe.image.size: [32, 64]", OWN_IMAGE),
+    "recipe.augmentation.flip, beside a task's own": (
+        "recipe.augmentation.flip: [true, false]", OWN_IMAGE,
+    ),
+    "task.weight of a single task": ("task.weight: [1.0, 2.0]", ""),
+    "recipe.validation_seed of no validation": ("recipe.validation_seed: [0, 1]", ""),
+    "recipe.validate_every of no validation": ("recipe.validate_every: [1, 2]", ""),
+    "recipe.optimizer.sgd.dampening without momentum": (
+        "recipe.optimizer.sgd.dampening: [0.0, 0.5]", "",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", UNREAD)
+def test_a_setting_that_no_cell_reads_does_not_act(plan, kind):
+    axis, end = UNREAD[kind]
+    with pytest.raises(SpecError, match=rf"axes.{kind.split()[0].strip(',')}: changes nothing"):
+        plan(said(SUITE, ("seed: 2", f"seed: 2\n  {axis}"), end=end))
+
+
+@pytest.mark.parametrize(
+    ("axis", "recipe"),
+    [
+        ("recipe.image.size: [32, 64]", "optimizer: {sgd: {lr: 0.1}}"),
+        ("task.augmentation.flip: [true, false]", "optimizer: {sgd: {lr: 0.1}}"),
+        ("recipe.validation_seed: [0, 1]", "validation: 0.1"),
+        ("recipe.validate_every: [1, 2]", "validation: 0.1"),
+        ("recipe.optimizer.sgd.dampening: [0.0, 0.5]", "optimizer: {sgd: {lr: 1, momentum: 0.9}}"),
+    ],
+)
+def test_a_setting_that_cells_read_acts(plan, axis, recipe):
+    pairs = ("seed: 2", f"seed: 2\n  {axis}"), ("optimizer: {sgd: {lr: 0.1}}", recipe)
+    assert len(plan(said(SUITE, *pairs)).unique()) == 32
+
+
+def test_two_values_that_make_the_same_cells_beside_a_third_are_named(plan):
+    text = said(
+        SUITE, ("  plain: {}", "  plain: {}\n  again: {}"), ("[plain, l2]", "[plain, l2, again]")
+    )
+    with pytest.raises(SpecError, match=r"axes.method: changes nothing between plain and again:"):
+        plan(text)
 
 
 def test_an_axis_that_acts_somewhere_is_none(plan):

@@ -59,6 +59,11 @@ CASES = {
         "recipe:",
         r"forgetting scores a test split",
     ),
+    "float16 with penalties' gradients": (
+        broken("  steps: 10", "  steps: 10\n  penalty_gradients: true\n  precision: float16"),
+        "recipe:",
+        r"float16 skips the first steps .* which penalty_gradients would show as training",
+    ),
     "float16 with anytime performance": (
         broken(
             "  steps: 10", "  steps: 10\n  anytime: {}\n  validation: 0.1\n  precision: float16"
@@ -307,6 +312,11 @@ CASES = {
         BASE + "datasets: {glyphs: {folder: .}}\n",
         "datasets:",
         r"datasets.glyphs: is the name of a dataset in the catalogue",
+    ),
+    "one folder under two names": (
+        BASE + "datasets:\n  mine: {folder: .}\n  again: {folder: ./sub/..}\n",
+        "again:",
+        r"datasets.again: are the data of mine: .*\n.*use mine",
     ),
     "shipped weights of another backbone": (
         broken("weights: random", 'weights: "shipped:fractals"').replace(

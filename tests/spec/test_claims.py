@@ -7,7 +7,7 @@ import textwrap
 import pytest
 
 from bench.errors import SpecError
-from bench.spec.claims import Claim
+from bench.spec.claims import Claim, Pairs
 from bench.spec.plan import load_plan
 
 from .conftest import SUITE
@@ -135,6 +135,14 @@ SHAPES = {
         with_("[[l2, plain]]", "[[l2, plain], [plain, l2]], less: [[l2, plain]]"),
         "less has 1 pairs, and pairs 2",
     ),
+    "a pair taken off itself": (
+        with_("[[l2, plain]]", "[[l2, plain]], less: [[l2, plain]]"),
+        r"the pair \['l2', 'plain'\] is taken off from itself: name another in less",
+    ),
+    "a pair that a mean would count twice": (
+        with_("[[l2, plain]]}]", "[[l2, plain], [l2, plain]]}]\n    of: mean"),
+        r"the pair \['l2', 'plain'\] stands there twice",
+    ),
     "a value taken off itself": (
         with_("[[l2, plain]]", "[[l2, plain]], less: [[l2, l2]]"), "'l2' is compared with itself",
     ),
@@ -249,6 +257,87 @@ def test_a_metric_that_is_never_measured_is_an_error_of_that_profile(load):
     with pytest.raises(SpecError, match=r"metric: validation/top1 is never measured in table"):
         load(text)
     assert load(text.replace("suite: table", "suite: table\n    profiles: [rates]"))
+
+
+OF_GLYPHS = """
+when:
+  - {rate: high, dataset: glyphs, recipe: {optimizer: {sgd: {lr: 0.5}}}}
+  - {method: third, dataset: glyphs, methods: {third: {penalties: {l2: {weight: 0.1}}}}}
+"""
+ACTS_ON_GLYPHS = (
+    TWO_PROFILES.replace("seed: 2", "seed: 2\n  rate: [low, high]")
+    .replace("[plain, l2]", "[plain, l2, third]")
+    .replace("  plain: {}", "  plain: {}\n  third: {penalties: {l2: {weight: 1e-3}}}")
+    + OF_GLYPHS
+)
+RATES = "axis: rate, pairs: [[high, low]]"
+
+
+def comparing(contrast: str, where: str = "", of: str = "each") -> str:
+    text = with_("axis: method, pairs: [[l2, plain]]", contrast)
+    return text.replace("    where: {dataset: glyphs}\n", f"    of: {of}\n    {where}\n")
+
+
+@pytest.mark.parametrize(
+    "where", ["", "mean_over: [dataset]", "where: {dataset: [glyphs, digits]}"]
+)
+def test_no_cell_is_compared_with_itself(load, where):
+    with pytest.raises(
+        SpecError,
+        match=r"compare: compares cells with themselves: rate high and rate low do the same at .*"
+        r"dataset digits",
+    ) as error:
+        load(comparing(RATES, where), ACTS_ON_GLYPHS)
+    assert "where" in (error.value.remedy or "")
+
+
+def test_a_difference_is_compared_where_there_is_one(load):
+    assert load(comparing(RATES, "where: {dataset: glyphs}"), ACTS_ON_GLYPHS)
+
+
+def test_the_first_contrast_of_two_needs_two_cells_everywhere(load):
+    by_dataset = "axis: dataset, pairs: [[glyphs, digits]]"
+    with pytest.raises(
+        SpecError, match="rate high, dataset digits and rate low, dataset digits do"
+    ):
+        load(comparing(f"{RATES}}}, {{{by_dataset}"), ACTS_ON_GLYPHS)
+    assert load(comparing(f"{by_dataset}}}, {{{RATES}"), ACTS_ON_GLYPHS)
+
+
+def test_a_pair_less_one_of_the_same_cells_is_nothing(load):
+    # On digits the third method is L2.
+    less = "axis: method, pairs: [[l2, plain]], less: [[third, plain]]"
+    with pytest.raises(SpecError, match=r"compares cells with themselves: .* dataset digits"):
+        load(comparing(less), ACTS_ON_GLYPHS)
+    # The base, which both have, may cancel.
+    assert load(comparing(less, "where: {dataset: glyphs}"), ACTS_ON_GLYPHS)
+
+
+def test_a_mean_of_a_pair_and_its_reverse_is_nothing(load):
+    both = "axis: method, pairs: [[l2, plain], [plain, l2]]"
+    with pytest.raises(SpecError, match="compare: takes off all that it adds"):
+        load(comparing(both, of="mean"))
+    assert load(comparing(both))
+
+
+def test_no_seed_has_one_cell_on_both_sides(load):
+    # At seed 0 both sources are one.
+    stages = """stages:
+  fixed: {dataset: fractals, method: plain, seed: 0}
+  drawn: {dataset: fractals, method: plain}
+"""
+    text = TWO_PROFILES.replace("weights: random", 'weights: ["stage:fixed", "stage:drawn"]')
+    with pytest.raises(SpecError, match="compares cells with themselves: weights stage:drawn and"):
+        load(comparing('axis: weights, pairs: [["stage:drawn", "stage:fixed"]]'), text + stages)
+    assert load(
+        comparing('axis: weights, pairs: [["stage:drawn", "stage:fixed"]]'),
+        text + stages.replace("seed: 0", "seed: 9"),
+    )
+
+
+def test_one_pair_may_be_compared_with_several():
+    pairs = {"axis": "a", "pairs": [["x", "y"], ["x", "y"]], "less": [["z", "y"], ["u", "y"]]}
+    assert len(Pairs.model_validate(pairs).choices) == 2
 
 
 def test_one_value_stands_for_a_list():

@@ -106,3 +106,85 @@ def test_a_batch_is_not_larger_than_the_data(plan):
     assert plan(batches(1200))
     with pytest.raises(SpecError, match=r"batch_size: a batch of 12,000,000,000 is larger than"):
         plan(batches(12_000_000_000))
+
+
+SHIPPED = """
+title: From shipped weights
+axes:
+  backbone: test_resnet
+  weights: {weights}
+  dataset: {dataset}
+  sampling_rate: 0.3
+  method: plain
+  seed: 2
+recipe:
+  steps: 10
+  validation: {validation}
+stages:
+  source: {{weights: "shipped:fractals", dataset: glyphs, recipe: {{validation: 0}}}}
+methods:
+  plain: {{}}
+profiles:
+  offline: {{}}
+"""
+
+
+@pytest.mark.parametrize("weights", ["shipped:fractals", "stage:source"])
+def test_no_cell_is_validated_on_rows_that_shipped_weights_were_trained_on(plan, weights):
+    given = {"weights": weights, "dataset": "fractals", "validation": 0.1}
+    with pytest.raises(
+        SpecError, match=r"recipe.validation: cells of fractals .* shipped:fractals were trained on"
+    ):
+        plan(SHIPPED.format(**given))
+    assert plan(SHIPPED.format(**{**given, "validation": 0}))
+    assert plan(SHIPPED.format(**{**given, "dataset": "digits"}))
+
+
+TASKS = """
+title: Two tasks of one dataset
+axes:
+  backbone: test_resnet
+  weights: random
+  method: plain
+  seed: 2
+tasks:
+  a: {{dataset: glyphs, {a}}}
+  b: {{dataset: glyphs, {b}}}
+recipe:
+  steps: 10
+  validation: {validation}
+methods:
+  plain: {{}}
+table: {{rows: [method], columns: metric, metrics: [{{metric: a/test/top1}}]}}
+profiles:
+  offline: {{}}
+"""
+TAIL = "long_tail: {imbalance: 10}"
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "key"),
+    [("sampling_rate: 0.5", "sampling_rate: 0.15", "sampling_rate"), (TAIL, "", "long_tail")],
+)
+def test_no_task_is_validated_on_rows_that_another_is_trained_on(plan, a, b, key):
+    text = TASKS.format(a=a, b=b, validation=0.1)
+    with pytest.raises(
+        SpecError, match=rf"recipe.validation: the tasks a and b differ in their {key} of glyphs"
+    ):
+        plan(text)
+    assert plan(TASKS.format(a=a, b=b, validation=0))
+
+
+@pytest.mark.parametrize("drawn", ["", "sampling_rate: 0.5", TAIL])
+def test_tasks_that_are_drawn_alike_hold_out_the_same_rows(plan, drawn):
+    other = f"{drawn}{', ' if drawn else ''}transforms: {{block-shuffle: {{block: 8}}}}"
+    assert plan(TASKS.format(a=drawn, b=other, validation=0.1))
+
+
+def test_subsets_of_two_rates_hold_out_other_rows():
+    # Why it is refused: some rows of one's validation are trained on by the other.
+    held = {}
+    for rate in (0.5, 0.15):
+        drawn = per_class_subset(LABELS, rate, 0, "glyphs")
+        held[rate] = [set(rows.tolist()) for rows in holdout(LABELS, drawn, 0.1, 0, "glyphs")]
+    assert held[0.15][1] & held[0.5][0]

@@ -6,6 +6,7 @@ import pytest
 
 from bench.errors import SpecError
 from bench.spec.cell import Parent
+from bench.spec.plan import load_plan
 from bench.spec.work import Measure, Start
 
 BASE = """
@@ -123,6 +124,46 @@ def test_seed_plus_reaches_through_a_chain_once(plan):
     for planned in found.shown:
         second = trained(found, planned.cell, "second")
         assert (second.seed, trained(found, second, "start").seed) == (planned.seed + 3,) * 2
+
+
+ROLE = "second: {stage: target}"
+
+
+@pytest.mark.parametrize(("seeds", "added"), [("2", 1), ("[0, 5]", 5), ("5", 4), ("[3, 4]", -1)])
+def test_no_two_seeds_of_a_place_have_one_network(plan, seeds, added):
+    role = (ROLE, f"second: {{stage: target, seed_plus: {added}}}")
+    with pytest.raises(
+        SpecError, match=r"measure.roles.second.seed_plus: the cells of seeds \d and \d share"
+    ) as error:
+        plan(changed(role, ("seed: 2", f"seed: {seeds}")))
+    # What the remedy says is right.
+    enough = int((error.value.remedy or "").split()[1])
+    found = plan(
+        changed((ROLE, role[1].replace(str(added), str(enough))), ("seed: 2", f"seed: {seeds}"))
+    )
+    networks = [p.id for c in found.shown for p in c.cell.parents.values()]
+    assert len({*networks}) == 2 * len(found.shown)
+
+
+def test_networks_of_two_stages_drawn_from_one_seed_are_not_independent_either(plan):
+    other = "stages:\n  other: {sampling_rate: 0.5, method: plain}"
+    role = (ROLE, "second: {stage: other, seed_plus: 1}")
+    with pytest.raises(SpecError, match="seed_plus: the cells of seeds 0 and 1 share"):
+        plan(changed(("stages:", other), role))
+
+
+def test_what_every_seed_has_is_a_condition_and_no_seeds_own(plan):
+    # Seed 7 is none of the suite's; seed 1 is, and its cell would compare a network with itself.
+    assert plan(changed((ROLE, "second: {stage: target, seed: 7}"))).shown
+    with pytest.raises(SpecError, match=r"roles.second: at seed 1 the network in the role first"):
+        plan(changed((ROLE, "second: {stage: target, seed: 1}")))
+
+
+def test_further_seeds_are_independent_too(suite):
+    file = suite(changed((ROLE, "second: {stage: target, seed_plus: 3}")))
+    assert load_plan(file, seeds=3).shown
+    with pytest.raises(SpecError, match="share what is drawn"):
+        load_plan(file, seeds=4)
 
 
 @pytest.mark.parametrize(("given", "artifact"), [(5, "step 5"), (20, "step 20"), (0, "start")])

@@ -42,6 +42,12 @@ class Setting:
     seeds: list[tuple[int, int]] = field(default_factory=list)
     """Seed of the table's cell and of this one."""
 
+    @property
+    def fixed(self) -> bool:
+        """Whether several seeds of the table go back to one seed here."""
+        shown, own = ({*seeds} for seeds in zip(*self.seeds, strict=True))
+        return len(shown) > 1 and len(own) == 1
+
 
 def table_settings(plan: Plan) -> list[Setting]:
     """Return the settings at each place of the table, in the plan's order."""
@@ -74,6 +80,12 @@ def settings_behind(plan: Plan) -> dict[str, list[Setting]]:
         for setting in settings.values():
             setting.facts[SEED] = _seed_of(setting.seeds)
     return {name: list(settings.values()) for name, settings in found.items() if settings}
+
+
+def fixed_behind(plan: Plan) -> list[str]:
+    """Return the names of the cells behind the table that are one at all seeds of a place."""
+    behind = settings_behind(plan)
+    return [name for name, settings in behind.items() if any(s.fixed for s in settings)]
 
 
 class _Reader:

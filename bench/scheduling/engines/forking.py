@@ -10,6 +10,7 @@ import pickle
 import socket
 import subprocess
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -20,6 +21,7 @@ from bench.records.owner import start_of
 from bench.scheduling.engines import server
 from bench.scheduling.engines.child import NUMBER
 from bench.scheduling.engines.engine import NoRoom
+from bench.scheduling.interrupts import interrupted
 from bench.scheduling.job import Job
 
 # More threads than one a worker are many times slower on a busy machine.
@@ -34,6 +36,8 @@ _FULL = {errno.EMFILE, errno.ENFILE, errno.EAGAIN, errno.ENOMEM, errno.ENOBUFS}
 _SPARE = 32
 # Seconds for the server's imports, on a slow disk, before it is taken for stuck.
 _PATIENCE = 300.0
+# Seconds between looks at whether to stop while they last.
+_LOOK = 0.1
 _SERVERS = 3
 UNSEEN = 256
 """The exit code of a worker whose end nobody saw, since its fork server had been killed."""
@@ -135,6 +139,8 @@ class ForkServer:
         self._process: subprocess.Popen[bytes] | None = None
         self._channel: socket.socket | None = None
         self._unread = b""
+        # Whether it has told anything yet, and so has imported what it should.
+        self._ready = False
         self._living: set[int] = set()
         self._codes: dict[int, int] = {}
         self._orphans: set[int] = set()
@@ -151,6 +157,8 @@ class ForkServer:
         ------
         OSError
             If there is no room for it, or the server cannot be started.
+        NoRoom
+            If the run is to stop while the server is still importing.
         """
         with contextlib.ExitStack() as ours, contextlib.ExitStack() as theirs:
             report, output = (_pipe(ours, theirs) for _ in range(2))
@@ -221,17 +229,28 @@ class ForkServer:
             ours.close()
             raise
         ours.settimeout(_PATIENCE)
-        self._channel = ours
+        self._channel, self._ready = ours, False
         return ours
 
     def _answer(self) -> int:
         """Return the number of the process that was asked for."""
+        self._await_imports()
         while True:
             for kind, pid, value in self._receive():
                 if kind == server.FORKED:
                     return pid
                 if kind == server.REFUSED:
                     raise OSError(value, os.strerror(value))
+
+    def _await_imports(self) -> None:
+        """Wait for the server's first word, unless the run is to stop: nothing is forked yet."""
+        end = time.monotonic() + _PATIENCE
+        while not self._ready and not wait(self.news, _LOOK):
+            if interrupted():
+                self.bury()
+                raise NoRoom("interrupted while the fork server was importing")
+            if time.monotonic() > end:
+                raise TimeoutError("the fork server is stuck in its imports")
 
     def _hear(self) -> None:
         """Take in what the server has told meanwhile."""
@@ -246,6 +265,7 @@ class ForkServer:
         content = self._channel.recv(65536)
         if not content:
             raise ConnectionResetError("the fork server has ended")
+        self._ready = True
         self._unread += content
         whole = len(self._unread) // server.NEWS.size * server.NEWS.size
         news = list(server.NEWS.iter_unpack(self._unread[:whole]))

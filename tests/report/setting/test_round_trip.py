@@ -147,7 +147,7 @@ measure:
   part: distance
   roles:
     first: {stage: trained}
-    second: {stage: trained, seed_plus: 1, dataset: glyphs}
+    second: {stage: trained, seed_plus: 10, dataset: glyphs}
 table: {rows: [dataset], columns: backbone, metric: distance}
 profiles:
   offline: {}
