@@ -383,7 +383,7 @@ def test_a_measurement_of_a_random_start_is_of_the_one_that_is_trained(load):
         text.replace("near: {penalties: {near: {}}}", "near: {penalties: {delta: {}}}")
         .replace(
             "both: {penalties: {near: {weight: 2}, also-near: {}}}",
-            "both: {penalties: {delta: {weight: 2}}}",
+            "both: {penalties: {delta: {maps: 2}}}",
         )
         .replace("other: {penalties: {also-near: {}}, recipe: {steps: 3}}", "other: {}")
     )
