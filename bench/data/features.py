@@ -154,7 +154,8 @@ def _opened(
 
 def _write(paths: CachePaths, of: Mapping[str, Any], count: int, blocks: Iterable[Tensor]) -> None:
     file = paths.folder / _FILE
-    values, done, dtype = None, 0, ""
+    values: np.memmap[Any, Any] | None = None
+    done, dtype = 0, ""
     try:
         paths.manifest.unlink(missing_ok=True)
         with whole(file) as part:

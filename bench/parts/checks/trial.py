@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 import torch
 from torch import Tensor
 
+from bench.data.batches import Batches
 from bench.data.transforms import in_training
 from bench.models.checkpoint import state_sha256
 from bench.models.network import Network, state_on_cpu
@@ -37,7 +38,7 @@ from bench.spec.parts import SOURCE_MAPS
 from bench.spec.recipe import SGD, Optimizer, Recipe
 from bench.training.curves import CurveBook
 from bench.training.head import initialise_head
-from bench.training.loop import Batches, train
+from bench.training.loop import train
 from bench.training.loss import Asked, Loss
 
 
