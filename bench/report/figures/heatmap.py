@@ -28,6 +28,8 @@ from bench.spec.suite import Suite
 
 # Every value is a shape of the SVG: finer maps are drawn as means of blocks.
 SIDE = 96
+# Of a row, below the next one, which is drawn later: else seams may be seen between them.
+_OVERLAP = 0.1
 Map = NDArray[np.float64]
 
 
@@ -139,8 +141,11 @@ def _svg(group: Sequence[Maps], figure: Figure, suite: Suite, key: Sequence[str]
                     axes.set_ylabel(plain(label(suite, axis, line)))
         for axes, column in zip(grid[0], columns, strict=True):
             where = next(m.where for m in group if _value(m, figure.columns) == column)
-            named = [*key, *([figure.columns] if figure.columns else [])]
+            # Of a picture with rows the other axes' values stand above all columns: maps are small.
+            named = [*(key if axis is None else ()), *([figure.columns] if figure.columns else [])]
             axes.set_title(plain(", ".join(label(suite, a, where[a]) for a in named)))
+        if axis is not None and key:
+            canvas.suptitle(plain(", ".join(label(suite, a, group[0].where[a]) for a in key)))
         return svg_text(canvas)
 
 
@@ -173,7 +178,8 @@ def _draw(axes: Any, values: Map, norm: Normalize | None) -> PolyCollection:
     for y, row in enumerate(values):
         ends = [*(np.flatnonzero(np.diff(row)) + 1), len(row)]
         for start, end in zip([0, *ends], ends, strict=False):
-            shapes.append([(start, y), (end, y), (end, y + 1), (start, y + 1)])
+            below = y + 1 + _OVERLAP
+            shapes.append([(start, y), (end, y), (end, below), (start, below)])
             colours.append(row[start])
     drawn = PolyCollection(
         shapes, array=np.array(colours), cmap="viridis", norm=norm, linewidth=0, antialiased=False
