@@ -25,4 +25,5 @@ def multiply_adds(network: Network, inputs: Tensor, *, task: str = "") -> int:
     # In inference mode linear layers are no products of matrices yet, and would be passed over.
     with evaluating(network), torch.no_grad(), FlopCounterMode(display=False) as counter:
         network(inputs, task=task)
-    return counter.get_total_flops() // 2
+    operations: int = counter.get_total_flops()
+    return operations // 2

@@ -171,7 +171,8 @@ def _passed(first: Sequence[Ints], weights: NDArray[Any], parts: int) -> Ints:
 
 def answered_by(confidence: Floats, thresholds: Floats) -> Ints:
     """Return the number of the resolution that answers each image, ``(n,)``."""
-    return (confidence >= thresholds[:, None]).argmax(axis=0)
+    by: Ints = np.argmax(confidence >= thresholds[:, None], axis=0)
+    return by
 
 
 def mean_cost(by: Ints, thresholds: Floats, costs: Ints) -> float:
