@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from functools import cache
+from itertools import pairwise
 from pathlib import Path
 
 import pytest
@@ -78,7 +79,7 @@ def test_the_sweep_begins_and_ends_as_printed_by_steps_of_the_root_of_ten() -> N
     sweep = cells("learning-rates", "paper").values()
     rates = sorted({work(cell).recipe.optimizer.settings.lr for cell in sweep})
     assert (rates[0], rates[-1], len(rates)) == (0.0045, 0.45, 5)
-    steps = [high / low for low, high in zip(rates, rates[1:], strict=False)]
+    steps = [high / low for low, high in pairwise(rates)]
     assert steps == pytest.approx([10**0.5] * 4, rel=0.01)
 
 
