@@ -137,7 +137,7 @@ class PROFIT(torch.optim.Optimizer):
         self.optimizer.add_param_group(param_group)
         self._walks, self._reference = [], None
 
-    def state_dict(self) -> dict[str, Any]:  # type: ignore[override]
+    def state_dict(self) -> dict[str, Any]:
         """Return the states of O and of O_ref; Δ is no state, since each step begins it anew."""
         reference = self._reference
         return {
