@@ -49,7 +49,7 @@ def test_a_place_that_is_not_one_is_refused() -> None:
         FAST.mean("initialisation", "test/top1", std=2.0)
 
 
-@pytest.mark.parametrize("paper", ["fast"])
+@pytest.mark.parametrize("paper", ["bss", "fast"])
 def test_the_text_on_a_papers_offline_pages_says_their_numbers(paper: str) -> None:
     text = (DOCS / f"{paper}-offline.md").read_text(encoding="utf-8")
     assert unmarked(text) == []
