@@ -76,6 +76,11 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     "--keep", is_flag=True, help="Keep every cell's checkpoint; one done without is done again."
 )
 @click.option(
+    "--keep-patches",
+    is_flag=True,
+    help="Keep what each cell that trains a part of its network changed; as --keep.",
+)
+@click.option(
     "--until-decided",
     is_flag=True,
     help="Then add seeds where claims are open and may be decided, look by look.",
@@ -109,6 +114,7 @@ def command(
     time_limit: float | None,
     retries: int,
     keep: bool,
+    keep_patches: bool,
     until_decided: bool,
     max_seeds: int | None,
     budget: float | None,
@@ -122,6 +128,7 @@ def command(
     from bench.scheduling.engines.engine import EngineOptions
     from bench.scheduling.engines.registry import make_engine
     from bench.scheduling.run import RunOptions
+    from bench.spec.cell import CHECKPOINT, PATCH
 
     if not until_decided and (max_seeds or budget or all_undecided or dry_run):
         raise click.UsageError(
@@ -132,7 +139,7 @@ def command(
     session = open_session(suite, profile, store, same_versions=same_versions)
     asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit)
     new_engine = partial(make_engine, engine, asked_of_engine)
-    kept = frozenset({"checkpoint"} if keep else ())
+    kept = frozenset(({CHECKPOINT} if keep else set()) | ({PATCH} if keep_patches else set()))
     execute = partial(_execute, session, RunOptions(retries=retries, keep=kept))
     conclude = partial(_conclude, session, suite=suite, profile=profile, store=store)
     if until_decided:

@@ -35,8 +35,8 @@ class Ledger:
     states
         Their states when the run began.
     keep
-        Names of the artifacts that are needed of every training cell, whether or not another
-        starts from it.
+        Names of the artifacts that are needed of every cell that can leave them, whether or not
+        another starts from it.
     """
 
     def __init__(
@@ -59,8 +59,8 @@ class Ledger:
         self._asked: dict[str, set[str]] = {}
         self._needed: dict[str, set[str]] = {}
         for cell_id, state in states.items():
-            if cells[cell_id].kind == "train":
-                self._needed.setdefault(cell_id, set()).update(keep)
+            wanted = {name for name in keep if cells[cell_id].can_leave(name)}
+            self._needed.setdefault(cell_id, set()).update(wanted)
             for parent in cells[cell_id].parents.values():
                 self._asked.setdefault(parent.id, set()).add(parent.artifact)
                 if not state.done:

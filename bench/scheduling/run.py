@@ -38,8 +38,8 @@ class RunOptions:
     retries
         Further attempts at a cell in this run; see :func:`bench.scheduling.retries.verdict`.
     keep
-        Names of the artifacts to keep of every training cell, not only of those that others
-        start from; a cell done without them is done again.
+        Names of the artifacts to keep of every cell that can leave them, not only of those that
+        others start from; a cell done without them is done again.
     look_every
         Seconds between looks at cells that another runner has.
     patience
@@ -116,7 +116,7 @@ def run(
 
 
 def _lacks(names: frozenset[str], cell: Cell, state: CellState, store: Store) -> bool:
-    return cell.kind == "train" and any(store.artifact(state.fresh, n) is None for n in names)
+    return any(cell.can_leave(n) and store.artifact(state.fresh, n) is None for n in names)
 
 
 class _Runner:

@@ -96,6 +96,15 @@ class Cell:
         """``train``, or the measurement's name."""
         return self.work.kind
 
+    def can_leave(self, artifact: str) -> bool:
+        """Whether an attempt can leave a checkpoint, or a patch, for whoever asks for one.
+
+        The patch of a training of everything would be the whole network.
+        """
+        if not isinstance(self.work, Train):
+            return False
+        return artifact != PATCH or self.work.trainable.name != "all"
+
     @property
     def parts(self) -> tuple[PartKey, ...]:
         """Kind and name of every part that it uses."""

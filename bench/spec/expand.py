@@ -23,7 +23,7 @@ from bench.spec.further import with_further
 from bench.spec.layers import WHEN_KEYS, Layers, When
 from bench.spec.recipe import Scalar
 from bench.spec.suite import CELL_AXES, DOTTED, LAST_AXES
-from bench.spec.work import Measure, Train
+from bench.spec.work import Measure
 
 
 def axis_order(axes: Mapping[str, object]) -> list[str]:
@@ -162,7 +162,7 @@ class Expansion:
         if state == "reported":
             return CHECKPOINT
         if state == PATCH:
-            if isinstance(cell.work, Train) and cell.work.trainable.name == "all":
+            if not cell.can_leave(PATCH):
                 raise self.layers.stage_source(stage).error(
                     "trains all of its network, and its patch, which would be all of it, is "
                     "asked for",

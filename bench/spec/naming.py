@@ -20,6 +20,15 @@ def is_name(text: str) -> bool:
     return _NAME.fullmatch(text) is not None
 
 
+def joined_name(*texts: str) -> str:
+    """Return the name that texts make; what no name may hold becomes a ``-``.
+
+    >>> joined_name("flowers-102", "stage:far@patch", "seed-0")
+    'flowers-102.stage-far-patch.seed-0'
+    """
+    return ".".join(re.sub(r"[^\w.+-]", "-", text) for text in texts)
+
+
 def _checked(text: str) -> str:
     if not is_name(text):
         raise ValueError(

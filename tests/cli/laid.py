@@ -53,11 +53,11 @@ claims:
 STEPS = (0, 1, 3, 8)
 
 
-def lay(folder: Path) -> Plan:
+def lay(folder: Path, text: str = SUITE) -> Plan:
     """Write ``suites/laid/table.yaml`` and ``store`` below a folder; return the plan."""
     suite = folder / "suites" / "laid" / "table.yaml"
     suite.parent.mkdir(parents=True)
-    suite.write_text(SUITE)
+    suite.write_text(text)
     (suite.parent / "paper.yaml").write_text(PAPER)
     plan, layout = load_plan(suite), Layout(folder / "store")
     records: dict[str, Record] = {}
@@ -78,7 +78,8 @@ def top1(cell: Cell) -> float:
 def _record(plan: Plan, cell: Cell, home: CellFolder, known: dict[str, Record]) -> Record:
     level = top1(cell)
     curve = Curve(STEPS, tuple(level * math.sqrt(step / 8) for step in STEPS))
-    artifacts = {} if cell.parents else {"checkpoint": _checkpoint(home, cell)}
+    left = ([] if cell.parents else ["checkpoint"]) + (["patch"] if cell.can_leave("patch") else [])
+    artifacts = {name: _artifact(home, cell, name) for name in left}
     parents = {
         role: {
             "id": parent.id,
@@ -107,7 +108,6 @@ def _record(plan: Plan, cell: Cell, home: CellFolder, known: dict[str, Record]) 
     return Record(cell.to_json(), 1, "2026-01-01T00:00:00Z", "2026-01-01T00:00:12Z", 12.5, outcome)
 
 
-def _checkpoint(home: CellFolder, cell: Cell) -> Artifact:
-    return place(
-        home.path, 1, "checkpoint", ".safetensors", lambda path: path.write_text(f"of {cell.id}")
-    )
+def _artifact(home: CellFolder, cell: Cell, name: str) -> Artifact:
+    text = f"{name} of {cell.id}"
+    return place(home.path, 1, name, ".safetensors", lambda path: path.write_text(text))

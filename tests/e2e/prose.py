@@ -153,7 +153,10 @@ def _axis(name: str, row: dict[str, str]) -> str:
 
 
 def _scale(metric: str) -> float:
-    plain = ("loss", "norm", "distance", "steps", "ended", "gradient", "gradients")
+    plain = (
+        "loss", "norm", "distance", "steps", "ended", "gradient", "gradients",
+        "trained", "private", "total", "components",
+    )  # fmt: skip
     return 1.0 if metric.rpartition("/")[2] in plain else 100.0
 
 

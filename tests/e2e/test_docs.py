@@ -7,11 +7,14 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+import torch
 from PIL import Image
 
+from bench.models.checkpoint import load_checkpoint
 from bench.parts.checks import check_part
 from bench.spec.parts import read_parts
 
@@ -134,7 +137,7 @@ def test_states_of_a_stage_and_kept_heads_work_as_described(bench):
     assert "300 steps" in page
 
 
-def test_a_patch_gives_what_the_checkpoint_gives(bench):
+def test_a_patch_gives_what_the_checkpoint_gives(bench, monkeypatch):
     write(bench.folder, files_of("stages.md"))
     bench("run", "patched/table.yaml", "--profile", "smoke", "--engine", "inline")
     by_id = {r["cell"]["id"]: r for r in bench.records()}
@@ -155,6 +158,22 @@ def test_a_patch_gives_what_the_checkpoint_gives(bench):
     size, numbers = (int(text.replace(",", "")) for text in size.groups())
     assert numbers == stage["outcome"]["metrics"]["parameters/trained"]
     assert 4 * numbers < size < 4 * numbers + 1000
+    # Out of the store it is put together with its body as the page has it.
+    bench("export", "patched/table.yaml", "--profile", "smoke", "--patch", "--to", "my-patches")
+    page = (ROOT / "docs" / "stages.md").read_text()
+    (code,) = [block for block in re.findall(r"```python\n(.*?)```", page, re.S) if "my-p" in block]
+    monkeypatch.chdir(bench.folder)
+    scope: dict[str, Any] = {}
+    exec(code, scope)
+    about, taught = scope["about"], scope["taught"]
+    (begun, *_) = [weights["start"] for _, _, weights in found["patch"].values()]
+    assert taught.sha256 == begun["sha256"]
+    (whole,) = bench.store.rglob("*.checkpoint.safetensors")
+    heads = load_checkpoint(whole).heads
+    assert taught.heads.keys() == heads.keys() == {""}
+    assert all(torch.equal(taught.heads[""][name], value) for name, value in heads[""].items())
+    assert about["body"]["source"] == "shipped:fractals"
+    assert about["body"]["sha256"] == scope["body"].sha256 == taught.sha256
 
 
 def test_vectors_and_several_tasks_work_as_described(bench):

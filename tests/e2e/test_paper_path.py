@@ -6,19 +6,14 @@ found as ``hf download`` leaves them, under the ids, revisions and file names of
 
 from __future__ import annotations
 
-import io
 from pathlib import Path
 
-import datasets
 import numpy as np
 import pytest
-import timm
-import torch
 import yaml
-from PIL import Image
-from safetensors.torch import save_file
 
 from bench.spec.catalogue import entry
+from tests.e2e.stand_ins import COMMIT, every_class, lay_dataset, lay_weights
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
@@ -34,49 +29,14 @@ CHEAP = {
 }  # fmt: skip
 
 
-def stand_in_dataset(hub: Path, name: str) -> None:
-    """Lay out a Hub dataset of the right size, columns and classes, with tiny images."""
-    about = entry(name)
-    folder = hub / f"datasets--{about.hub.replace('/', '--')}" / "snapshots" / about.revision
-    (folder / "data").mkdir(parents=True)
-    names = [f"breed {i}" for i in range(about.classes)]
-    features = datasets.Features(
-        {"image": datasets.Image(), "label": datasets.ClassLabel(names=names)}
-    )
-    encoded = []
-    for colour in range(about.classes):
-        buffer = io.BytesIO()
-        Image.new("RGB", (12, 10), (7 * colour % 256, 3 * colour, 90)).save(buffer, "JPEG")
-        encoded.append({"bytes": buffer.getvalue(), "path": None})
-    for split, rows in (("train", about.rows.train), ("test", about.rows.test)):
-        labels = [i % about.classes for i in range(rows)]
-        table = datasets.Dataset.from_dict(
-            {"image": [encoded[label] for label in labels], "label": labels}, features=features
-        )
-        table.to_parquet(folder / "data" / f"{split}-00000-of-00001.parquet")
-
-
-def stand_in_weights(hub: Path, backbone: str) -> dict[str, torch.Tensor]:
-    """Lay out a timm model repository with weights drawn at random; return them."""
-    folder = hub / f"models--timm--{backbone}"
-    commit = "c" * 40
-    (folder / "refs").mkdir(parents=True)
-    (folder / "refs" / "main").write_text(commit)
-    (folder / "snapshots" / commit).mkdir(parents=True)
-    torch.manual_seed(5)
-    state = timm.create_model(backbone.partition(".")[0], pretrained=False).state_dict()
-    save_file(state, folder / "snapshots" / commit / "model.safetensors")
-    return state
-
-
 @pytest.fixture
 def standing_in(bench, monkeypatch):
     hub = bench.folder / "hf" / "hub"
-    stand_in_dataset(hub, "oxford-iiit-pet")
-    state = stand_in_weights(hub, "resnet50.tv_in1k")
+    rows = {"train": every_class(37, 3680), "test": every_class(37, 3669)}
+    lay_dataset(hub, "oxford-iiit-pet", rows)
+    lay_weights(hub, "resnet50.tv_in1k")
     monkeypatch.setenv("HF_HOME", str(bench.folder / "hf"))
     bench.cache = bench.folder / "cache"
-    return state
 
 
 def cheap_suite(bench) -> Path:
@@ -99,23 +59,9 @@ def test_hub_data_and_timm_weights_are_loaded_as_in_the_paper_profile(bench, sta
     assert made["data"]["train_images"] == sum(-(-15 * int(c) // 100) for c in counts)
     assert made["data"]["test_images"] == 3669
     assert made["data"]["revision"] == entry("oxford-iiit-pet").revision
-    assert made["weights"]["start"]["source"] == f"timm:timm/resnet50.tv_in1k@{'c' * 40}"
+    assert made["weights"]["start"]["source"] == f"timm:timm/resnet50.tv_in1k@{COMMIT}"
     assert record["cell"]["settings"]["recipe"]["optimizer"]["sgd"]["momentum"] == 0.95
     assert set(record["outcome"]["metrics"]) >= {"test/top1", "test/top5", "test/loss"}
-
-
-def test_the_loaded_backbone_is_the_files(standing_in, monkeypatch):
-    import os
-
-    from bench.models.weights import load_backbone
-    from bench.spec.cell import Resources
-
-    hub = Path(os.environ["HF_HOME"]) / "hub"
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(hub))
-    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_OFFLINE", True)
-    loaded = load_backbone("resnet50.tv_in1k", "timm", seed=0, resources=Resources())
-    for name, tensor in loaded.module.state_dict().items():
-        assert torch.equal(tensor, standing_in[name])
 
 
 def test_without_network_or_cache_the_message_says_what_to_fetch(bench, monkeypatch):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 
 import pytest
 
@@ -19,6 +20,7 @@ from bench.scheduling.job import Job
 from bench.scheduling.run import RunOptions, run
 from bench.scheduling.summary import RunSummary
 from bench.spec.cell import Parent, PlannedCell
+from bench.spec.recipe import Use
 from tests.records.built import cell, planned, record
 from tests.scheduling.conftest import Execute
 from tests.scheduling.fake_cells import TARGET
@@ -80,6 +82,17 @@ def test_only_what_others_start_from_keeps_its_checkpoint(store: Store) -> None:
 def test_all_keep_their_checkpoints_if_asked(store: Store) -> None:
     inline([act("sleep", seconds=0)], store, keep=frozenset({"checkpoint"}))
     assert attempts(store, act("sleep", seconds=0))[0].outcome.artifacts
+
+
+def test_a_patch_is_asked_of_those_alone_that_train_a_part(store: Store) -> None:
+    whole = act("sleep", seconds=0)
+    work = replace(whole.cell.work, trainable=Use(name="head"))
+    part = planned(replace(whole.cell, work=work))
+    for _ in range(2):
+        inline([whole, part], store, keep=frozenset({"patch"}))
+    # One attempt each: what cannot leave a patch does not lack one.
+    kept = [list(one.outcome.artifacts) for cell in (whole, part) for one in attempts(store, cell)]
+    assert kept == [[], ["patch"]]
 
 
 def test_a_failed_parent_fails_its_children_at_once(store: Store, execute: Execute) -> None:
