@@ -318,6 +318,12 @@ class Recipe(Frozen):
             raise ValueError("selection best-on-test needs evaluation.test")
         if self.forgetting and not self.evaluation.test:
             raise ValueError("forgetting scores a test split: it needs evaluation.test")
+        if self.forgetting and self.statistics != "as-loaded":
+            # What that takes from the source would count as lost before the first step, and never.
+            raise ValueError(
+                "forgetting is counted from the state before the first step, in which "
+                "averaged-anew has replaced the source's statistics: use statistics: as-loaded"
+            )
         # Until its loss scale fits, float16 skips steps, and their gradients are not finite.
         shown = [n for n in ("anytime", "forgetting", "penalty_gradients") if getattr(self, n)]
         if self.precision == "float16" and shown:

@@ -11,7 +11,7 @@ from tests.e2e.prose import LEADERBOARDS, Tables, agrees, unmarked, wrong
 DOCS = LEADERBOARDS.parent / "docs"
 
 FAST = Tables("fast")
-PAPERS = ["bss", "fast", "modelpatch"]
+PAPERS = ("bss", "fast", "modelpatch")
 
 
 @pytest.mark.parametrize(

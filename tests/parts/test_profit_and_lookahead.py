@@ -9,10 +9,13 @@ import timm.optim
 import torch
 from torch import Tensor, nn
 
+from bench.errors import UserError
 from bench.models.network import Network
 from bench.parts.checks import check_part
 from bench.parts.updates.lookahead import Lookahead
 from bench.parts.updates.profit import Profit
+from bench.spec.recipe import SGD, Optimizer
+from bench.training.optimizer import build_optimizer
 
 
 class Plain:
@@ -104,6 +107,15 @@ def test_profit_takes_a_gradient_more_than_it_walks_and_notes_what_it_saw() -> N
     assert set(training.notes) == set(Profit.curves)
     assert all(len(values) == 4 for values in training.notes.values())
     assert all(-1 <= value <= 1 for value in training.notes["profit/cosine"])
+
+
+def test_a_ratio_of_averaged_velocities_rate_is_refused() -> None:
+    training = Plain(network(), 0.1, 0.9)
+    velocity = Optimizer(sgd=SGD(lr=0.1, momentum=0.9, velocity="average"))
+    training.optimizer = build_optimizer(velocity, training.network)
+    with pytest.raises(UserError, match="averaged velocities"):
+        Profit(ratio=10).begin(training)
+    Profit(lr_ref=0.01).begin(training)
 
 
 @pytest.mark.parametrize(("statistics", "moves"), [("all", 9), ("main", 3)])

@@ -59,6 +59,11 @@ CASES = {
         "recipe:",
         r"forgetting scores a test split",
     ),
+    "forgetting of statistics that are replaced before it is counted": (
+        broken("  steps: 10", "  steps: 10\n  forgetting: true\n  statistics: averaged-anew"),
+        "recipe",
+        r"has replaced the source's statistics: use statistics: as-loaded",
+    ),
     "float16 with penalties' gradients": (
         broken("  steps: 10", "  steps: 10\n  penalty_gradients: true\n  precision: float16"),
         "recipe:",

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
+from bench.errors import UserError
 from bench.methods.profit import PROFIT, Reference
 from bench.models.network import Network
 from bench.parts import Training, Update, update
@@ -26,7 +27,8 @@ class Profit(Update):
     """Algorithm 1 of the PROFIT paper around the recipe's optimizer; see `bench.methods.PROFIT`.
 
     A step takes n_ref + 1 gradients. ``ratio`` is λ_main / λ_ref and follows the schedule;
-    ``lr_ref`` is λ_ref itself, which does not. ``statistics``: whether the running statistics of
+    ``lr_ref`` is λ_ref itself, which does not. Averaged velocities need ``lr_ref``: torch's rate is
+    not the recipe's there. ``statistics``: whether the running statistics of
     batch normalisation follow ``all`` gradients or the last of a step alone (``main``); the paper
     does not say.
     """
@@ -55,6 +57,8 @@ class Profit(Update):
 
     def begin(self, training: Training) -> Callable[[GradientFunction], None]:
         """Return the step; it keeps what O_ref keeps."""
+        if self._settings["lr_ref"] is None:
+            _check_rates(training.optimizer)
         buffers = list(_statistics(training.network)) if self._statistics == "main" else []
         optimizer = PROFIT(training.optimizer, buffers=buffers, **self._settings)
 
@@ -67,6 +71,23 @@ class Profit(Update):
             training.note("profit/displacement", look.displacement)
 
         return step
+
+
+def _check_rates(optimizer: torch.optim.Optimizer) -> None:
+    """See that a group's rate is the recipe's, of which ``ratio`` gives λ_ref.
+
+    Raises
+    ------
+    UserError
+        If it is not.
+    """
+    if any(group.get("step_scale", 1.0) != 1.0 for group in optimizer.param_groups):
+        raise UserError(
+            "profit's ratio is of the recipe's rate, and with averaged velocities the optimizer "
+            "has 1 - momentum times that",
+            field="recipe.optimizer.sgd.velocity",
+            remedy="use velocity: sum, or profit's lr_ref instead of its ratio",
+        )
 
 
 def _statistics(network: Network) -> Iterator[Tensor]:

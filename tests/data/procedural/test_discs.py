@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -10,6 +13,7 @@ from bench.data.procedural import discs
 from bench.data.sources.procedural import procedural_source
 from bench.spec.catalogue import entry
 
+SUITES = Path(__file__).parents[3] / "suites"
 NAMES = ("discs-together", "discs-apart", "discs-askew")
 
 
@@ -32,6 +36,17 @@ def test_they_come_out_as_pinned(name):
         assert rows.inputs.dtype == np.float32
         assert np.bincount(rows.targets).tolist() == [count] * 2
         assert np.abs(rows.inputs).max() <= 1
+
+
+def test_how_many_test_points_lie_in_the_discs_is_what_the_toys_page_says():
+    note = (SUITES / "modelpatch" / "toy.yaml").read_text(encoding="utf-8")
+    left, right, _ = regions(procedural_source("discs-apart").test.inputs)
+    said = re.search(r"of `discs-apart` (\d+)%\s+lie in the discs, .* is wrong on (\d+)%", note)
+    assert said is not None
+    assert [float(n) for n in said.groups()] == [
+        round(100 * (left | right).mean()),
+        round(100 * right.mean()),
+    ]
 
 
 @pytest.mark.parametrize("name", NAMES)
