@@ -39,11 +39,6 @@ def content(file: Path | str) -> bytes:
     return _contents[place]
 
 
-def was_read(file: Path | str) -> bool:
-    """Return whether a file's bytes are already those that this process goes by."""
-    return os.path.abspath(file) in _contents
-
-
 class SourceLoader(SourceFileLoader):
     """Imports a module from :func:`content`, never from bytecode."""
 

@@ -56,7 +56,6 @@ def test_bytecode_of_another_text_is_never_run(house: Path) -> None:
 def test_a_file_that_is_not_there_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(OSError, match="No such file"):
         sources.content(tmp_path / "gone.py")
-    assert not sources.was_read(tmp_path / "gone.py")
 
 
 def test_what_may_change_a_number_is_found_by_it_and_nothing_else() -> None:

@@ -43,7 +43,8 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     default="local",
     show_default=True,
     metavar="NAME",
-    help="local: a process a cell; inline: one after the other, here; or one that is installed.",
+    help="local: a process a cell; inline: one after the other, here, but for cells with parts "
+    "of yours; or one that is installed.",
 )
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Cells at a time on the CPU; default: all cores."

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 import importlib.util
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -82,6 +82,11 @@ def code_digests(units: Iterable[Unit]) -> dict[str, str]:
     return {unit.name: _digest(unit) for unit in units}
 
 
+def files_of(units: Iterable[Unit]) -> frozenset[Path]:
+    """Return all files that the units' digests are of; raises as ``code_digests`` does."""
+    return frozenset(file for unit in units for file in _files(unit).values())
+
+
 def modules_beside(file: Path) -> dict[str, Path]:
     """Return what a user's file imports from beside it, itself left out: dotted name to file."""
     found = closure(file, _trees(file), _imports)
@@ -94,10 +99,16 @@ def is_ours(file: Path) -> bool:
 
 
 @lru_cache(maxsize=1024)
-def _digest(unit: Unit) -> str:
+def _files(unit: Unit) -> Mapping[str, Path]:
     files: dict[str, Path] = {}
     for file in unit.files:
         files |= closure(file, _trees(file), _imports)
+    return files
+
+
+@lru_cache(maxsize=1024)
+def _digest(unit: Unit) -> str:
+    files = _files(unit)
     text = "".join(f"{name}\0{_read(files[name])[0]}\n" for name in sorted(files))
     return bytes_sha256(text.encode())
 

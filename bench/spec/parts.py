@@ -60,6 +60,8 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
     "data": ("task", "source", "none"),
     "reads": ("checkpoint", "predictions"),
 }
+# Curves that every training has, beside its objective's term.
+_CURVES = ("loss", "learning_rate")
 # What a penalty may need beside names of measurements.
 SOURCE_MAPS = "source_maps"
 
@@ -241,10 +243,30 @@ def _read_class(kind: Kind, name: str, node: ast.ClassDef, file: Path) -> Part:
             file=file,
             line=node.lineno,
             field=name,
-            remedy='such as metrics = {"top1": ("%", "highest")}, score = "top1", term = "loss"',
+            remedy='such as metrics = {"top1": ("%", "highest")}, score = "top1", term = "dice"',
         )
+    _check_names(declared, name, node, file)
     model = create_model(name, __base__=Frozen, **fields)
     return Part(kind, name, file, model, declared)
+
+
+def _check_names(declared: Mapping[str, Any], part: str, node: ast.ClassDef, file: Path) -> None:
+    """Refuse names by which something else is known."""
+    problems = [
+        f"the metric {metric!r} has the name of what is derived: one less a metric"
+        for metric in declared.get("metrics", ())
+        if metric.endswith("_error")
+    ]
+    if declared.get("term", "").replace("-", "_") in _CURVES:
+        problems.append(f"the term {declared['term']!r} has the name of another curve")
+    if problems:
+        raise SpecError(
+            problems[0],
+            file=file,
+            line=node.lineno,
+            field=part,
+            remedy="give it another name, for a metric such as one that ends in -error",
+        )
 
 
 def _of_class(annotation: ast.expr) -> bool:

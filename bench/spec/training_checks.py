@@ -2,28 +2,32 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Mapping
 
 from bench.errors import did_you_mean
 from bench.spec.box_checks import check_boxes
 from bench.spec.catalogue import entry
-from bench.spec.cell import PlannedCell
+from bench.spec.cell import START, Cell, PlannedCell
 from bench.spec.frozen_features import obstacle
 from bench.spec.layers import Layers
+from bench.spec.metrics import prefix_of
 from bench.spec.work import Task, Train, Work, network_name
 
 
 def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
-    """Check warm-ups, forgetting, heads, tasks, balanced batches and boxes, of stages too.
+    """Check warm-ups, forgetting, heads, terms, tasks, balanced batches, boxes; of stages too.
 
     Raises
     ------
     SpecError
         For the first cell whose method or batches ask for what its recipe does not have.
     """
-    for work in {id(p.cell.work): p.cell.work for p in cells}.values():
+    by_id = {planned.cell.id: planned.cell for planned in cells}
+    for work, source in _with_source(by_id):
         _check_heads(layers, work)
         if isinstance(work, Train):
+            _check_kept_heads(layers, work, source)
+            _check_terms(layers, work)
             _check_warmup(layers, work)
             _check_start(layers, work)
             _check_batches(layers, work)
@@ -31,6 +35,17 @@ def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
             _check_precision(layers, work)
             _check_frozen_features(layers, work)
             check_boxes(layers, work)
+
+
+def _with_source(by_id: Mapping[str, Cell]) -> Iterator[tuple[Work, Work | None]]:
+    """Yield each work with that of the stage it starts from, each pair once."""
+    seen = set()
+    for cell in by_id.values():
+        source = by_id[cell.parents[START].id].work if START in cell.parents else None
+        key = (id(cell.work), id(source))
+        if key not in seen:
+            seen.add(key)
+            yield cell.work, source
 
 
 def _check_warmup(layers: Layers, work: Train) -> None:
@@ -66,6 +81,39 @@ def _check_start(layers: Layers, work: Train) -> None:
             ("recipe", "head"),
             "use weights: stage:NAME or shipped:NAME, or head: new",
         )
+
+
+def _check_kept_heads(layers: Layers, work: Train, source: Work | None) -> None:
+    """Outputs of as many numbers mean the same only where the same was asked of them."""
+    if work.recipe.head != "kept" or source is None:
+        return
+    for name, task in work.tasks.items():
+        before = source.tasks.get(name)
+        if before is None or task.head is not None:
+            continue
+        mine, theirs = network_name(task.objective), network_name(before.objective)
+        if mine != theirs:
+            of = f" of the task {name}" if name else ""
+            raise layers.source_of("recipe", "head").error(
+                f"the head{of} is of a stage that was trained for {theirs}, and is to serve {mine}",
+                ("recipe", "head"),
+                "use head: new, or give both the same objective",
+            )
+
+
+def _check_terms(layers: Layers, work: Train) -> None:
+    """The terms of a loss, and their curves, are told apart by their names."""
+    penalties = {use.name for use in work.penalties}
+    for name, task in work.tasks.items():
+        objective = layers.part("objective", task.objective.name)
+        term = f"{prefix_of(name)}{objective.term}"
+        if term in penalties:
+            raise layers.source_of("methods").error(
+                f"the penalty {term} has the name of the loss of the objective {objective.name}: "
+                f"its term is {objective.term!r}",
+                ("methods",),
+                "give one of the two another name",
+            )
 
 
 def _check_batches(layers: Layers, work: Train) -> None:

@@ -101,7 +101,7 @@ from bench.parts import Objective, objective
 class Share(Objective):
     metrics = {"hits": ("%", "highest")}
     score = "hits"
-    term = "loss"
+    term = "misses"
 """
 SUITE = """
 title: T

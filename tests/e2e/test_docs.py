@@ -195,7 +195,7 @@ def test_vectors_and_several_tasks_work_as_described(bench):
 
 def test_a_network_and_an_objective_of_the_how_to_make_a_table(bench):
     write(bench.folder, files_of("add-a-part.md"))
-    bench("run", "parts/vectors.yaml", "--profile", "smoke", "--engine", "inline")
+    bench("run", "parts/vectors.yaml", "--profile", "smoke", "--workers", "1")
     bench("report", "parts/vectors.yaml", "--profile", "smoke")
     page = (bench.folder / "leaderboards" / "parts" / "vectors.smoke.md").read_text()
     assert "calibration error (%)" in page

@@ -36,7 +36,7 @@ from .recompute import (
 from .test_docs import files_of, write
 
 pytestmark = pytest.mark.e2e
-INLINE = ("--engine", "inline")
+ONE = ("--workers", "1")
 SMOKE = ("--profile", "smoke")
 DIGITS = """
   image: {resize: 16, size: 16}
@@ -58,7 +58,7 @@ def plugged(**suites: str) -> dict[str, str]:
 def run(bench, suite: str, page: str, *options: str) -> Store:
     """Validate, run and report a suite under its smoke profile; return the store."""
     bench("validate", suite)
-    bench("run", suite, *SMOKE, *INLINE, *options)
+    bench("run", suite, *SMOKE, *ONE, *options)
     bench("report", suite, *SMOKE)
     assert all(row["state"] == "done" for row in table_of(bench, page))
     return Store(bench)

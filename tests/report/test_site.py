@@ -411,6 +411,28 @@ def test_curves_of_one_unit_are_drawn_together_and_endless_values_left_out() -> 
     assert len({group.key for group in found}) == 4
 
 
+def test_curves_of_tasks_have_pictures_of_their_own() -> None:
+    curve = Curve((0, 1, 2), (0.1, 0.2, 0.3))
+    names = ["anytime/test/top1", "validation/top1", "train/cross_entropy", "head/norm"]
+    given = {f"{task}/{name}": curve for task in ("digits", "r_32") for name in names}
+    units = {name: "%" for name in given if name.endswith("top1")}
+    given |= {"train/loss": curve, "features/distance": curve}
+    record = Record({"id": "x"}, 1, "", "", 1.0, Outcome("done", curves=given, provenance=MADE))
+    found = {group.name: (group.title, list(group.curves)) for group in groups(record, units)}
+    assert found == {
+        "digits-accuracy": ("digits: accuracy (%)", ["digits/validation/top1"]),
+        "r-32-accuracy": ("r_32: accuracy (%)", ["r_32/validation/top1"]),
+        "digits-anytime-accuracy": ("digits: anytime accuracy (%)", ["digits/anytime/test/top1"]),
+        "r-32-anytime-accuracy": ("r_32: anytime accuracy (%)", ["r_32/anytime/test/top1"]),
+        "loss": ("training loss (nats)", ["train/loss"]),
+        "digits-loss": ("digits: training loss (nats)", ["digits/train/cross_entropy"]),
+        "r-32-loss": ("r_32: training loss (nats)", ["r_32/train/cross_entropy"]),
+        "digits-head-norm": ("digits: head/norm", ["digits/head/norm"]),
+        "r-32-head-norm": ("r_32: head/norm", ["r_32/head/norm"]),
+        "features-distance": ("features/distance", ["features/distance"]),
+    }
+
+
 def escape_html(text: str) -> str:
     """Return text as ``markupsafe`` escapes it."""
     assert unescape(escape(text)) == text

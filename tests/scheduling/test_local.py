@@ -220,7 +220,7 @@ SHADOWING = """
 """
 
 
-@pytest.mark.parametrize("name", ["random", "pydantic"])
+@pytest.mark.parametrize("name", ["random", "pydantic", "msvcrt"])
 def test_a_users_file_shadows_nothing_in_a_worker(tmp_path: Path, name: str) -> None:
     (tmp_path / f"{name}.py").write_text("raise ImportError('the wrong one')")
     path = repr([str(ROOT), *(entry for entry in sys.path if entry)])
@@ -232,7 +232,8 @@ def test_a_users_file_shadows_nothing_in_a_worker(tmp_path: Path, name: str) -> 
 
 
 def test_a_users_file_shadows_nothing_in_the_command(tmp_path: Path) -> None:
-    for name in ("random", "click", "logging", "yaml"):
+    # `subprocess` asks by the last two whether this is Windows.
+    for name in ("random", "click", "logging", "yaml", "msvcrt", "_winapi"):
         (tmp_path / f"{name}.py").write_text("raise ImportError('the wrong one')")
     ran = subprocess.run(
         [sys.executable, "-m", "bench", "validate", "bss/table2"],
@@ -242,20 +243,28 @@ def test_a_users_file_shadows_nothing_in_the_command(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
 
 
-def test_the_current_folder_is_last_but_before_another_retable(
+def test_the_current_folder_is_on_the_path_only_if_asked_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other = tmp_path / "other"
     (other / "bench").mkdir(parents=True)
     (other / "bench" / "__init__.py").touch()
+    monkeypatch.delenv("PYTHONPATH", raising=False)
     monkeypatch.setattr(sys, "path", ["", "/usr/lib/python", str(other)])
     monkeypatch.chdir(tmp_path)
-    assert import_path() == ["/usr/lib/python", str(other), str(tmp_path)]
+    assert import_path() == ["/usr/lib/python", str(other)]
     # From its checkout Retable is imported from there, whatever else is installed.
     monkeypatch.chdir(ROOT)
     assert import_path() == ["/usr/lib/python", str(ROOT), str(other)]
     monkeypatch.setattr(sys, "path", ["/usr/lib/python"])
     assert import_path() == ["/usr/lib/python"]
+    # Asked for, as by PYTHONPATH or a package that is installed in place, it comes last.
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "path", ["", str(tmp_path), "/usr/lib/python"])
+    assert import_path() == ["/usr/lib/python", str(tmp_path)]
+    monkeypatch.setattr(sys, "path", [str(tmp_path), "/usr/lib/python"])
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    assert import_path() == ["/usr/lib/python", str(tmp_path)]
 
 
 def test_slots_are_all_used_and_never_more(store: Store, execute: Execute) -> None:

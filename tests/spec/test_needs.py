@@ -342,6 +342,46 @@ def test_a_head_is_kept_of_something(plan, weights):
         plan(kept.replace("'stage:source'", f"'{weights}'"))
 
 
+@pytest.mark.parametrize(
+    ("stage", "cell", "message"),
+    [
+        ("classification", "classification", None),
+        ("independent-classes", "independent-classes", None),
+        ("independent-classes", "classification", "for independent-classes, .* serve classif"),
+        ("classification", "independent-classes", "for classification, .* serve independent"),
+    ],
+)
+def test_a_head_is_kept_for_one_objective(plan, stage, cell, message):
+    """Two objectives may have heads of one width, whose outputs mean different things."""
+    text = STAGED.replace("steps: 10\n", "steps: 10\n  head: kept\n").replace(
+        "method: plain}", f"method: plain, recipe: {{head: new}}, task: {{objective: {stage}}}}}"
+    )
+    text = text.replace("recipe:\n", f"task: {{objective: {cell}}}\nrecipe:\n", 1)
+    if message is None:
+        assert plan(text).shown
+        return
+    with pytest.raises(SpecError, match=rf"recipe.head: the head is of a stage .* {message}"):
+        plan(text)
+    assert plan(text.replace("head: kept", "head: new")).shown
+
+
+OWN_LOSS = """
+@objective("mine")
+class Mine(Objective):
+    metrics = {"top1": ("%", "highest")}
+    score = "top1"
+    term = "l2"
+"""
+
+
+def test_no_penalty_in_use_has_the_name_of_a_loss(plan, tmp_path):
+    (tmp_path / "mine.py").write_text(OWN_LOSS)
+    text = SUITE.replace("axes:", "plugins: [mine.py]\ntask: {objective: mine}\naxes:", 1)
+    with pytest.raises(SpecError, match=r"the penalty l2 has the name of the loss of .* mine"):
+        plan(text)
+    assert plan(text.replace("method: [plain, l2]", "method: plain")).shown
+
+
 def test_a_stage_says_its_data_in_its_task_too(plan):
     said = STAGED.replace(
         "{dataset: fractals, sampling_rate: 1.0,", "{task: {dataset: fractals, sampling_rate: 1.0},"

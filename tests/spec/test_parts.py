@@ -172,6 +172,24 @@ TYPES = """
 """
 
 
+@pytest.mark.parametrize(
+    ("kind", "body", "message"),
+    [
+        ("objective", 'metrics = {"iou": ("%", "highest"), "iou_error": ("", "lowest")}; '
+         'score = "iou"; term = "dice"', "the metric 'iou_error' has the name of what is derived"),
+        ("measurement", 'metrics = {"far_error": ("", "lowest")}', "the metric 'far_error' has"),
+        ("objective", 'metrics = {"iou": ("%", "highest")}; score = "iou"; term = "loss"',
+         "the term 'loss' has the name of another curve"),
+        ("objective", 'metrics = {"iou": ("%", "highest")}; score = "iou"; term = "learning-rate"',
+         "the term 'learning-rate' has the name of another curve"),
+    ],
+)  # fmt: skip
+def test_a_part_takes_no_name_that_something_else_has(tmp_path, kind, body, message):
+    with pytest.raises(SpecError, match=message) as caught:
+        read_parts(write(tmp_path, KIND.format(kind=kind, body=body)))
+    assert caught.value.line == 6
+
+
 def test_types_of_parameters(tmp_path):
     (part,) = read_parts(write(tmp_path, KIND.format(kind="network", body=TYPES)))
     defaults = {

@@ -34,6 +34,8 @@ _FEW = 20
 # What a reader looks for first; their titles do not say which curve it is.
 _FIRST = ("accuracy", "anytime-accuracy", "loss", "penalty")
 _DASHES = ("-", "--")
+# How the names of curves begin that each task has for itself.
+_OF_TASKS = ("anytime", "head", "source", "test", "train", "validation")
 
 
 @dataclass(frozen=True)
@@ -80,21 +82,22 @@ def groups(record: Record, units: Mapping[str, str]) -> list[Group]:
     """
     curves = {n: c for n, c in record.outcome.curves.items() if any(map(math.isfinite, c.value))}
     anytime = {curve.at for name, curve in curves.items() if "anytime" in name.split("/")}
-    members: dict[tuple[tuple[str, str, bool], str], dict[str, Curve]] = {}
+    members: dict[tuple[str, tuple[str, str, bool], str], dict[str, Curve]] = {}
     for name, curve in sorted(curves.items()):
-        key = (_kind(name, units.get(name) == PERCENT), curve.axis)
+        task, own_name = _split_task(name)
+        key = (task, _kind(own_name, units.get(name) == PERCENT), curve.axis)
         members.setdefault(key, {})[name] = curve
     return [
         Group(
-            name if axis == STEP else f"{name}-{_plain_name(axis)}",
-            title,
+            "-".join(map(_plain_name, filter(None, (task, name, "" if axis == STEP else axis)))),
+            f"{task}: {title}" if task else title,
             percent,
             any(c.at in anytime for c in own.values()),
             own,
             axis,
         )
-        for ((name, title, percent), axis), own in sorted(
-            members.items(), key=lambda m: _rank(m[0][0][0])
+        for (task, (name, title, percent), axis), own in sorted(
+            members.items(), key=lambda m: (_rank(m[0][1][0]), m[0][0])
         )
     ]
 
@@ -124,13 +127,24 @@ def group_svg(group: Group) -> str:
         scale_points(axes, "log" if group.checkpoints else "linear", whole=group.axis == STEP)
         axes.set_title(plain(group.title))
         axes.set_xlabel(plain(group.axis.replace("_", " ")))
-        if len(group.curves) > 1 or group.name in _FIRST:
+        if len(group.curves) > 1 or group.name.endswith(_FIRST):
             axes.legend(fontsize=8)
         return svg_text(canvas)
 
 
 def _rank(name: str) -> int:
     return _FIRST.index(name) if name in _FIRST else len(_FIRST)
+
+
+def _split_task(name: str) -> tuple[str, str]:
+    """Return the task that a curve is of, empty where there is one alone, and the rest.
+
+    >>> _split_task("digits/anytime/test/top1"), _split_task("anytime/test/top1")
+    (('digits', 'anytime/test/top1'), ('', 'anytime/test/top1'))
+    """
+    task, _, rest = name.partition("/")
+    of_task = task not in _OF_TASKS and rest.partition("/")[0] in _OF_TASKS
+    return (task, rest) if of_task else ("", name)
 
 
 def _kind(name: str, percent: bool) -> tuple[str, str, bool]:

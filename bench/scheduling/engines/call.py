@@ -9,11 +9,7 @@ from collections.abc import Callable
 
 from bench.errors import UserError
 from bench.records.record import FAILURE_KINDS, Failure, FailureKind, Outcome
-from bench.scheduling.engines.origin import (
-    check_counted_code,
-    check_expected_code,
-    modules_at_first,
-)
+from bench.scheduling.engines.origin import check_expected_code, watched
 from bench.scheduling.job import Job
 
 
@@ -34,12 +30,10 @@ def call(target: str, job: Job) -> Outcome:
     try:
         function = resolve(target)
         check_expected_code(job)
-        modules_at_first()
-        outcome = function(job)
+        with watched(job):
+            outcome = function(job)
         if not isinstance(outcome, Outcome):
             raise TypeError(f"{target} returned {type(outcome).__name__}, not an Outcome")
-        if outcome.provenance.code:
-            check_counted_code(job)
         # A record that is done has none but finite metrics.
         for name, value in outcome.metrics.items():
             if not math.isfinite(value):

@@ -2,20 +2,14 @@
 
 from __future__ import annotations
 
-import importlib.metadata
-import os
-import site
-import sys
-import sysconfig
 from collections.abc import Iterator
-from functools import cache
+from contextlib import contextmanager
 
-from bench import sources
 from bench.errors import SpecError
-from bench.records.code import code_digests, is_ours, units_of
+from bench.records.code import code_digests, files_of, is_ours, units_of
+from bench.scheduling.engines.watch import watch
 from bench.scheduling.job import Job
-
-_INSTALLED = ("site-packages", "dist-packages")
+from bench.spec.parts import find_part
 
 
 def check_expected_code(job: Job) -> None:
@@ -37,53 +31,45 @@ def check_expected_code(job: Job) -> None:
         )
 
 
-def check_counted_code(job: Job) -> None:
-    """Refuse what a user's part has imported and no digest is of.
+def has_users_part(job: Job) -> bool:
+    """Return whether a part of the cell is of a user's file, or of an installed package."""
+    parts = (find_part(kind, name, job.resources.plugins) for kind, name in job.cell.parts)
+    return any(part is not None and not is_ours(part.file) for part in parts)
+
+
+@contextmanager
+def watched(job: Job) -> Iterator[None]:
+    """Let a user's part execute only code that a digest is of, or that is installed.
 
     Raises
     ------
     SpecError
-        If a module was imported that is neither installed nor found by reading what the part
-        imports: from elsewhere than beside it, or by a name made up at run time.
+        If it executes another file: one that lies elsewhere than beside it, is found by a name
+        made up at run time, or is read and executed as text. What this process executed before,
+        in another attempt, counts as well.
     """
-    if all(is_ours(file) for unit in units_of(job.cell, job.resources) for file in unit.files):
+    if not has_users_part(job):
+        watch.remember_modules()
+        yield
         return
-    for name, file in _imported_since():
-        if not (sources.was_read(file) or _is_installed(name, file)):
-            raise SpecError(
-                f"imports {name}, which lies at {file} and is in no digest of the cell's code",
-                file=", ".join(job.resources.plugins) or None,
-                remedy="put it beside the file that imports it, by a plain `import`, "
-                "or install it as a package",
-            )
+    files = files_of(units_of(job.cell, job.resources))
+    watch.begin(files, frozenset(file for file in files if not is_ours(file)))
+    try:
+        yield
+    except Exception as error:
+        # An import that was refused may have become any other error.
+        _check_strays(job, watch.refused(), error)
+        raise
+    finally:
+        watch.end()
+    _check_strays(job, watch.strays())
 
 
-@cache
-def modules_at_first() -> frozenset[str]:
-    """Return the names of the modules that were imported before this process's first attempt."""
-    return frozenset(sys.modules)
-
-
-def _imported_since() -> Iterator[tuple[str, str]]:
-    before = modules_at_first()
-    for name, module in sorted(sys.modules.items()):
-        spec = getattr(module, "__spec__", None)
-        if name not in before and spec is not None and spec.has_location and spec.origin:
-            yield name, spec.origin
-
-
-def _is_installed(name: str, file: str) -> bool:
-    if os.path.abspath(file).startswith(_installed_folders()):
-        return True
-    # What is installed in place lies anywhere; looking through all packages is slow.
-    return name.partition(".")[0] in importlib.metadata.packages_distributions()
-
-
-@cache
-def _installed_folders() -> tuple[str, ...]:
-    names = ("stdlib", "platstdlib", "purelib", "platlib")
-    folders = {sysconfig.get_path(name) for name in names}
-    folders |= {*site.getsitepackages(), site.getusersitepackages()}
-    folders |= {entry for entry in sys.path if os.path.basename(entry) in _INSTALLED}
-    package = os.path.dirname(sources.__file__)
-    return tuple(os.path.join(os.path.abspath(folder), "") for folder in {*folders, package})
+def _check_strays(job: Job, strays: list[str], cause: Exception | None = None) -> None:
+    if strays:
+        raise SpecError(
+            f"executes {', '.join(strays)}, which is in no digest of the cell's code",
+            file=", ".join(job.resources.plugins) or None,
+            remedy="put it beside the file of the part, as Python that this imports by a plain "
+            "`import`, or install it as a package",
+        ) from cause
