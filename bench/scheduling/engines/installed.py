@@ -47,8 +47,8 @@ def _elsewhere(path: tuple[str, ...]) -> tuple[tuple[str, frozenset[str]], ...]:
     """
     names: defaultdict[str, set[str]] = defaultdict(set)
     for name, packages in importlib.metadata.packages_distributions().items():
-        for package in packages:
-            names[package].add(name)
+        for distribution in packages:
+            names[distribution].add(name)
     found = []
     for package in importlib.metadata.distributions(path=list(path)):
         folder = _inside(_folder(package))
