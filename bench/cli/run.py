@@ -140,7 +140,8 @@ def command(
     session = open_session(suite, profile, store, same_versions=same_versions)
     asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit)
     new_engine = partial(make_engine, engine, asked_of_engine)
-    kept = frozenset(({CHECKPOINT} if keep else set()) | ({PATCH} if keep_patches else set()))
+    asked_for = {CHECKPOINT: keep, PATCH: keep_patches}
+    kept = frozenset(name for name, asked in asked_for.items() if asked)
     execute = partial(_execute, session, RunOptions(retries=retries, keep=kept))
     conclude = partial(_conclude, session, suite=suite, profile=profile, store=store)
     if until_decided:
