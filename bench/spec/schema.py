@@ -57,7 +57,10 @@ def _place_parts(definitions: dict[str, Any]) -> None:
         "objective": _one("objective"), "transforms": _several("transform"),
     }  # fmt: skip
     definitions["MeasureSpec"]["properties"]["part"] = _one("measurement")
-    definitions["Stage"]["properties"] |= {"recipe": recipe, "task": {"$ref": "#/$defs/TaskSpec"}}
+    task = {"$ref": "#/$defs/TaskSpec"}
+    # A profile takes a task off a stage by null, as it does everywhere.
+    tasks = {"type": "object", "additionalProperties": {"anyOf": [task, {"type": "null"}]}}
+    definitions["Stage"]["properties"] |= {"recipe": recipe, "task": task, "tasks": tasks}
 
 
 def _several(kind: Kind) -> dict[str, Any]:

@@ -69,7 +69,7 @@ def again(job: Job) -> Outcome:
         },
         machine=how.get("machine", made.outcome.provenance.machine),
     )
-    text = how.get("checkpoint", f"of {job.cell.id}")
+    text = how.get("checkpoint", f"checkpoint of {job.cell.id}")
     artifacts = {}
     if job.keep:
         artifacts["checkpoint"] = place(

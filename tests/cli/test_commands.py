@@ -145,8 +145,11 @@ def test_the_schema_refuses_what_validate_refuses(run, wrong):
 def test_suites_are_found_by_path_paper_and_name(monkeypatch):
     monkeypatch.chdir(ROOT)
     file = ROOT / "suites" / "bss" / "table2.yaml"
-    for name in ("suites/bss/table2.yaml", str(file), "bss/table2", "table2"):
+    for name in ("suites/bss/table2.yaml", str(file), "bss/table2"):
         assert find_suite(name) == file
+    assert find_suite("strength") == file.with_name("strength.yaml")
+    with pytest.raises(UserError, match="'table2' stands for bss/table2, modelpatch/table2"):
+        find_suite("table2")
     assert file in find_suites(["bss"])
     assert file in find_suites([])
     with pytest.raises(UserError, match=r"did you mean 'bss/table2'\?"):

@@ -242,9 +242,9 @@ def numbers_again(job: Job) -> Outcome:
     outcome = load_record((home / "0001.json").read_bytes()).outcome
     # A parent's checkpoint is the very file that the records were made from.
     for parent in job.parents.values():
-        assert parent.path.read_text() == f"of {parent.id}"
+        assert parent.path.read_text() == f"checkpoint of {parent.id}"
         assert not parent.path.is_relative_to(Path("store").absolute())
-    text = f"of {job.cell.id}"
+    text = f"checkpoint of {job.cell.id}"
     if job.keep:
         place(job.folder, job.attempt, "checkpoint", ".safetensors", lambda p: p.write_text(text))
     if job.cell.work.penalties[0].settings["weight"] == 1e-2:  # type: ignore[union-attr]
