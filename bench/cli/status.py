@@ -38,7 +38,6 @@ def command(suite: str, profile: str, store: Path, everything: bool, same_versio
     from bench.cli.printing import again
     from bench.cli.session import open_session, state_table
     from bench.records.owner import stopped_owners
-    from bench.report.provenance import carried
 
     session = open_session(suite, profile, store, same_versions=same_versions)
     click.echo(state_table(session))
@@ -49,8 +48,10 @@ def command(suite: str, profile: str, store: Path, everything: bool, same_versio
         click.echo(f"\n{len(session.store.foreign):,} records are not used; of one: {one}")
     for path, reason in session.store.attestations.broken.items():
         click.echo(f"\nnot an attestation that holds: {path}: {reason}")
-    if told := carried(session.states):
-        click.echo(f"\n{told}")
+    if any(state.carried_by for state in session.states.values()):
+        from bench.report.provenance import carried
+
+        click.echo(f"\n{carried(session.states)}")
     _list_disagreeing(session, None if everything else _SHOWN)
     for owner in stopped_owners(session.store.layout.runners):
         click.echo(

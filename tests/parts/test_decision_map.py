@@ -114,7 +114,7 @@ class Classes(RandomMeasuring):
 
 def test_a_map_is_seen_as_a_picture_is():
     part = DecisionMap(side=4, lowest=-2.0, highest=2.0)
-    found = part(Classes({"trained": half_plane()}, SCALED))
+    found = part(Classes({"trained": half_plane()}, SCALED, data=True))
     # First row: second coordinate 1.5; columns: first coordinates -1.5, -0.5, 0.5, 1.5.
     assert found.arrays["class"].tolist() == [
         [0, 0, 0, 0],
@@ -127,9 +127,9 @@ def test_a_map_is_seen_as_a_picture_is():
 
 def test_what_cannot_be_mapped_is_an_error():
     with pytest.raises(DataError, match=r"of the plane, and a row of random has the shape \(8,\)"):
-        DecisionMap()(RandomMeasuring({"trained": Trial(MLP).build()}, MLP))
+        DecisionMap()(RandomMeasuring({"trained": Trial(MLP).build()}, MLP, data=True))
     with pytest.raises(UserError, match=r"from 1\.0 to 1\.0"):
-        DecisionMap(lowest=1.0)(RandomMeasuring({"trained": half_plane()}, SCALED))
+        DecisionMap(lowest=1.0)(RandomMeasuring({"trained": half_plane()}, SCALED, data=True))
 
 
 # -- what a linear layer cannot do ---------------------------------------------------------------

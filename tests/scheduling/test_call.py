@@ -21,7 +21,7 @@ from bench.scheduling.device import Device
 from bench.scheduling.engines.call import call, kind_of
 from bench.scheduling.engines.inline import InlineEngine
 from bench.scheduling.engines.installed import is_installed
-from bench.scheduling.engines.watch import watch
+from bench.scheduling.engines.watch import Watch
 from bench.scheduling.job import Job
 from bench.spec.cell import Resources
 from tests.records.built import cell
@@ -138,8 +138,9 @@ def given(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[str], Jo
         resources = Resources(plugins=(str(plugin),))
         return Job(cell(penalties={"mine": {}}), 1, tmp_path, resources=resources)
 
+    # A worker is a process of its own; this one has imported other tests since the first of these.
+    monkeypatch.setattr("bench.scheduling.engines.origin.watch", Watch())
     yield make
-    watch._strays.clear()
     for name in (INSTALLED, "stray", "beside"):
         sys.modules.pop(name, None)
 

@@ -55,7 +55,7 @@ def test_a_parameter_of_a_parent_class_is_not_read_from_the_file(tmp_path):
     assert "depth" in failed["signature"]
 
 
-SCORED = "metrics = {'a': ('%', 'highest'), 'b': ('', 'lowest')}\nscore = 'a'\nterm = 'loss'"
+SCORED = "metrics = {'a': ('%', 'highest'), 'b': ('', 'lowest')}\nscore = 'a'\nterm = 'squares'"
 
 
 @pytest.mark.parametrize(
