@@ -202,6 +202,14 @@ def test_a_network_and_an_objective_of_the_how_to_make_a_table(bench):
     assert "no smoothing" in page
 
 
+def test_the_loop_with_profit_runs_as_it_stands():
+    (code,) = re.findall(r"```python\n(.*?)```", (ROOT / "docs" / "profit.md").read_text(), re.S)
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert re.fullmatch(r"cosine of the walk and the gradient: -?[01]\.\d\d\n", done.stdout)
+
+
 def test_every_link_in_the_docs_resolves():
     for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
         for target, section in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text()):
