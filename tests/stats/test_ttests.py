@@ -104,8 +104,17 @@ def test_the_outside_of_a_point_is_the_two_sided_test() -> None:
     assert far == pytest.approx(test.p_greater, rel=1e-6)
 
 
+def _normal(value: float) -> float:
+    # Products of smaller ones have no digits left to be rounded at.
+    return value if abs(value) > 1e-100 else 0.0
+
+
 @given(
-    st.lists(st.tuples(st.floats(-1, 1), st.floats(0, 100)), min_size=1, max_size=6),
+    st.lists(
+        st.tuples(st.floats(-1, 1).map(_normal), st.floats(0, 100).map(_normal)),
+        min_size=1,
+        max_size=6,
+    ),
     st.permutations(range(6)),
 )
 def test_terms_that_cancel_leave_nothing(
