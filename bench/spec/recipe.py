@@ -253,6 +253,7 @@ class HeldOut(Frozen):
 class Recipe(Frozen):
     """Every training setting that is not an axis.
 
+    With 0 ``steps`` a network is scored as it came.
     ``validation`` is how much of each class's training images is held out for choosing: a
     fraction below one, or a number of images; which ones follows from ``validation_seed``, where
     one split is to serve several seeds or a stage and its children, else from the cell's seed.
@@ -273,7 +274,7 @@ class Recipe(Frozen):
 
     ACTS_BY_PARENTS: ClassVar[frozenset[str]] = frozenset({"measurements"})
 
-    steps: PositiveInt = 9000
+    steps: NonNegativeInt = 9000
     batch_size: PositiveInt = 48
     batches: Literal["shuffled", "balanced"] = "shuffled"
     image: Image | None = Image()
@@ -330,6 +331,11 @@ class Recipe(Frozen):
             raise ValueError(
                 "float16 skips the first steps until its loss scale fits, which "
                 f"{shown[0]} would show as training: use bfloat16 or float32"
+            )
+        if self.steps == 0 and (self.selection != "last" or self.penalty_gradients):
+            raise ValueError(
+                "with steps 0 there is no state to select and no gradient: use selection: last "
+                "and penalty_gradients: false"
             )
         if not self.evaluation.test and self.validation == 0:
             raise ValueError("evaluation.test false needs validation > 0: nothing would be scored")
