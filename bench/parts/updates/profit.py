@@ -26,9 +26,10 @@ _REFERENCES: dict[str, Reference] = {
 class Profit(Update):
     """Algorithm 1 of the PROFIT paper around the recipe's optimizer; see `bench.methods.PROFIT`.
 
-    A step takes n_ref + 1 gradients. ``ratio`` is λ_main / λ_ref and follows the schedule;
-    ``lr_ref`` is λ_ref itself, which does not. Averaged velocities need ``lr_ref``: torch's rate is
-    not the recipe's there. ``statistics``: whether the running statistics of
+    A step takes n_ref + 1 gradients. ``ratio`` is λ_main / λ_ref, ``lr_ref`` λ_ref itself, and
+    ``follows`` whether λ_ref follows the schedule: by default a ratio does, and ``lr_ref`` does
+    not. Averaged velocities need ``lr_ref`` that does not: torch's rate is not the recipe's
+    there. ``statistics``: whether the running statistics of
     batch normalisation follow ``all`` gradients or the last of a step alone (``main``); the paper
     does not say.
     """
@@ -40,6 +41,7 @@ class Profit(Update):
         n_ref: int = 1,
         ratio: float | None = None,
         lr_ref: float | None = None,
+        follows: bool | None = None,
         reference: Literal["sgd", "adam", "rmsprop"] = "sgd",
         guard: bool = True,
         products: Literal["global", "tensor"] = "global",
@@ -50,6 +52,7 @@ class Profit(Update):
             "n_ref": n_ref,
             "ratio": ratio,
             "lr_ref": lr_ref,
+            "follows": follows,
             "reference": _REFERENCES[reference],
             "guard": guard,
             "products": products,
@@ -57,7 +60,7 @@ class Profit(Update):
 
     def begin(self, training: Training) -> Callable[[GradientFunction], None]:
         """Return the step; it keeps what O_ref keeps."""
-        if self._settings["lr_ref"] is None:
+        if self._settings["lr_ref"] is None or self._settings["follows"]:
             _check_rates(training.optimizer)
         buffers = list(_statistics(training.network)) if self._statistics == "main" else []
         optimizer = PROFIT(training.optimizer, buffers=buffers, **self._settings)
@@ -74,7 +77,7 @@ class Profit(Update):
 
 
 def _check_rates(optimizer: torch.optim.Optimizer) -> None:
-    """See that a group's rate is the recipe's, of which ``ratio`` gives λ_ref.
+    """See that a group's rate is the recipe's, which λ_ref is told by.
 
     Raises
     ------
@@ -83,10 +86,10 @@ def _check_rates(optimizer: torch.optim.Optimizer) -> None:
     """
     if any(group.get("step_scale", 1.0) != 1.0 for group in optimizer.param_groups):
         raise UserError(
-            "profit's ratio is of the recipe's rate, and with averaged velocities the optimizer "
-            "has 1 - momentum times that",
+            "profit's ratio, or lr_ref that follows the schedule, is told by the recipe's rate, "
+            "and with averaged velocities the optimizer has 1 - momentum times that",
             field="recipe.optimizer.sgd.velocity",
-            remedy="use velocity: sum, or profit's lr_ref instead of its ratio",
+            remedy="use velocity: sum, or profit's lr_ref without follows, instead of its ratio",
         )
 
 
