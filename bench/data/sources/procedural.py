@@ -15,7 +15,7 @@ from bench.spec.recipe import Image
 
 
 class Plan(NamedTuple):
-    """Numbers of classes (of ``boxes``: glyphs) and of rows of each in both splits."""
+    """Numbers of classes (of ``boxes``: glyphs; of ``motion``: 1) and of rows of each."""
 
     classes: int
     train: int
@@ -31,6 +31,8 @@ PLANS = {
     "discs-together": Plan(2, 400, 300),
     "discs-apart": Plan(2, 400, 300),
     "discs-askew": Plan(2, 400, 300),
+    "motion-cars": Plan(1, 4000, 1000),
+    "motion-pedestrians": Plan(1, 2000, 1000),
 }
 _VECTORS = ("rings", "discs")
 # Generators are imported where they are used: editing one concerns the cells of its sets alone.
@@ -101,6 +103,12 @@ def _decode(data: bytes, image: Image) -> NDArray[np.uint8]:
 
 def procedural_source(name: str) -> Source | ArraySource:
     """Return the rows of a procedural set, sorted by class."""
+    if name.startswith("motion"):
+        from bench.data.procedural import motion
+
+        plan = PLANS[name]
+        splits = (motion.split_of(name, split, getattr(plan, split)) for split in plan._fields[1:])
+        return ArraySource("trajectories", None, *splits)
     if name.startswith(_VECTORS):
         train, test = (_points(name, split) for split in ("train", "test"))
         return ArraySource("vectors", PLANS[name].classes, train, test)
