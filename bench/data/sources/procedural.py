@@ -9,17 +9,21 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.decode import decode_pixels
-from bench.data.prepared import Split
+from bench.data.prepared import SPLITS, Split
 from bench.data.sources.source import ArraySource, Blob, Source, SourceSplit
 from bench.spec.recipe import Image
 
 
 class Plan(NamedTuple):
-    """Numbers of classes (of ``boxes``: glyphs; of ``motion``: 1) and of rows of each."""
+    """Numbers of classes (of ``boxes``: glyphs; of ``motion``: 1) and of rows of each.
+
+    ``of`` names the set whose first classes these are.
+    """
 
     classes: int
     train: int
     test: int
+    of: str | None = None
 
 
 PLANS = {
@@ -27,6 +31,7 @@ PLANS = {
     "fractals": Plan(100, 200, 20),
     "glyphs": Plan(20, 60, 30),
     "glyphs-source": Plan(100, 200, 20),
+    "glyphs-source-50": Plan(50, 200, 20, of="glyphs-source"),
     "rings": Plan(10, 100, 50),
     "discs-together": Plan(2, 400, 300),
     "discs-apart": Plan(2, 400, 300),
@@ -51,7 +56,7 @@ def class_images(name: str, label: int, split: str) -> NDArray[np.uint8]:
         return boxes.images(label, split, count)
     from bench.data.procedural import glyphs
 
-    return glyphs.images(name, label, split, count)
+    return glyphs.images(PLANS[name].of or name, label, split, count)
 
 
 def _split(name: str, split: str) -> SourceSplit:
@@ -107,7 +112,7 @@ def procedural_source(name: str) -> Source | ArraySource:
         from bench.data.procedural import motion
 
         plan = PLANS[name]
-        splits = (motion.split_of(name, split, getattr(plan, split)) for split in plan._fields[1:])
+        splits = (motion.split_of(name, split, getattr(plan, split)) for split in SPLITS)
         return ArraySource("trajectories", None, *splits)
     if name.startswith(_VECTORS):
         train, test = (_points(name, split) for split in ("train", "test"))
