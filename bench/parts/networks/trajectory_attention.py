@@ -66,7 +66,7 @@ class _Network(nn.Module):
         for layer in self.encoder:
             past = layer(past, unseen)
         memory = self.memory(past)
-        asked = self.queries.expand(len(inputs), -1, -1)
+        asked = self.queries.repeat(len(inputs), 1, 1)
         for layer in self.decoder:
             asked = layer(asked, memory=memory, unseen_memory=unseen)
         features: Tensor = self.last(asked).flatten(1)
