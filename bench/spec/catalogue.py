@@ -15,7 +15,7 @@ from bench.spec.recipe import Frozen, Items
 FILE = Path(__file__).with_name("catalogue.yaml")
 Kind = Literal["hub", "digits", "procedural", "folder", "waymo", "unavailable"]
 Modality = Literal["images", "vectors", "tokens", "trajectories"]
-Targets = Literal["classes", "boxes", "trajectories"]
+Targets = Literal["classes", "numbers", "boxes", "trajectories"]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -54,8 +54,8 @@ class DatasetEntry(Frozen):
     modality
         What a row is. All but ``images`` are arrays, taken as they are.
     targets
-        ``classes``; ``boxes``, four numbers (`bench.parts.objectives.boxes`); or ``trajectories``,
-        states to come (`bench.data.trajectories`).
+        ``classes``; ``numbers``; ``boxes``, four numbers (`bench.parts.objectives.boxes`); or
+        ``trajectories``, states to come (`bench.data.trajectories`).
     hub, revision, config
         Hub id, pinned commit (absent: none is known in full, see ``notes``) and configuration;
         of ``waymo`` the configuration is the type of agents.

@@ -7,7 +7,14 @@ from bench.spec.layers import Layers
 from bench.spec.loader import Key
 from bench.spec.work import Task, Train
 
-# Targets that an objective of their own is for.
+# What learns such targets.
+_OBJECTIVES = {
+    "classes": "classification",
+    "numbers": "regression",
+    "boxes": "boxes",
+    "trajectories": "trajectories",
+}
+# Targets that are for an objective of their own.
 _OWN = ("boxes", "trajectories")
 
 
@@ -35,12 +42,12 @@ def check_targets(layers: Layers, work: Train) -> None:
 
 def _check_objective(layers: Layers, task: Task, targets: str) -> None:
     asked = layers.part("objective", task.objective.name).targets
-    if asked != targets and (asked in _OWN or (asked == "classes" and targets in _OWN)):
+    if asked != targets and (asked in _OWN or asked == "classes"):
         raise layers.source_of("task", "objective").error(
             f"the objective {task.objective.name} is of {asked}, and the targets of "
             f"{task.dataset} are {targets}",
             ("task", "objective"),
-            f"use objective: {targets if targets in _OWN else 'classification'}",
+            f"use objective: {_OBJECTIVES[targets]}",
         )
 
 
