@@ -116,7 +116,7 @@ def _after(states: Words, later: Words) -> Words:
 @lru_cache(maxsize=1)
 def _zeros() -> Words:
     """Return what each bit of the register becomes after a stretch of zeros."""
-    states = np.uint32(1) << np.arange(32, dtype=np.uint32)
+    states: Words = np.left_shift(np.uint32(1), np.arange(32, dtype=np.uint32))
     for _ in range(_STRETCH):
         states = _table()[states & 255] ^ states >> 8
     return states

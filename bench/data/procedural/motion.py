@@ -36,8 +36,7 @@ def tracks(name: str, split: str, count: int) -> Floats:
     Each begins at its frame's origin along x.
     """
     drive, numbers = _KINDS[name]
-    keys = [(name, split, row) for row in range(count)]
-    u = uniform_rows(keys, numbers + _TRACKING)
+    u = uniform_rows([(name, split, row) for row in range(count)], numbers + _TRACKING)
     x, y, turns, speed = drive(u[:, :numbers])
     velocities = [speed * cosine(turns), speed * sine(turns)]
     valid = _tracked(u[:, numbers:]).astype(np.float64)

@@ -116,7 +116,7 @@ class _Attention(nn.Module):
 
     def forward(self, queries: Tensor, states: Tensor, unseen: Tensor | None) -> Tensor:
         def by_head(values: Tensor) -> Tensor:
-            return values.unflatten(2, (self._heads, -1)).transpose(1, 2)
+            return values.reshape(*values.shape[:2], self._heads, -1).transpose(1, 2)
 
         q = by_head(self.asking(queries))
         k, v = (by_head(part) for part in self.given(states).chunk(2, dim=2))

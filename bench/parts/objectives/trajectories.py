@@ -101,8 +101,8 @@ class Trajectories(Objective):
 
     def _said(self, outputs: Tensor) -> tuple[Tensor, Tensor]:
         """Return paths ``(b, modes, 80, 2)`` in metres and logits ``(b, modes)``."""
-        numbers, logits = outputs.split([2 * FUTURE * self.modes, self.modes], dim=1)
-        return self.scale * numbers.unflatten(1, (self.modes, FUTURE, 2)), logits
+        numbers, logits = outputs[:, : -self.modes], outputs[:, -self.modes :]
+        return self.scale * numbers.reshape(-1, self.modes, FUTURE, 2), logits
 
 
 _METRICS = {
