@@ -127,8 +127,9 @@ def test_a_ratio_of_averaged_velocities_rate_is_refused() -> None:
     training = Plain(network(), 0.1, 0.9)
     velocity = Optimizer(sgd=SGD(lr=0.1, momentum=0.9, velocity="average"))
     training.optimizer = build_optimizer(velocity, training.network)
-    with pytest.raises(UserError, match="averaged velocities"):
-        Profit(ratio=10).begin(training)
+    for told_by_it in (Profit(ratio=10), Profit(lr_ref=0.01, follows=True)):
+        with pytest.raises(UserError, match="averaged velocities"):
+            told_by_it.begin(training)
     Profit(lr_ref=0.01).begin(training)
 
 
