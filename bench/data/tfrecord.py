@@ -125,7 +125,7 @@ def _zeros() -> Words:
 @lru_cache(maxsize=1)
 def _table() -> Words:
     """Return the register after each byte."""
-    values = np.arange(256, dtype=np.uint32)
+    values: Words = np.arange(256, dtype=np.uint32)
     for _ in range(8):
         values = values >> 1 ^ np.where(values & 1, np.uint32(_POLYNOMIAL), np.uint32(0))
     return values
