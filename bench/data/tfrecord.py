@@ -127,7 +127,7 @@ def _table() -> Words:
     """Return the register after each byte."""
     values: Words = np.arange(256, dtype=np.uint32)
     for _ in range(8):
-        values = values >> 1 ^ np.where(values & 1, np.uint32(_POLYNOMIAL), np.uint32(0))
+        values = values >> np.uint32(1) ^ np.uint32(_POLYNOMIAL) * (values & np.uint32(1))
     return values
 
 
