@@ -24,7 +24,8 @@ def source_identity(name: str, resources: Resources) -> dict[str, Any]:
     """Return plain data that changes whenever a dataset's rows may have changed.
 
     A user's folder or file of that name goes before the catalogue. For these it is the (relative)
-    paths, sizes, times and inodes of the files; for others, the entry's own fields.
+    paths, sizes, times and inodes of the files; for others, the entry's own fields, and of Waymo's
+    licensed files both.
 
     Raises
     ------
@@ -41,7 +42,18 @@ def source_identity(name: str, resources: Resources) -> dict[str, Any]:
         state = _state(file, "correct its path under `datasets:` in the suite")
         return {"format": FORMAT, "arrays": file, "modality": modality, "state": state}
     fields = entry(name).model_dump(mode="json", include=_SOURCE_FIELDS)
+    if fields["kind"] == "waymo":
+        fields["files"] = list(_waymo())
     return {"format": FORMAT, **fields}
+
+
+def _waymo() -> Iterator[tuple[str, list[int]]]:
+    """Yield split, name and state of each of Waymo's files."""
+    from bench.data.sources.waymo import files
+
+    for split, paths in files().items():
+        for path in paths:
+            yield f"{split}/{path.name}", _state(path, "check the file's permissions")
 
 
 def known_entry(name: str, resources: Resources) -> DatasetEntry | None:

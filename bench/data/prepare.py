@@ -158,6 +158,10 @@ def _source(name: str, entry: DatasetEntry | None, resources: Resources) -> Sour
         from bench.data.sources.procedural import procedural_source
 
         return procedural_source(name)
+    if entry.kind == "waymo":
+        from bench.data.sources.waymo import waymo_source
+
+        return waymo_source(entry)
     remedy = None
     if entry.kind == "folder":
         remedy = f"get it from {entry.source} and name its folder under `datasets:` in the suite"

@@ -155,7 +155,8 @@ class Objective(Part):
 
     ``metrics`` maps a name to its unit and better side, literally: ``{"top1": ("%", "highest")}``;
     ``%`` is recorded as a fraction. ``score`` is the metric that states are chosen by, ``term``
-    the loss's name, ``targets`` ``classes``, ``numbers``, or ``boxes`` (four numbers).
+    the loss's name, ``targets`` ``classes``, ``numbers``, ``boxes`` (four numbers), or
+    ``trajectories`` (`bench.data.trajectories`).
     """
 
     metrics: ClassVar[Mapping[str, tuple[str, str]]] = {}

@@ -13,9 +13,9 @@ from bench.errors import SpecError, did_you_mean
 from bench.spec.recipe import Frozen, Items
 
 FILE = Path(__file__).with_name("catalogue.yaml")
-Kind = Literal["hub", "digits", "procedural", "folder", "unavailable"]
+Kind = Literal["hub", "digits", "procedural", "folder", "waymo", "unavailable"]
 Modality = Literal["images", "vectors", "tokens", "trajectories"]
-Targets = Literal["classes", "numbers", "boxes"]
+Targets = Literal["classes", "numbers", "boxes", "trajectories"]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -49,13 +49,16 @@ class DatasetEntry(Frozen):
     kind
         ``hub``: Parquet on the Hugging Face Hub. ``digits``: scikit-learn's. ``procedural``:
         generated here. ``folder``: the user's own image folder, which the suite names under
-        ``datasets:``. ``unavailable``: cannot be had or cannot be used; ``reason`` says why.
+        ``datasets:``. ``waymo``: Waymo's licensed files (`bench.data.sources.waymo`).
+        ``unavailable``: cannot be had or cannot be used; ``reason`` says why.
     modality
         What a row is. All but ``images`` are arrays, taken as they are.
     targets
-        ``classes``; ``numbers``; or ``boxes``, four numbers (`bench.parts.objectives.boxes`).
+        ``classes``; ``numbers``; ``boxes``, four numbers (`bench.parts.objectives.boxes`); or
+        ``trajectories``, states to come (`bench.data.trajectories`).
     hub, revision, config
-        Hub id, pinned commit (absent: none is known in full, see ``notes``) and configuration.
+        Hub id, pinned commit (absent: none is known in full, see ``notes``) and configuration;
+        of ``waymo`` the configuration is the type of agents.
     image, label
         Columns.
     drop_labels
@@ -110,6 +113,7 @@ class DatasetEntry(Frozen):
             "digits": ("classes", "digest"),
             "procedural": ("classes", "digest") if self.targets == "classes" else ("digest",),
             "folder": ("classes", "reason"),
+            "waymo": ("config",),
             "unavailable": ("reason",),
         }[self.kind]
         absent = [field for field in needed if getattr(self, field) is None]

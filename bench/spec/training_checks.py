@@ -5,17 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 
 from bench.errors import did_you_mean
-from bench.spec.box_checks import check_boxes
 from bench.spec.catalogue import entry
 from bench.spec.cell import START, Cell, PlannedCell
 from bench.spec.frozen_features import obstacle
 from bench.spec.layers import Layers
 from bench.spec.metrics import prefix_of
+from bench.spec.target_checks import check_targets
 from bench.spec.work import Task, Train, Work, network_name
 
 
 def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
-    """Check warm-ups, forgetting, heads, terms, tasks, balanced batches, boxes; of stages too.
+    """Check warm-ups, forgetting, heads, terms, tasks, batches, targets; of stages too.
 
     Raises
     ------
@@ -34,7 +34,7 @@ def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
             _check_tasks(layers, work)
             _check_precision(layers, work)
             _check_frozen_features(layers, work)
-            check_boxes(layers, work)
+            check_targets(layers, work)
 
 
 def _with_source(by_id: Mapping[str, Cell]) -> Iterator[tuple[Work, Work | None]]:

@@ -22,7 +22,7 @@ HUB = [e for e in EVERY if e.kind == "hub"]
         ("bss", "mit-indoor-67 glue-mnli glue-qnli glue-mrpc glue-sst2 mnist"),
         ("fast", "cifar-100 mnist caltech-256 imagenet-1k"),
         ("modelpatch", "flowers-102 stanford-cars fgvc-aircraft cifar-100 places-365 imagenet-1k"),
-        ("goodfit", "cifar-10 cifar-100 waymo-open-motion vtab-1k-dtd vtab-1k-svhn"),
+        ("goodfit", "cifar-10 cifar-100 waymo-motion-vehicles vtab-1k-dtd vtab-1k-svhn"),
         ("transferred", "domainnet-real domainnet-clipart domainnet-quickdraw chexpert"),
     ],
 )

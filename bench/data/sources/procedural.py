@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from bench.data.decode import decode_pixels
-from bench.data.prepared import Split
+from bench.data.prepared import SPLITS, Split
 from bench.data.sources.source import ArraySource, Blob, Source, SourceSplit
 from bench.spec.recipe import Image
 
 
 class Plan(NamedTuple):
-    """Numbers of classes (of ``boxes``: glyphs) and of rows of each in both splits.
+    """Numbers of classes (of ``boxes``: glyphs; of ``motion``: 1) and of rows of each.
 
     ``of`` names the set whose first classes these are.
     """
@@ -36,6 +36,8 @@ PLANS = {
     "discs-together": Plan(2, 400, 300),
     "discs-apart": Plan(2, 400, 300),
     "discs-askew": Plan(2, 400, 300),
+    "motion-cars": Plan(1, 4000, 1000),
+    "motion-pedestrians": Plan(1, 2000, 1000),
 }
 _VECTORS = ("rings", "discs")
 # Generators are imported where they are used: editing one concerns the cells of its sets alone.
@@ -111,6 +113,12 @@ def procedural_source(name: str) -> Source | ArraySource:
 
         train, test = (ripples.rows(name, split) for split in ("train", "test"))
         return ArraySource("vectors", None, train, test)
+    if name.startswith("motion"):
+        from bench.data.procedural import motion
+
+        plan = PLANS[name]
+        train, test = (motion.split_of(name, split, getattr(plan, split)) for split in SPLITS)
+        return ArraySource("trajectories", None, train, test)
     if name.startswith(_VECTORS):
         train, test = (_points(name, split) for split in ("train", "test"))
         return ArraySource("vectors", PLANS[name].classes, train, test)

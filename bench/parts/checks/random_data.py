@@ -7,11 +7,13 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from bench.data.trajectories import FUTURE, VALID
 from bench.models.weights import NetworkBuilder
 from bench.parts.kinds import Objective
 from bench.parts.networks.mlp import MultilayerPerceptron
 from bench.parts.networks.scaled_mlp import ScaledPerceptron
 
+_TRACK = (FUTURE + 1, VALID + 1)
 CLASSES = 3
 ROWS = 4
 _SCALED = NetworkBuilder("scaled-mlp", ScaledPerceptron().build)
@@ -61,16 +63,16 @@ class Facts:
 
 
 def facts_of(objective: type[Objective] | Objective, classes: int = CLASSES) -> Facts:
-    """Return what an objective's data look like: classes, a box, or two numbers a row."""
+    """Return what an objective's data look like: classes, a box, a track, or two numbers a row."""
     if objective.targets == "classes":
         return Facts(classes, ())
-    return Facts(None, (4,) if objective.targets == "boxes" else (2,))
+    return Facts(None, {"boxes": (4,), "trajectories": _TRACK}.get(objective.targets, (2,)))
 
 
 def random_targets(facts: Facts, rows: int, seed: int) -> Tensor:
     """Return targets of ``rows`` rows: labels, each class in turn, or numbers in float32.
 
-    Four numbers are boxes within the unit square.
+    Four numbers are boxes within the unit square; tracks have states that are not valid.
     """
     if facts.classes is not None:
         return (torch.arange(rows) + seed) % facts.classes
@@ -79,4 +81,10 @@ def random_targets(facts: Facts, rows: int, seed: int) -> Tensor:
         corners = torch.rand(rows, 2, 2, generator=generator).sort(dim=1).values
         low, high = corners.unbind(dim=1)
         return torch.cat([(low + high) / 2, high - low], dim=1)
-    return torch.randn(rows, *facts.target_shape, generator=generator)
+    drawn = torch.randn(rows, *facts.target_shape, generator=generator)
+    if facts.target_shape == _TRACK:
+        valid = drawn[:, :, VALID] > -1
+        valid[:, 0] = True
+        drawn[:, :, VALID] = 1.0
+        drawn = drawn * valid[:, :, None]
+    return drawn
