@@ -147,11 +147,9 @@ def _curves_of_training(
     validates = recipe.validation > 0 and (
         recipe.validate_every is not None or recipe.anytime is not None or work.warmup is not None
     )
-    yield Metric("train/loss", "", "lowest", "step")
-    yield Metric("train/learning_rate", "", "lowest", "step")
+    yield from _of_steps(work, find) if recipe.steps else ()
     for name, task in work.tasks.items():
-        prefix, objective = prefix_of(name), find("objective", task.objective.name)
-        yield Metric(f"{prefix}train/{curve_name(objective.term)}", "", "lowest", "step")
+        prefix = prefix_of(name)
         score = _score(task, find)
         if validates:
             yield _curve(f"{prefix}validation/{score.name}", score)
@@ -160,12 +158,6 @@ def _curves_of_training(
         if recipe.anytime is not None:
             for metric in _scores(f"{prefix}anytime/test", task, find):
                 yield _curve(metric.name, metric)
-    for use in work.penalties:
-        yield Metric(f"penalty/{use.name}", "", "lowest", "step")
-        if recipe.penalty_gradients:
-            yield Metric(gradient_of(use.name), "", "lowest", "step")
-    for name in find("update", work.update.name).curves:
-        yield Metric(name, "", "highest", "step")
     if recipe.anytime is not None:
         for name, task in source.items() if recipe.forgetting else ():
             for metric in _scores(f"{prefix_of(name)}anytime/source", task, find):
@@ -174,6 +166,21 @@ def _curves_of_training(
         yield Metric("features/distance", "", "lowest", "step")
         for name in work.tasks:
             yield Metric(f"{prefix_of(name)}head/norm", "", "lowest", "step")
+
+
+def _of_steps(work: Train, find: FindPart) -> Iterable[Metric]:
+    """Yield what every step adds to: a training of none has no such curve."""
+    yield Metric("train/loss", "", "lowest", "step")
+    yield Metric("train/learning_rate", "", "lowest", "step")
+    for name, task in work.tasks.items():
+        term = curve_name(find("objective", task.objective.name).term)
+        yield Metric(f"{prefix_of(name)}train/{term}", "", "lowest", "step")
+    for use in work.penalties:
+        yield Metric(f"penalty/{use.name}", "", "lowest", "step")
+        if work.recipe.penalty_gradients:
+            yield Metric(gradient_of(use.name), "", "lowest", "step")
+    for name in find("update", work.update.name).curves:
+        yield Metric(name, "", "highest", "step")
 
 
 def gradient_of(penalty: str) -> str:

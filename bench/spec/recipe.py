@@ -22,6 +22,7 @@ Scalar = str | int | float | bool
 # YAML has lists alone, which become tuples.
 Items = Annotated[tuple[T, ...], Strict(False)]
 Pair = Annotated[tuple[T, T], Strict(False)]
+Triple = Annotated[tuple[T, T, T], Strict(False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -151,6 +152,18 @@ class RMSprop(_Rates):
     momentum: Fraction = 0.0
 
 
+class Adan(_Rates):
+    """``timm.optim.Adan``: ``betas`` are what is kept, the paper's are what is replaced.
+
+    Moments are corrected for their start at zero, as in the code that its authors released;
+    their Algorithm 1 (Xie et al. 2022) leaves it out.
+    """
+
+    betas: Triple[Fraction] = (0.98, 0.92, 0.99)
+    eps: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = 0.0
+
+
 class Optimizer(OneOf):
     """Which optimizer, with its learning rates."""
 
@@ -159,6 +172,7 @@ class Optimizer(OneOf):
     adamw: AdamW | None = None
     radam: RAdam | None = None
     rmsprop: RMSprop | None = None
+    adan: Adan | None = None
 
 
 class Constant(Frozen):
@@ -253,6 +267,7 @@ class HeldOut(Frozen):
 class Recipe(Frozen):
     """Every training setting that is not an axis.
 
+    With 0 ``steps`` a network is scored as it came.
     ``validation`` is how much of each class's training images is held out for choosing: a
     fraction below one, or a number of images; which ones follows from ``validation_seed``, where
     one split is to serve several seeds or a stage and its children, else from the cell's seed.
@@ -273,7 +288,7 @@ class Recipe(Frozen):
 
     ACTS_BY_PARENTS: ClassVar[frozenset[str]] = frozenset({"measurements"})
 
-    steps: PositiveInt = 9000
+    steps: NonNegativeInt = 9000
     batch_size: PositiveInt = 48
     batches: Literal["shuffled", "balanced"] = "shuffled"
     image: Image | None = Image()
@@ -330,6 +345,11 @@ class Recipe(Frozen):
             raise ValueError(
                 "float16 skips the first steps until its loss scale fits, which "
                 f"{shown[0]} would show as training: use bfloat16 or float32"
+            )
+        if self.steps == 0 and (self.selection != "last" or self.penalty_gradients):
+            raise ValueError(
+                "with steps 0 there is no state to select and no gradient: use selection: last "
+                "and penalty_gradients: false"
             )
         if not self.evaluation.test and self.validation == 0:
             raise ValueError("evaluation.test false needs validation > 0: nothing would be scored")

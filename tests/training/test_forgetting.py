@@ -54,6 +54,18 @@ def test_features_that_stand_still_forget_nothing(
     assert outcome.metrics["features/distance"] == 0
 
 
+def test_with_no_step_the_network_is_scored_as_it_came(
+    job: Build, parent: ParentArtifact, resources: Resources
+) -> None:
+    outcome = execute(
+        job(_adapting(steps=0, anytime=None), weights="stage", parents={START: parent})
+    )
+    assert outcome.metrics["source/top1"] == _source_by_hand(resources, parent, parent.path)
+    assert outcome.metrics["source/forgotten"] == 0
+    assert outcome.metrics["train/gradients"] == 0
+    assert not outcome.curves
+
+
 def test_it_is_the_sources_test_split_through_the_adapted_features_and_the_sources_head(
     job: Build, parent: ParentArtifact, resources: Resources
 ) -> None:

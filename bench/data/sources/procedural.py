@@ -105,7 +105,12 @@ def _decode(data: bytes, image: Image) -> NDArray[np.uint8]:
 
 
 def procedural_source(name: str) -> Source | ArraySource:
-    """Return the rows of a procedural set, sorted by class."""
+    """Return the rows of a procedural set, sorted by class where there are any."""
+    if name.startswith("ripples"):
+        from bench.data.procedural import ripples
+
+        train, test = (ripples.rows(name, split) for split in ("train", "test"))
+        return ArraySource("vectors", None, train, test)
     if name.startswith(_VECTORS):
         train, test = (_points(name, split) for split in ("train", "test"))
         return ArraySource("vectors", PLANS[name].classes, train, test)
