@@ -1,4 +1,4 @@
-"""All 19 tasks of VTAB-1k, loaded from stand-ins: the archive's folders and lists, and the Hub's."""
+"""All 19 tasks of VTAB-1k, loaded from stand-ins: the archive's lists, and the Hub's."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Images split by lists of files, as in the archive of VTAB-1k, and every way a list can be wrong."""
+"""Images split by lists of files, as in VTAB-1k's archive, and every way a list can be wrong."""
 
 from __future__ import annotations
 
