@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from typing import Any
 
 from bench.errors import SpecError, did_you_mean
 from bench.spec.cell import START, Cell, PlannedCell
+from bench.spec.claims import At
 from bench.spec.figure import Figure
 from bench.spec.layers import Layers
 from bench.spec.loader import Key
@@ -20,7 +22,7 @@ from bench.spec.metrics import (
 )
 from bench.spec.parts import Part
 from bench.spec.recipe import Scalar
-from bench.spec.suite import METRIC, ShownMetric
+from bench.spec.suite import METRIC, Column, ShownMetric
 from bench.spec.work import Task, Work
 
 Values = Mapping[str, set[Scalar]]
@@ -149,11 +151,11 @@ def shown_metrics(layers: Layers, declared: Declarations) -> tuple[ShownMetric, 
     table, shown = layers.table, []
     for index, column in enumerate(table.shown):
         loc: Loc = ("table", "metrics", index, "metric") if table.metrics else ("table", "metric")
-        check_recorded(layers.source_of(*loc), loc, column.metric, declared, declared.distinct)
-        metric = declared.metrics[column.metric]
+        metric = _check_column(column, layers.source_of(*loc), loc, declared)
         shown.append(
             ShownMetric(
                 metric=metric.name,
+                at=column.at,
                 label=column.label,
                 unit=metric.unit,
                 best=metric.best,
@@ -174,8 +176,42 @@ def shown_metrics(layers: Layers, declared: Declarations) -> tuple[ShownMetric, 
     return tuple(shown)
 
 
+def _check_column(column: Column, source: Any, loc: Loc, declared: Declarations) -> Metric:
+    """Return the metric, or the curve, that a column shows; check that it is measured."""
+    at, cells = column.at, declared.distinct
+    check_recorded(source, loc, column.metric, declared, cells, curve=at is not None)
+    if at is None:
+        return declared.metrics[column.metric]
+    here = (*loc[:-1], "at")
+    if at.curve is not None:
+        check_recorded(source, here, at.curve, declared, cells, curve=True)
+    check_reading(source, here, column.metric, at, declared)
+    return declared.curves[column.metric]
+
+
+def check_reading(source: Any, loc: Loc, metric: str, at: At, declared: Declarations) -> None:
+    """Check that what is taken of a curve is of curves over steps, and of two where it names one.
+
+    Raises
+    ------
+    SpecError
+        If it is not.
+    """
+    for name in (metric, at.curve):
+        if name is not None and declared.curves[name].axis != "step":
+            raise source.error(
+                f"{name} runs over {declared.curves[name].axis}, and at: names steps",
+                loc,
+                "let the measurement give the number that is asked for as a metric",
+            )
+    if at.curve == metric:
+        raise source.error(
+            f"reads {metric} where it is itself {at.reaches:g}", loc, "name another curve"
+        )
+
+
 def check_recorded(
-    source: object,
+    source: Any,
     loc: Loc,
     name: str,
     declared: Declarations,
@@ -199,7 +235,7 @@ def check_recorded(
     lacking = [p.cell for p in cells if name not in of(p.cell)]
     if not lacking or (_of_some(name) and len(lacking) < len(cells)):
         return
-    raiser = source.error  # type: ignore[attr-defined]
+    raiser = source.error
     if name not in known and not _is_asked_for(name, lacking[0], curve, declared):
         raise raiser(f"{name!r} is not a {word}", loc, did_you_mean(name, sorted(known)))
     lack = why_lacking(name, lacking[0], curve=curve)
