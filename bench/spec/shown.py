@@ -7,18 +7,20 @@ from functools import cached_property
 from typing import Any
 
 from bench.errors import SpecError, did_you_mean
-from bench.spec.cell import START, Cell, PlannedCell
+from bench.spec.cell import Cell, PlannedCell, sources_in
 from bench.spec.claims import At
 from bench.spec.figure import Figure
 from bench.spec.layers import Layers
 from bench.spec.loader import Key
 from bench.spec.metrics import (
+    Earlier,
     Metric,
     Metrics,
     declared_curves,
     declared_metrics,
     why_lacking,
     with_errors,
+    without_source,
 )
 from bench.spec.parts import Part
 from bench.spec.recipe import Scalar
@@ -42,7 +44,7 @@ class Declarations:
         self._layers = layers
         self.cells = list(cells)
         self._by_id = {planned.cell.id: planned.cell for planned in self.cells}
-        self._known: dict[tuple[int, int], tuple[Work, Metrics, Metrics]] = {}
+        self._known: dict[tuple[int, ...], tuple[Work, Metrics, Metrics]] = {}
 
     @cached_property
     def distinct(self) -> list[PlannedCell]:
@@ -87,14 +89,14 @@ class Declarations:
         return found
 
     def _of(self, cell: Cell) -> tuple[Work, Metrics, Metrics]:
-        source = self._source(cell)
-        key = (id(cell.work), id(source))
+        earlier = self._earlier(cell)
+        key = (id(cell.work), *map(id, earlier))
         if key not in self._known:
             find = self._layers.part
             self._known[key] = (
                 cell.work,
-                with_errors(declared_metrics(cell, find, source)),
-                with_errors(declared_curves(cell, find, source)),
+                with_errors(declared_metrics(cell, find, earlier)),
+                with_errors(declared_curves(cell, find, earlier)),
             )
         return self._known[key]
 
@@ -102,10 +104,10 @@ class Declarations:
         """Return the part that says what is asked of a task."""
         return self._layers.part("objective", task.objective.name)
 
-    def _source(self, cell: Cell) -> Mapping[str, Task] | None:
-        if cell.recipe is None or not cell.recipe.forgetting or START not in cell.parents:
-            return None
-        return self._by_id[cell.parents[START].id].tasks
+    def _earlier(self, cell: Cell) -> Earlier:
+        if cell.recipe is None or not cell.recipe.forgetting:
+            return ()
+        return [self._by_id[parent.id].tasks for parent in sources_in(cell.parents).values()]
 
 
 def _sense(metric: Metric) -> str:
@@ -261,11 +263,12 @@ def _is_asked_for(name: str, cell: Cell, curve: bool, declared: Declarations) ->
     found |= {"source/forgotten", "warmup/steps", "warmup/ended", "warmup/drop"}
     if curve:
         found = {f"{s}/{o.score}" for s in ("test", "validation") for o in objectives}
+        found |= {f"source/{score}" for score in scores}
         found |= {f"anytime/{s}/{score}" for s in ("test", "source") for score in scores}
         found |= {"anytime/step", "features/distance", "head/norm"}
     parts = name.split("/")
     penalty = parts[0] == "penalty" and (parts[2:] == ["gradient"] or (curve and not parts[2:]))
-    return penalty or name.removesuffix("_error") in found
+    return penalty or without_source(name).removesuffix("_error") in found
 
 
 def check_figures(layers: Layers, everywhere: Values) -> None:

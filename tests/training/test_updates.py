@@ -127,7 +127,7 @@ def test_it_is_declared_before_the_cell_runs(job: Build, twice: Path) -> None:
     def find(kind, name):  # type: ignore[no-untyped-def]
         return find_part(kind, name, made.resources.plugins)
 
-    assert set(declared_curves(made.cell, find, None)) == set(execute(made).curves)
+    assert set(declared_curves(made.cell, find, ())) == set(execute(made).curves)
 
 
 class Notes(Update):
