@@ -110,7 +110,13 @@ SUITE = """
 title: Lists
 datasets:
   vtab-1k-dtd: {folder: dtd, %s}
-axes: {backbone: test_resnet, weights: random, dataset: vtab-1k-dtd, sampling_rate: 1.0, method: m, seed: 1}
+axes:
+  backbone: test_resnet
+  weights: random
+  dataset: vtab-1k-dtd
+  sampling_rate: 1.0
+  method: m
+  seed: 1
 methods: {m: {}}
 table: {rows: [dataset], columns: method}
 profiles: {offline: {}, smoke: {}}
