@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-from pathlib import Path
 
 from bench.data.cache import CachePaths
 from bench.data.digests import RowDigest, array_digest, cached_digest, remember
@@ -51,9 +50,9 @@ def _of_arrays(name: str, resources: Resources) -> str:
 
 
 def _of_folder(name: str, resources: Resources, overlap: Overlap) -> str:
-    from bench.data.sources.folder import folder_source
+    from bench.data.sources.own import own_images
 
-    source = folder_source(name, Path(resources.folders[name]))
+    source = own_images(name, resources)
     digest = RowDigest()
     for split, rows in (("train", source.train), ("test", source.test)):
         digest.start(split)

@@ -36,7 +36,10 @@ def source_identity(name: str, resources: Resources) -> dict[str, Any]:
     """
     if name in resources.folders:
         folder = Path(resources.folders[name])
-        return {"format": FORMAT, "folder": str(folder), "files": list(_listing(folder))}
+        lists = resources.lists.get(name)
+        found = _listing(folder) if lists is None else _listed(folder, lists)
+        chosen = {} if lists is None else {"lists": lists}
+        return {"format": FORMAT, "folder": str(folder), **chosen, "files": list(found)}
     if name in resources.arrays:
         file, modality = resources.arrays[name]
         state = _state(file, "correct its path under `datasets:` in the suite")
@@ -95,6 +98,16 @@ def _listing(folder: Path) -> Iterator[tuple[str, list[int]]]:
             for name in _entries(place) if place.is_dir() else [""]:
                 remedy = "remove the broken link or the file"
                 yield f"{split}/{group}/{name}", _state(place / name, remedy)
+
+
+def _listed(folder: Path, lists: tuple[str, str]) -> Iterator[tuple[str, list[int]]]:
+    """Yield path and state of both lists, and of every image of theirs."""
+    from bench.data.sources.listed import read_list
+
+    for name in lists:
+        rows = read_list(folder / name)
+        for path in (name, *(row.path for row in rows)):
+            yield path, _state(folder / path, f"put the image there, or correct {name}")
 
 
 def _entries(folder: Path) -> list[str]:

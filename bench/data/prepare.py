@@ -73,7 +73,7 @@ def prepare(
         ready = _opened(name, paths, tell=True)
         if ready is None:
             source = _source(name, entry, resources)
-            _check(name, entry, source)
+            _check(name, entry, source, every_class=name not in resources.lists)
             warnings = build(
                 name, entry, source, image, paths,
                 lambda: source_identity(name, resources) == identity,
@@ -138,9 +138,9 @@ def _opened(name: str, paths: CachePaths, *, tell: bool = False) -> Prepared | N
 
 def _source(name: str, entry: DatasetEntry | None, resources: Resources) -> Source | ArraySource:
     if name in resources.folders:
-        from bench.data.sources.folder import folder_source
+        from bench.data.sources.own import own_images
 
-        return folder_source(name, Path(resources.folders[name]))
+        return own_images(name, resources)
     if name in resources.arrays:
         from bench.data.sources.arrays import array_source
 
@@ -168,8 +168,13 @@ def _source(name: str, entry: DatasetEntry | None, resources: Resources) -> Sour
     raise DataError(f"{name} cannot be loaded: {entry.reason}", remedy=remedy)
 
 
-def _check(name: str, entry: DatasetEntry | None, source: Source | ArraySource) -> None:
-    """Compare what was loaded with what the catalogue says."""
+def _check(
+    name: str, entry: DatasetEntry | None, source: Source | ArraySource, *, every_class: bool
+) -> None:
+    """Compare what was loaded with what the catalogue says.
+
+    ``every_class``: each needs a training row, as it does where the splits are not lists.
+    """
     remedy = "the catalogue describes other data than was found; see its entry's notes"
     classes, word = source.classes, "image" if isinstance(source, Source) else "row"
     if entry is not None and entry.classes not in (None, classes):
@@ -180,7 +185,7 @@ def _check(name: str, entry: DatasetEntry | None, source: Source | ArraySource) 
             raise DataError(f"{name} has {len(values)} {split} {word}s, not {rows}", remedy=remedy)
         if not len(values):
             raise DataError(f"{name} has no {split} {word}s", remedy=remedy)
-    if classes is None:
+    if classes is None or not every_class:
         return
     counts = np.bincount(source.targets["train"], minlength=classes)
     if not counts.all():

@@ -98,6 +98,9 @@ class Patch(Part):
         """Change the network in place, on the CPU; draws from no global random stream."""
         raise TypeError(f"{type(self).__name__} does not define __call__(self, network)")
 
+    def draw(self, network: Network, stream: Stream) -> None:
+        """Fill what was added and begins at random, in place; a patch may have nothing to draw."""
+
 
 # -- one step ------------------------------------------------------------------------------------
 

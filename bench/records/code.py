@@ -148,7 +148,7 @@ def _source(dataset: str, resources: Resources) -> str:
     if dataset in resources.arrays:
         return "arrays"
     if dataset in resources.folders:
-        return "folder"
+        return "listed" if dataset in resources.lists else "folder"
     kind = catalogue.entry(dataset).kind
     return f"{kind}:{dataset}" if kind == "procedural" else kind
 

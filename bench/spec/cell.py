@@ -268,15 +268,17 @@ class PlannedCell:
 class Resources:
     """Where a suite's own things lie: absolute paths, never part of an id.
 
-    ``folders`` maps a dataset of the suite to its image folder, ``arrays`` to its safetensors
-    file and modality; ``files`` maps a weights name to ``(path, number of classes of its
-    head)``; ``plugins`` are Python files with parts.
+    ``folders`` maps a dataset of the suite to its image folder, ``lists`` to the names of the two
+    files in it that list its splits, if there are such; ``arrays`` to its safetensors file and
+    modality; ``files`` maps a weights name to ``(path, number of classes of its head)``;
+    ``plugins`` are Python files with parts.
     """
 
     folders: Mapping[str, str] = field(default_factory=dict)
     arrays: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     files: Mapping[str, tuple[str, int]] = field(default_factory=dict)
     plugins: tuple[str, ...] = ()
+    lists: Mapping[str, tuple[str, str]] = field(default_factory=dict)
 
     @property
     def datasets(self) -> tuple[str, ...]:

@@ -227,6 +227,7 @@ def _lay(file: Path, overlays: Sequence[tuple[Overlay, Source]]) -> Layers:
             arrays={n: (_path(file, d.file), d.modality) for n, d in arrays.items()},
             files={n: (_path(file, w.file), w.classes) for n, w in merged["weights"].items()},
             plugins=plugins,
+            lists={n: d.lists for n, d in folders.items() if d.lists is not None},
         ),
         modalities=dict.fromkeys(folders, "images") | {n: d.modality for n, d in arrays.items()},
         figures=_last(overlays, "figures") or (),

@@ -7,7 +7,7 @@ from typing import Literal
 
 Stream = Literal[
     "subset", "validation", "transform", "head", "backbone", "order", "augmentation", "dropout",
-    "measurement", "procedural", "class", "statistics",
+    "measurement", "procedural", "class", "statistics", "patch",
 ]  # fmt: skip
 
 
@@ -28,7 +28,7 @@ def stream_seed(seed: int, stream: Stream, *context: object) -> int:
     """Return a 63-bit seed for one stream of a cell.
 
     It depends on the cell's seed, the stream's name and the given context (a dataset's or a
-    backbone's name), never on the method. What is drawn while training (head, order,
+    backbone's name), never on the method. What is drawn while training (head, patch, order,
     augmentation, random transforms, dropout, the order in which statistics are averaged anew) has
     `origin` in its context: a stage of seed 0 and its child of seed 0 draw other numbers. What
     says which data there are (subset, validation, fixed transforms) has not: images that a stage

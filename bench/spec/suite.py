@@ -26,9 +26,26 @@ Raw = dict[str, Any]
 
 
 class Folder(Frozen):
-    """An image folder of the user's: ``train/<class>/*`` and ``test/<class>/*``."""
+    """An image folder of the user's: ``train/<class>/*`` and ``test/<class>/*``.
+
+    With ``train`` and ``test`` the images lie anywhere within it, and these are text files in it
+    that list them: a path and a class number a line, as in the archive of VTAB-1k.
+    """
 
     folder: str
+    train: str | None = None
+    test: str | None = None
+
+    @model_validator(mode="after")
+    def _both_lists_or_none(self) -> Folder:
+        if (self.train is None) != (self.test is None):
+            raise ValueError("train and test are two lists of images: give both, or neither")
+        return self
+
+    @property
+    def lists(self) -> tuple[str, str] | None:
+        """Names of the lists of both splits; None where folders are the classes."""
+        return (self.train, self.test) if self.train and self.test else None
 
 
 class Arrays(Frozen):

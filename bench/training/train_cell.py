@@ -8,6 +8,7 @@ from functools import partial
 
 import torch
 
+from bench.data.streams import Stream
 from bench.errors import WeightsError
 from bench.models.network import Network
 from bench.models.weights import LoadedBackbone
@@ -18,6 +19,7 @@ from bench.scheduling.job import Job
 from bench.spec.cell import START
 from bench.spec.metrics import prefix_of
 from bench.spec.recipe import Recipe, Warmup
+from bench.spec.seeds import origin, stream_seed
 from bench.spec.work import Train, network_name
 from bench.training.curves import CurveBook
 from bench.training.evaluate import evaluate, named
@@ -217,8 +219,10 @@ def build_network(
                 remedy="use head: new",
             )
         head.load_state_dict(kept)
-    for patch in parts.patches.values():
+    for name, patch in parts.patches.items():
         patch(network)
+        key = stream_seed(seed, "patch", name, *origin(loaded.trainings))
+        patch.draw(network, Stream(key))
     return network.to(
         memory_format=torch.channels_last if recipe.channels_last else torch.contiguous_format
     )

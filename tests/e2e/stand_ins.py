@@ -62,6 +62,7 @@ HUB = {
         image="img", config="cifar100", folder="cifar100",
     ),
     "imagenet-1k": HubSet(("train", "validation", "test"), {"label": 1000}),
+    "vtab-1k-cifar100": HubSet(("train800", "val200", "test"), {"label": 100}),
 }  # fmt: skip
 
 
@@ -87,9 +88,12 @@ def lay_dataset(hub: Path, name: str, rows: Rows) -> None:
     """
     about, held = entry(name), HUB[name]
     assert list(rows) == list(held.splits)
-    folder = hub / f"datasets--{str(about.hub).replace('/', '--')}" / "snapshots"
-    folder /= str(about.revision)
+    home = hub / f"datasets--{str(about.hub).replace('/', '--')}"
+    folder = home / "snapshots" / (about.revision or COMMIT)
     (folder / held.folder).mkdir(parents=True)
+    if about.revision is None:
+        (home / "refs").mkdir()
+        (home / "refs" / "main").write_text(COMMIT)
     features = datasets.Features({held.image: datasets.Image()}) | {
         column: datasets.ClassLabel(names=[f"{column} {k}" for k in range(classes)])
         for column, classes in held.labels.items()

@@ -11,6 +11,7 @@ from typing import Any, cast
 import torch
 from torch import Tensor
 
+from bench.data.streams import Stream
 from bench.models.checkpoint import load_checkpoint, read_tensors, save_checkpoint
 from bench.models.network import Network
 from bench.parts.checks.common import (
@@ -72,7 +73,9 @@ def _function(subject: Subject) -> str:
     for trial in (_trial(subject), _trial(subject, _TASKS)):
         plain = awake(replace(trial, patches=()).build())
         before = _outputs(trial, plain)
-        result: Any = cast(Any, trial.patches[0])(plain)
+        patch = trial.patches[0]
+        result: Any = cast(Any, patch)(plain)
+        patch.draw(plain, Stream(0))
         expect(result is None, f"returns a {type(result).__name__}: it changes a network in place")
         after = _outputs(trial, plain)
         for name, value in after.items():

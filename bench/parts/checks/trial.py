@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from bench.data.batches import Batches
+from bench.data.streams import Stream
 from bench.data.transforms import in_training
 from bench.models.checkpoint import state_sha256
 from bench.models.network import Network, state_on_cpu
@@ -36,6 +37,7 @@ from bench.records.record import Curve
 from bench.spec.cell import Resources
 from bench.spec.parts import SOURCE_MAPS
 from bench.spec.recipe import SGD, Optimizer, Recipe
+from bench.spec.seeds import stream_seed
 from bench.training.curves import CurveBook
 from bench.training.head import initialise_head
 from bench.training.loop import train
@@ -84,8 +86,9 @@ class Trial:
         network = Network(loaded.module, dict.fromkeys(self.tasks, width), name=self.inputs.name)
         for name, head in network.heads.items():
             initialise_head(head, self.head, self.seed, name)
-        for patch in self.patches:
+        for place, patch in enumerate(self.patches):
             patch(network)
+            patch.draw(network, Stream(stream_seed(self.seed, "patch", place)))
         return network
 
     def run(self) -> Trained:
