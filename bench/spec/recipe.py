@@ -22,6 +22,7 @@ Scalar = str | int | float | bool
 # YAML has lists alone, which become tuples.
 Items = Annotated[tuple[T, ...], Strict(False)]
 Pair = Annotated[tuple[T, T], Strict(False)]
+Triple = Annotated[tuple[T, T, T], Strict(False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -151,6 +152,18 @@ class RMSprop(_Rates):
     momentum: Fraction = 0.0
 
 
+class Adan(_Rates):
+    """``timm.optim.Adan``: ``betas`` are what is kept, the paper's are what is replaced.
+
+    Moments are corrected for their start at zero, as in the code that its authors released;
+    their Algorithm 1 (Xie et al. 2022) leaves it out.
+    """
+
+    betas: Triple[Fraction] = (0.98, 0.92, 0.99)
+    eps: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = 0.0
+
+
 class Optimizer(OneOf):
     """Which optimizer, with its learning rates."""
 
@@ -159,6 +172,7 @@ class Optimizer(OneOf):
     adamw: AdamW | None = None
     radam: RAdam | None = None
     rmsprop: RMSprop | None = None
+    adan: Adan | None = None
 
 
 class Constant(Frozen):
