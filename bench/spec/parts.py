@@ -23,6 +23,7 @@ from pydantic import (
 )
 
 from bench.errors import SpecError
+from bench.spec.counts import count
 from bench.spec.recipe import Frozen, Items
 
 Kind = Literal[
@@ -41,7 +42,7 @@ DECLARED: Mapping[Kind, Mapping[str, Any]] = {
     "penalty": {"needs": ()},
     "trainable": {},
     "patch": {},
-    "update": {"curves": ()},
+    "update": {"curves": (), "gradients_per_step": "1"},
     "objective": {"metrics": {}, "score": "", "term": "", "targets": "classes"},
     "transform": {"random": False},
     "head": {},
@@ -246,6 +247,8 @@ def _read_class(kind: Kind, name: str, node: ast.ClassDef, file: Path) -> Part:
             remedy='such as metrics = {"top1": ("%", "highest")}, score = "top1", term = "dice"',
         )
     _check_names(declared, name, node, file)
+    if declared.get("gradients_per_step"):
+        _check_count("gradients_per_step", declared, fields, node, file)
     model = create_model(name, __base__=Frozen, **fields)
     return Part(kind, name, file, model, declared)
 
@@ -267,6 +270,28 @@ def _check_names(declared: Mapping[str, Any], part: str, node: ast.ClassDef, fil
             field=part,
             remedy="give it another name, for a metric such as one that ends in -error",
         )
+
+
+def _check_count(
+    name: str,
+    declared: Mapping[str, Any],
+    fields: Mapping[str, Any],
+    node: ast.ClassDef,
+    file: Path,
+) -> None:
+    """Refuse a count that does not follow from parameters that are whole numbers."""
+    whole = (int, NonNegativeInt, PositiveInt)
+    numbers = {field: 1 for field, (kind, _) in fields.items() if kind in whole}
+    try:
+        count(declared[name], numbers)
+    except ValueError as error:
+        raise SpecError(
+            f"{declared[name]!r} is no sum or product of whole numbers and parameters: {error}",
+            file=file,
+            line=node.lineno,
+            field=name,
+            remedy='write it like "n_ref + 1"; "" where it is not known before the training',
+        ) from None
 
 
 def _of_class(annotation: ast.expr) -> bool:

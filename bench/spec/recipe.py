@@ -274,7 +274,10 @@ class Recipe(Frozen):
     ``selection`` names the state that is reported:
     the last step's, or the best on a split. ``batches`` are drawn from all images, or
     ``balanced``: equally many of each class. ``forgetting`` scores the source's test split too,
-    by the adapted features and the head that the source was trained with. ``head`` is a new one,
+    by the adapted features and the head that the source was trained with, and those of all that
+    the source itself goes back to; with statistics of batch normalisations as they are, or (under
+    ``forgetting_statistics``) also as they are when re-taken on the earlier task's training rows;
+    at the end alone, or (under ``forgetting_curves``) at every validation. ``head`` is a new one,
     filled by ``head_init``, or that of the stage started from, ``kept``. ``statistics`` of batch
     normalisations are those that came with the weights, or ``averaged-anew`` over the task's
     training rows before the first step; whether they move from there on is the trainable set's
@@ -306,6 +309,8 @@ class Recipe(Frozen):
     validate_every: PositiveInt | None = None
     anytime: Anytime | None = None
     forgetting: bool = False
+    forgetting_statistics: Literal["kept", "retaken-too"] = "kept"
+    forgetting_curves: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = True
     penalty_gradients: bool = False
@@ -339,6 +344,7 @@ class Recipe(Frozen):
                 "forgetting is counted from the state before the first step, in which "
                 "averaged-anew has replaced the source's statistics: use statistics: as-loaded"
             )
+        self._check_forgetting()
         # Until its loss scale fits, float16 skips steps, and their gradients are not finite.
         shown = [n for n in ("anytime", "forgetting", "penalty_gradients") if getattr(self, n)]
         if self.precision == "float16" and shown:
@@ -354,3 +360,16 @@ class Recipe(Frozen):
         if not self.evaluation.test and self.validation == 0:
             raise ValueError("evaluation.test false needs validation > 0: nothing would be scored")
         return self
+
+    def _check_forgetting(self) -> None:
+        given = {
+            "forgetting_statistics: retaken-too": self.forgetting_statistics != "kept",
+            "forgetting_curves": self.forgetting_curves,
+        }
+        for name in (name for name, chosen in given.items() if chosen and not self.forgetting):
+            raise ValueError(f"{name} is about scores of the source: it needs forgetting: true")
+        if self.forgetting_curves and self.validate_every is None and self.anytime is None:
+            raise ValueError(
+                "forgetting_curves has a point at every validation: it needs validate_every, or "
+                "anytime"
+            )

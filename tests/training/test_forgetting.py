@@ -142,6 +142,7 @@ def test_nothing_is_forgotten_where_the_features_do_as_well_as_before() -> None:
     standard errors more are 19.
     """
     source = Source.__new__(Source)
+    source._name = "source"
     source._data = {"": SimpleNamespace(objective=Classification())}  # type: ignore[dict-item]
     draw = np.random.default_rng(2)
     before, noise = draw.normal(0.76, 0.01, 6000), draw.normal(0, 0.01, 6000)
