@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bench.report.verified import Again, Difference, Rerun
+from bench.spec.metrics import of_machine
 
 if TYPE_CHECKING:
     from bench.cli.session import Session
@@ -111,12 +112,16 @@ def compare(then: Record, now: Record | None, tolerance: float) -> Again:
 
 
 def _numbers(outcome: Outcome) -> dict[str, tuple[float, ...]]:
-    """Return everything that a record measured: each metric, each curve with its places."""
+    """Return everything that a record measured: each metric, each curve with its places.
+
+    What tells of the machine, such as seconds, is left out.
+    """
     found: dict[str, tuple[float, ...]] = {
-        name: (float(value),) for name, value in outcome.metrics.items()
+        name: (float(value),) for name, value in outcome.metrics.items() if not of_machine(name)
     }
     for name, curve in outcome.curves.items():
-        found[f"curve {name}"] = (*map(float, curve.at), *map(float, curve.value))
+        if not of_machine(name):
+            found[f"curve {name}"] = (*map(float, curve.at), *map(float, curve.value))
     return found
 
 

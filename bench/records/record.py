@@ -6,6 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from bench.spec.metrics import of_machine
+
 Status = Literal["done", "failed", "timed-out", "cancelled"]
 FailureKind = Literal[
     "error", "user-error", "signal", "exit", "out-of-memory", "not-a-number", "time-limit",
@@ -97,7 +99,8 @@ class Provenance:
 class Outcome:
     """What an engine returns for an attempt; the store turns it into a record.
 
-    ``metrics`` maps names such as ``test/top1`` to fractions in [0, 1] (losses to nats);
+    ``metrics`` maps names such as ``test/top1`` to fractions in [0, 1] (losses to nats); names
+    that begin with ``machine/`` tell of the machine, and another run gives other numbers;
     ``timings`` maps phases to seconds; ``artifacts`` maps names such as ``checkpoint`` to files.
     """
 
@@ -133,10 +136,17 @@ class Record:
 
 
 def same_numbers(one: Outcome, other: Outcome) -> bool:
-    """Return whether two outcomes measured the same, bit for bit."""
+    """Return whether two outcomes measured the same, bit for bit.
+
+    What tells of the machine, such as seconds, does not count.
+    """
     # As text a NaN is what it is, and -0 is not 0.
     ours, theirs = (
-        repr((sorted(outcome.metrics.items()), sorted(outcome.curves.items())))
+        repr((_of_the_cell(outcome.metrics), _of_the_cell(outcome.curves)))
         for outcome in (one, other)
     )
     return ours == theirs
+
+
+def _of_the_cell(values: Mapping[str, Any]) -> list[tuple[str, Any]]:
+    return sorted((name, value) for name, value in values.items() if not of_machine(name))

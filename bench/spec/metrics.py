@@ -15,6 +15,7 @@ from bench.spec.work import Measure, Task, Train
 Best = Literal["highest", "lowest"]
 FindPart = Callable[[Kind, str], Part]
 PERCENT = "%"
+MACHINE = "machine/"
 # Stands behind an earlier task's name: scored by statistics re-taken on its own images.
 RETAKEN = "retaken"
 Earlier = Sequence[Mapping[str, Task]]
@@ -68,6 +69,15 @@ def difference_of(name: str) -> tuple[str, str] | None:
     """
     first, sign, second = name.partition(" - ")
     return (first, second) if sign else None
+
+
+def of_machine(name: str) -> bool:
+    """Return whether a number tells of the machine that measured it: another run gives another.
+
+    >>> of_machine("machine/seconds"), of_machine("test/top1")
+    (True, False)
+    """
+    return name.startswith(MACHINE)
 
 
 def with_errors(found: Mapping[str, Metric]) -> Metrics:

@@ -151,6 +151,20 @@ def test_one_bit_otherwise_carries_nothing_and_is_not_forgotten(aged: Path, aske
             carried(seed=1)
 
 
+def test_how_long_earlier_code_took_is_not_carried(aged: Path) -> None:
+    timed = session().plan.shown[0].cell.id
+    file = next(file for file in records() if file.parent.name == timed)
+    record = load_record(file.read_bytes())
+    metrics = {**record.outcome.metrics, "machine/seconds": 1.5}
+    outcome = replace(record.outcome, metrics=metrics)
+    file.write_text(dump_record(replace(record, outcome=outcome)))
+    done = carried(asked=99)
+    assert done.attestation is not None
+    assert timed not in done.attestation.cells
+    assert states() == {"done": 12, "stale": 1}
+    assert carried() == Carrying()
+
+
 def test_a_cell_that_fails_now_carries_nothing(aged: Path) -> None:
     some = session().plan.shown[0].cell.id
     done = carried(asked=99, fails=some)

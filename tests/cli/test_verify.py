@@ -22,7 +22,7 @@ from bench.errors import StoreError
 from bench.models import shipped
 from bench.records.artifacts import place
 from bench.records.codec import dump_record, load_record
-from bench.records.record import Curve, Failure, Outcome, Record
+from bench.records.record import Curve, Failure, Outcome, Record, same_numbers
 from bench.records.settling import SettlingRule, fix_settling_rule
 from bench.scheduling.engines.inline import InlineEngine
 from bench.scheduling.job import Job
@@ -228,6 +228,16 @@ def test_numbers_are_compared_by_the_bit_here_and_by_the_tolerance_elsewhere(
     now = replace(WHOLE, metrics=metrics, curves={"c": Curve((0, 1), curve)})
     assert compare(of(WHOLE), of(now), 0.02).result == here
     assert compare(of(WHOLE), of(now, "Y"), 0.02).result == elsewhere
+
+
+def test_what_tells_of_the_machine_is_not_compared() -> None:
+    then = of(replace(WHOLE, metrics={"a": 0.5, "machine/seconds": 1.5}))
+    now = of(replace(WHOLE, metrics={"a": 0.5, "machine/seconds": 1.25}))
+    assert compare(then, now, 0.02).result == "equal"
+    assert same_numbers(then.outcome, now.outcome)
+    other = replace(now.outcome, metrics={**now.outcome.metrics, "a": 0.5 + 2**-53})
+    assert compare(then, of(other), 0.02).result == "other"
+    assert not same_numbers(then.outcome, other)
 
 
 def test_a_cell_that_fails_now_is_told_of() -> None:

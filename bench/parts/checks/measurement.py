@@ -27,6 +27,7 @@ from bench.parts.checks.measuring import RandomMeasuring
 from bench.parts.checks.random_data import NETWORKS, Inputs
 from bench.parts.checks.trial import Trial
 from bench.parts.kinds import Measured, Measurement
+from bench.spec.metrics import of_machine
 
 # Smaller images than a training's: some measurements are slow.
 _NETWORKS = (Inputs("test_resnet", (3, 32, 32)), *NETWORKS[1:])
@@ -161,5 +162,11 @@ def _state(network: Network) -> dict[str, Tensor]:
 
 
 def _plain(found: Measured) -> tuple[object, ...]:
-    lines = {name: (list(c.at), list(c.value)) for name, c in found.curves.items()}
-    return dict(found.metrics), lines, dict(found.arrays)
+    """Return what another run gives too: all but what tells of the machine."""
+    metrics = {name: value for name, value in found.metrics.items() if not of_machine(name)}
+    lines = {
+        name: (list(c.at), list(c.value))
+        for name, c in found.curves.items()
+        if not of_machine(name)
+    }
+    return metrics, lines, dict(found.arrays)
