@@ -252,6 +252,7 @@ class Families:
             "dataset": str(dataset),
             "sampling_rate": 1.0 if rate is None else float(rate),
             "long_tail": spec.long_tail,
+            "train_classes": spec.train_classes,
             "objective": resolve_use(
                 self.layers, "objective", spec.objective, sources, ("objective",)
             ),

@@ -13,7 +13,7 @@ from torch import Tensor
 
 from bench.data.batches import Batches, TrainingBatches, evaluation_batches
 from bench.data.prepare import Prepared, prepare
-from bench.data.subset import holdout, long_tail, per_class_subset, subset_digest
+from bench.data.subset import holdout, long_tail, of_classes, per_class_subset, subset_digest
 from bench.errors import UserError
 from bench.parts.compose import load_part
 from bench.parts.kinds import Objective, Transform
@@ -141,6 +141,9 @@ def load_task(
     rows = per_class_subset(targets, task.sampling_rate, seed, task.dataset)
     if task.long_tail is not None:
         rows = long_tail(targets, task.long_tail.imbalance, rows, seed, task.dataset)
+    if task.train_classes is not None:
+        # After the tail: a class's count is that of the whole set's tail.
+        rows = of_classes(targets, task.train_classes, rows, task.dataset)
     validation = rows[:0]
     held_out = recipe.held_out if recipe is not None else held_out
     if held_out is not None:
