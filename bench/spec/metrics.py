@@ -191,7 +191,8 @@ def _splits(recipe: Recipe) -> dict[str, bool]:
 
 
 def _scores(prefix: str, task: Task, find: FindPart) -> Iterable[Metric]:
-    for name, (unit, best) in find("objective", task.objective.name).metrics.items():
+    objective = find("objective", task.objective.name)
+    for name, (unit, best) in objective.metrics_with(task.objective.settings).items():
         yield Metric(f"{prefix}/{name}", unit, best)
 
 

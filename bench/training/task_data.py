@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -16,7 +17,7 @@ from bench.data.prepare import Prepared, prepare
 from bench.data.subset import holdout, long_tail, of_classes, per_class_subset, subset_digest
 from bench.errors import UserError
 from bench.parts.compose import load_part
-from bench.parts.kinds import Objective, Transform
+from bench.parts.kinds import Drawn, Objective, Transform
 from bench.spec.cell import Resources
 from bench.spec.recipe import Augmentation, Evaluation, HeldOut, Image, Recipe
 from bench.spec.work import Task
@@ -138,9 +139,11 @@ def load_task(
     objective: Objective = load_part("objective", task.objective, resources.plugins)
     objective.width(prepared)
     targets = np.asarray(prepared.train.targets)
+    counts = partial(_counts, targets, prepared.classes)
     rows = per_class_subset(targets, task.sampling_rate, seed, task.dataset)
     if task.long_tail is not None:
         rows = long_tail(targets, task.long_tail.imbalance, rows, seed, task.dataset)
+    drawn = counts(rows)
     if task.train_classes is not None:
         # After the tail: a class's count is that of the whole set's tail.
         rows = of_classes(targets, task.train_classes, rows, task.dataset)
@@ -152,7 +155,7 @@ def load_task(
     return TaskData(
         task=task,
         prepared=prepared,
-        objective=objective,
+        objective=objective.drawn(Drawn(drawn, counts(rows))),
         transforms={
             use.name: load_part("transform", use, resources.plugins) for use in task.transforms
         },
@@ -162,6 +165,13 @@ def load_task(
         validation=validation,
         seed=seed,
     )
+
+
+def _counts(targets: NDArray[Any], classes: int | None, rows: Indices) -> tuple[int, ...]:
+    """Return how many of the rows each class has; nothing where targets are numbers."""
+    if classes is None:
+        return ()
+    return tuple(np.bincount(targets[rows], minlength=classes).tolist())
 
 
 def input_shape(data: Sequence[TaskData]) -> tuple[int, ...]:

@@ -138,7 +138,7 @@ def _mean(subject: Subject) -> None:
 
 def _scores(subject: Subject) -> None:
     case = _Case(subject)
-    declared = set(case.objective.metrics)
+    declared = set(case.objective.metric_names())
     for outputs in (case.outputs, case.outputs.float()):
         found: Any = case.scores(outputs)
         expect(isinstance(found, dict), f"gives a {type(found).__name__}, not a dictionary")
@@ -149,7 +149,7 @@ def _scores(subject: Subject) -> None:
 
 
 def _fractions(subject: Subject) -> str:
-    percent = [n for n, (unit, _) in subject.part().metrics.items() if unit == "%"]
+    percent = [n for n, (unit, _) in subject.part().metric_names().items() if unit == "%"]
     for case in (_Case(subject), _Case(subject, scale=100.0), _Case(subject, scale=0.0)):
         perfect = case.perfect()
         tried = (case.outputs, -case.outputs, *(() if perfect is None else (perfect, -perfect)))
@@ -169,7 +169,7 @@ def _better_side(subject: Subject) -> str:
     if perfect is None:
         return f"not tried: of {case.width} outputs it is not known which are right"
     right, random = case.scores(perfect), case.scores()
-    for name, (_, best) in case.objective.metrics.items():
+    for name, (_, best) in case.objective.metric_names().items():
         good = right[name] >= random[name] if best == "highest" else right[name] <= random[name]
         expect(
             good,
