@@ -7,7 +7,7 @@ from typing import Literal
 
 Stream = Literal[
     "subset", "validation", "transform", "head", "backbone", "order", "augmentation", "dropout",
-    "measurement", "procedural", "class", "statistics",
+    "measurement", "procedural", "class", "statistics", "objective",
 ]  # fmt: skip
 
 

@@ -70,6 +70,7 @@ class TaskData:
             device=device,
             channels_last=recipe.channels_last,
             trainings=trainings,
+            views=self.objective.views,
         )
 
     def evaluation_batches(
