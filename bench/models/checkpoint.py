@@ -108,6 +108,17 @@ def load_checkpoint(path: Path, sha256: str | None = None) -> Checkpoint:
     return checkpoint_of(tensors, facts)
 
 
+def load_heads(path: Path, sha256: str) -> Mapping[str, State]:
+    """Return the heads of a checkpoint or patch by task, without making a network of it.
+
+    Raises
+    ------
+    WeightsError
+        If the file cannot be read, or its bytes have another digest.
+    """
+    return checkpoint_of(*read_tensors(path, sha256)).heads
+
+
 def checkpoint_of(tensors: State, facts: Mapping[str, object]) -> Checkpoint:
     """Return the checkpoint of a network's whole state and what its file says of it."""
     named = facts.get("tasks")

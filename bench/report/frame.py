@@ -7,8 +7,9 @@ from io import StringIO
 import pandas as pd
 
 from bench.errors import UserError
+from bench.report.crossing import Undefined
 from bench.report.results import Results
-from bench.report.values import metric_value
+from bench.report.values import metric_value, record_value
 from bench.spec.metrics import complement_of
 
 CELL, STATE = "cell", "state"
@@ -22,7 +23,9 @@ def cell_frame(results: Results) -> pd.DataFrame:
     DataFrame
         Columns: the suite's axes, the seed among them; ``cell`` (id); ``state``; then every metric
         of the records, sorted by name (float64; NaN where a cell has no record or its record no
-        such metric). Derived metrics are among them only where the table shows them.
+        such metric). Derived metrics are among them only where the table shows them; and after
+        all, under their names, what the table shows of curves (NaN where it is undefined), scaled
+        as the records' metrics are.
     """
     shown = results.plan.shown
     ids = [planned.cell.id for planned in shown]
@@ -33,12 +36,16 @@ def cell_frame(results: Results) -> pd.DataFrame:
     columns[CELL] = pd.Series(ids, dtype=object)
     columns[STATE] = pd.Series([results.state(i) for i in ids], dtype=object)
     metrics = set(results.metrics)
-    wanted = (measure.metric for measure in results.plan.suite.metrics)
-    metrics |= {name for name in wanted if complement_of(name) in metrics}
+    plain = [shown.metric for shown in results.plan.suite.metrics if shown.at is None]
+    metrics |= {name for name in plain if complement_of(name) in metrics}
     records = [results.records.get(i) for i in ids]
     own = [{} if record is None else record.outcome.metrics for record in records]
     for name in sorted(metrics):
         columns[name] = pd.Series([metric_value(each, name) for each in own], dtype="float64")
+    for measure in (m for m in results.plan.suite.metrics if m.at is not None):
+        taken = [r and record_value(r, measure, results.plan.curves) for r in records]
+        known = [None if isinstance(value, Undefined) else value for value in taken]
+        columns[measure.name] = pd.Series(known, dtype="float64")
     return pd.DataFrame(columns)
 
 

@@ -13,9 +13,9 @@ from numpy.typing import NDArray
 from bench.errors import SpecError, did_you_mean
 from bench.records.carried import Attestation
 from bench.records.record import Record
+from bench.report.crossing import Undefined
 from bench.report.values import record_value, unit_scale
 from bench.spec.cell import SEED, PlannedCell
-from bench.spec.claims import At
 from bench.spec.metrics import complement_of
 from bench.spec.plan import Plan
 from bench.spec.recipe import Scalar
@@ -72,12 +72,16 @@ class Entry:
         State to how many of the planned cells are in it.
     shown
         The metric, and how it is shown.
+    undefined
+        Seed to why its record has no value although it has the curves. A mean over the other
+        seeds would be one over those that happened to get there.
     """
 
     where: Mapping[str, Scalar]
     values: Mapping[Scalar, float]
     states: Mapping[str, int]
     shown: ShownMetric
+    undefined: Mapping[Scalar, str] = field(default_factory=dict)
 
     @property
     def n(self) -> int:
@@ -152,33 +156,34 @@ class Results:
         ids = dict.fromkeys(planned.cell.id for planned in cells)
         return [self.records[i] for i in ids if i in self.records]
 
-    def entries(self, shown: ShownMetric, at: At | None = None) -> list[Entry]:
+    def entries(self, shown: ShownMetric) -> list[Entry]:
         """Return one entry for each place, in the plan's order.
 
-        A record that has no such metric or curve, or a curve that begins later than ``at``,
+        A record that has no such metric or curve, or a curve that begins later than it is read,
         gives no value.
         """
-        return [self.entry(cells, shown, at) for cells in self.places.values()]
+        return [self.entry(cells, shown) for cells in self.places.values()]
 
-    def entry(
-        self, cells: Sequence[PlannedCell], shown: ShownMetric, at: At | None = None
-    ) -> Entry:
+    def entry(self, cells: Sequence[PlannedCell], shown: ShownMetric) -> Entry:
         """Return the entry of cells that differ in their seed alone."""
         scale = unit_scale(shown.unit)
         values: dict[Scalar, float] = {}
+        undefined: dict[Scalar, str] = {}
         for planned in cells:
             record = self.records.get(planned.cell.id)
-            value = None if record is None else record_value(record, shown.metric, at)
-            if value is not None:
+            value = None if record is None else record_value(record, shown, self.plan.curves)
+            if isinstance(value, Undefined):
+                undefined[seed_of(planned)] = value.why
+            elif value is not None:
                 values[seed_of(planned)] = scale * value
         states = Counter(self.state(planned.cell.id) for planned in cells)
-        return Entry(cells[0].place, values, states, shown)
+        return Entry(cells[0].place, values, states, shown, undefined)
 
     def table(self) -> list[Entry]:
         """Return the entries of the suite's table, in the plan's order.
 
         In a table of several metrics a place has no entry for one that none of its records has: it
-        is not measured there.
+        is not measured there. One that is undefined at a seed has no values at all.
 
         Raises
         ------
@@ -190,10 +195,13 @@ class Results:
         for cells in self.places.values():
             for shown in suite.metrics:
                 entry = self.entry(cells, shown)
+                measured = entry.n or entry.undefined or not entry.states.get("done")
+                if entry.undefined:
+                    entry = replace(entry, values={})
                 if not suite.table.metrics:
                     found.append(entry)
-                elif entry.n or not entry.states.get("done"):
-                    found.append(replace(entry, where={**entry.where, METRIC: shown.metric}))
+                elif measured:
+                    found.append(replace(entry, where={**entry.where, METRIC: shown.name}))
         return found
 
     @cached_property
@@ -205,7 +213,7 @@ class Results:
     def _check_metrics(self) -> None:
         for shown in self.plan.suite.metrics:
             name = shown.metric
-            if self.metrics and not {name, complement_of(name)} & self.metrics:
+            if shown.at is None and self.metrics and not {name, complement_of(name)} & self.metrics:
                 raise SpecError(
                     f"no record has the metric {name!r}",
                     file=self.plan.file,

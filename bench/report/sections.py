@@ -172,7 +172,13 @@ def results_caption(board: Board) -> str:
             f" All seeds of a place share one network of {markdown.escape(' and '.join(fixed))}: "
             "intervals and verdicts are for that network, and say nothing of how another would do."
         )
-    if any(entry.partial for entry in board.entries):
+    if any(entry.undefined for entry in board.entries):
+        text += (
+            " Undefined at k of n seeds: there the curve never reaches the value, begins beyond "
+            "it, or the other has no points beside it; a mean over the other seeds would be one "
+            "over those that got there, and is not shown."
+        )
+    if any(entry.partial and not entry.undefined for entry in board.entries):
         text += " (k/n): only k of the n seeds are done; such a mean is partial and never bold."
     if any(len(block.entries) < len(block.rows) * len(block.columns) for block in board.blocks):
         text += " Blank: not measured there." if board.plan.suite.table.metrics else ""
@@ -188,7 +194,7 @@ def _what_is_shown(board: Board) -> str:
     suite = board.plan.suite
     if suite.table.metrics:
         return "; ".join(
-            f"{markdown.escape(shown.label or shown.metric)}: {markdown.code(shown.metric)}"
+            f"{markdown.escape(shown.label or shown.name)}: {markdown.code(shown.name)}"
             for shown in suite.metrics
         )
     (shown,) = suite.metrics
@@ -201,7 +207,7 @@ def _best(board: Board) -> str:
     suite = board.plan.suite
     by_best: dict[str, list[str]] = {}
     for shown in suite.metrics:
-        name = markdown.escape(layout.measure_name(suite, shown.metric))
+        name = markdown.escape(layout.measure_name(suite, shown.name))
         by_best.setdefault(shown.best, []).append(name)
     if len(by_best) == 1:
         return next(iter(by_best))

@@ -1,4 +1,4 @@
-"""What one record says: of a metric, recorded or derived, of a curve, of a curve at a step."""
+"""What one record says: of a metric, recorded or derived, of a curve, or of what is taken of it."""
 
 from __future__ import annotations
 
@@ -9,9 +9,11 @@ from dataclasses import replace
 import numpy as np
 
 from bench.records.record import Curve, Record
+from bench.report.crossing import Undefined, value_where
 from bench.spec.claims import At
-from bench.spec.metrics import Metric, complement_of, difference_of
+from bench.spec.metrics import Metric, Metrics, complement_of, difference_of
 from bench.spec.parts import built_in_parts
+from bench.spec.suite import ShownMetric
 
 
 def metric_unit(metric: str) -> str:
@@ -62,12 +64,25 @@ def curve_of(record: Record, name: str) -> Curve | None:
     return replace(curve, value=tuple(1.0 - value for value in curve.value))
 
 
-def record_value(record: Record, metric: str, at: At | None) -> float | None:
-    """Return what a record says of a metric, or of a curve; None where it says nothing."""
+def record_value(record: Record, shown: ShownMetric, curves: Metrics) -> float | Undefined | None:
+    """Return what a record says of a metric, or of a curve; None where it says nothing.
+
+    Parameters
+    ----------
+    curves
+        What the plan's curves are: of that which reaches a value, unit and better side.
+    """
+    at = shown.at
     if at is None:
-        return metric_value(record.outcome.metrics, metric)
-    curve = curve_of(record, metric)
-    return None if curve is None else curve_value(curve, at)
+        return metric_value(record.outcome.metrics, shown.metric)
+    curve = curve_of(record, shown.metric)
+    if curve is None or at.reaches is None or at.curve is None:
+        return None if curve is None else curve_value(curve, at)
+    other, declared = curve_of(record, at.curve), curves.get(at.curve)
+    if other is None or declared is None:
+        return None
+    rising = declared.best == "highest"
+    return value_where(curve, other, at.reaches / declared.scale, rising=rising)
 
 
 def curve_value(curve: Curve, at: At) -> float | None:

@@ -7,9 +7,12 @@ from bench.spec.layers import Layers
 from bench.spec.loader import Key
 from bench.spec.work import Task, Train
 
+# What learns such targets.
+_OBJECTIVES = {"classes": "classification", "numbers": "regression", "boxes": "boxes"}
+
 
 def check_boxes(layers: Layers, work: Train) -> None:
-    """Check that objectives and datasets of boxes meet, and that nothing moves the boxes.
+    """Check that objectives and targets meet, and that nothing moves boxes.
 
     Inputs are cut and mirrored, targets are not: after a crop or a flip they would be wrong.
 
@@ -22,14 +25,15 @@ def check_boxes(layers: Layers, work: Train) -> None:
         if task.dataset in layers.resources.datasets:
             # What a user's own targets are is known when they are read.
             continue
-        boxes = entry(task.dataset).targets == "boxes"
+        targets = entry(task.dataset).targets
+        boxes = targets == "boxes"
         asked = layers.part("objective", task.objective.name).targets
-        if (asked == "boxes") > boxes or (asked == "classes" and boxes):
+        if (asked == "boxes") > boxes or (asked == "classes") > (targets == "classes"):
             raise layers.source_of("task", "objective").error(
                 f"the objective {task.objective.name} is of {asked}, and the targets of "
-                f"{task.dataset} are {entry(task.dataset).targets}",
+                f"{task.dataset} are {targets}",
                 ("task", "objective"),
-                f"use objective: {'boxes' if boxes else 'classification'}",
+                f"use objective: {_OBJECTIVES[targets]}",
             )
         if boxes:
             _check_unmoved(layers, work, task)

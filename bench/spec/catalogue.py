@@ -15,7 +15,7 @@ from bench.spec.recipe import Frozen, Items
 FILE = Path(__file__).with_name("catalogue.yaml")
 Kind = Literal["hub", "digits", "procedural", "folder", "unavailable"]
 Modality = Literal["images", "vectors", "tokens", "trajectories"]
-Targets = Literal["classes", "boxes"]
+Targets = Literal["classes", "numbers", "boxes"]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -53,7 +53,7 @@ class DatasetEntry(Frozen):
     modality
         What a row is. All but ``images`` are arrays, taken as they are.
     targets
-        ``classes``; or ``boxes``, four numbers (`bench.parts.objectives.boxes`).
+        ``classes``; ``numbers``; or ``boxes``, four numbers (`bench.parts.objectives.boxes`).
     hub, revision, config
         Hub id, pinned commit (absent: none is known in full, see ``notes``) and configuration.
     image, label

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any
+from typing import Any, TypeVar
 
 from bench.spec.parts import PartKey
 from bench.spec.recipe import Recipe, Scalar
@@ -21,6 +21,7 @@ PREDICTIONS = "predictions"
 PATCH = "patch"
 # The role of what the cell in the role START started from itself, where that left a patch.
 _BODY = "body"
+T = TypeVar("T")
 
 
 def body_of(role: str) -> str:
@@ -50,6 +51,44 @@ def with_bodies(start: Parent, of_stage: Mapping[str, Parent]) -> dict[str, Pare
     while start.artifact == PATCH and role in of_stage:
         start = found[body_of(role)] = of_stage[role]
         role = body_of(role)
+    return found
+
+
+def source_name(place: int) -> str:
+    """Return the name of an earlier training of a cell's network: the nearest has the place 0.
+
+    Metrics are named by it, and so are the roles of all but the nearest, which is the start.
+
+    >>> source_name(0), source_name(1), source_name(2)
+    ('source', 'source2', 'source3')
+    """
+    return f"source{place + 1}" if place else "source"
+
+
+def sources_in(parents: Mapping[str, T]) -> dict[str, T]:
+    """Return those of a cell's parents whose tasks it may have forgotten, by name, nearest first.
+
+    >>> sources_in({"start": 1, "source2": 2, "body": 3})
+    {'source': 1, 'source2': 2}
+    """
+    found = {source_name(0): parents[START]} if START in parents else {}
+    while (name := source_name(len(found))) in parents:
+        found[name] = parents[name]
+    return found
+
+
+def with_sources(start: Parent, above: Iterable[PlannedCell]) -> dict[str, Parent]:
+    """Return what a cell's start started from itself, and what that did, and so on, by role.
+
+    Parameters
+    ----------
+    above
+        The start, and all cells that it goes back to; there may be others.
+    """
+    by_id = {planned.cell.id: planned.cell for planned in above}
+    found: dict[str, Parent] = {}
+    while START in (parents := by_id[start.id].parents):
+        start = found[source_name(len(found) + 1)] = parents[START]
     return found
 
 
@@ -247,5 +286,6 @@ class Resources:
 
 __all__ = [
     "CHECKPOINT", "PATCH", "PREDICTIONS", "SEED", "START", "Cell", "Measure", "Parent", "Place",
-    "PlannedCell", "Resources", "Scalar", "Train", "body_of", "with_bodies",
+    "PlannedCell", "Resources", "Scalar", "Train", "body_of", "source_name", "sources_in",
+    "with_bodies", "with_sources",
 ]  # fmt: skip

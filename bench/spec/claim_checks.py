@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.errors import SpecError, did_you_mean
 from bench.spec.acting import Acting
+from bench.spec.budget_checks import check_budget, check_grids
 from bench.spec.cell import PlannedCell
 from bench.spec.claims import AtLeast, Claim
 from bench.spec.comparisons import Place, Terms, comparisons, differences
@@ -19,7 +20,7 @@ from bench.spec.metrics import difference_of
 from bench.spec.paper import Paper
 from bench.spec.problems import Source
 from bench.spec.recipe import Scalar
-from bench.spec.shown import Declarations, check_recorded
+from bench.spec.shown import Declarations, check_reading, check_recorded
 
 
 def check_claims(
@@ -27,6 +28,7 @@ def check_claims(
     layers: Layers,
     declared: Declarations,
     acting: Acting,
+    gradients: Mapping[str, int],
     profile: str,
     others: Iterator[tuple[str, Sequence[Place]]],
 ) -> None:
@@ -38,6 +40,8 @@ def check_claims(
         The suite's cells under ``profile``, and what they record.
     acting
         Which of them do the same.
+    gradients
+        How many each of them is planned to take, by id.
     others
         The suite's profiles, each with the places (axis values without the seed) of its cells;
         read only as far as a claim selects nothing under ``profile``.
@@ -46,8 +50,8 @@ def check_claims(
     ------
     SpecError
         For an unknown suite, profile, axis, value or metric, for a claim that selects no cell
-        in any profile, for one whose cells never measure its metric, and for one that compares
-        cells with themselves.
+        in any profile, for one whose cells never measure its metric, for one that compares
+        cells with themselves, and for one whose cells have not the budget that it names.
     """
     folder = layers.file.parent
     profiles = _profiles(layers)
@@ -65,6 +69,8 @@ def check_claims(
         if _selects(claim, seen[profile]):
             _check_measured(claim, layers, declared, where)
             _check_apart(claim, declared.cells, acting, where)
+            check_budget(claim, declared.distinct, gradients, where.error)
+            check_grids(claim, declared.distinct, gradients, where.error)
             continue
         for name, places in others:
             seen[name] = places
@@ -158,10 +164,12 @@ def _check_measured(claim: Claim, layers: Layers, declared: Declarations, where:
     terms = {i for comparison in comparisons(claim, places) for _, i in comparison.terms}
     needed = {tuple(places[i].items()) for i in terms}
     names = difference_of(claim.metric) or (claim.metric,)
-    for name in names:
+    asked = [at for at in (claim.at, *claim.readings) if at is not None]
+    reached = dict.fromkeys(at.curve for at in asked if at.curve is not None)
+    for key, name in (*(("metric", name) for name in names), *(("at", name) for name in reached)):
         check_recorded(
             where,
-            ("metric",),
+            (key,),
             name,
             declared,
             [planned for planned in declared.distinct if tuple(planned.place.items()) in needed],
@@ -172,13 +180,8 @@ def _check_measured(claim: Claim, layers: Layers, declared: Declarations, where:
     units = {declared.metrics[name].unit for name in names} if claim.at is None else set()
     if len(units) > 1:
         raise where.error("is a difference of metrics of different units", "metric")
-    axis = declared.curves[claim.metric].axis if claim.at is not None else "step"
-    if axis != "step":
-        raise where.error(
-            f"{claim.metric} runs over {axis}, and at: names steps",
-            "at",
-            "let the measurement give the number that is asked for as a metric",
-        )
+    for at in asked:
+        check_reading(where, ("at",), claim.metric, at, declared)
 
 
 def _check_apart(claim: Claim, cells: Iterable[PlannedCell], acting: Acting, where: _Where) -> None:

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import (
     ConfigDict,
     Field,
+    FiniteFloat,
     NonNegativeInt,
     PositiveFloat,
     PositiveInt,
@@ -18,11 +19,13 @@ from bench.spec.metrics import difference_of
 from bench.spec.recipe import Frozen, Items, Pair, Scalar
 
 Expect = Literal["greater", "less", "equal"]
+Budget = Literal["steps", "gradients"]
 Kind = Literal["tested", "proved", "not rebuilt"]
 ValuePair = tuple[Scalar, Scalar]
 _OF_CELLS = ("suite", "expect", "refuted_by")
 _NEVER_PROVED = (
-    "suite", "metric", "compare", "where", "mean_over", "expect", "at", "readings", "profiles",
+    "suite", "metric", "compare", "where", "mean_over", "expect", "at", "readings", "budget",
+    "profiles",
 )  # fmt: skip
 
 
@@ -79,11 +82,15 @@ class At(Frozen):
     ``step``: its value there (that of the last point at or before it), or at its ``end``.
     ``area``: the mean of that value over the steps from the first to the last given; with
     ``scale: log`` a step s weighs 1 / (s + 1), so that each factor of time counts alike.
+    ``curve``, ``reaches``: its value where another curve first reaches a value, in that one's
+    unit; both are linear between two points.
     """
 
     step: NonNegativeInt | Literal["end"] | None = None
     area: Pair[NonNegativeInt] | None = None
     scale: Literal["linear", "log"] = "linear"
+    curve: str | None = None
+    reaches: FiniteFloat | None = None
 
     @field_validator("step", mode="before")
     @classmethod
@@ -93,14 +100,44 @@ class At(Frozen):
         return step
 
     @model_validator(mode="after")
-    def _one_of_both(self) -> At:
-        if (self.step is None) == (self.area is None):
-            raise ValueError("is either a step or an area")
+    def _one_of_them(self) -> At:
+        if (self.curve is None) != (self.reaches is None):
+            raise ValueError("another curve and the value that it reaches need each other")
+        if [self.step, self.area, self.curve].count(None) != 2:
+            raise ValueError("is either a step, an area, or where another curve reaches a value")
         if self.area is not None and self.area[0] > self.area[1]:
             raise ValueError(f"an area begins before it ends (given: {list(self.area)})")
         if self.area is None and self.scale != "linear":
             raise ValueError("only an area has a scale")
         return self
+
+    @property
+    def is_choice(self) -> bool:
+        """Whether its range or value is our choice, so that other readings must stand beside."""
+        return self.step is None
+
+    @property
+    def name(self) -> str:
+        """What is taken, in short.
+
+        >>> At(area=(0, 100), scale="log").name, At(curve="validation/top1", reaches=60).name
+        ('log area 0–100', 'validation/top1 60')
+        """
+        if self.area is not None:
+            scale = "log " if self.scale == "log" else ""
+            return f"{scale}area {self.area[0]}–{self.area[1]}"
+        if self.reaches is not None:
+            return f"{self.curve} {self.reaches:g}"
+        return "end" if self.step == "end" else f"step {self.step}"
+
+    @property
+    def written(self) -> str:
+        """What is taken as YAML has it, but for an area's scale."""
+        if self.area is not None:
+            return f"{{area: {list(self.area)}}}"
+        if self.reaches is not None:
+            return f"{{curve: {self.curve}, reaches: {self.reaches:g}}}"
+        return f"{{step: {self.step}}}"
 
     @property
     def last_step(self) -> int:
@@ -122,7 +159,11 @@ class Claim(Frozen):
         first of two less the second, seed by seed. With ``at`` the metric is a curve.
     at, readings
         What is taken of the curve; and what else might have been, each of which gets a verdict of
-        its own beside the claim's. An area needs some: its range and scale are our choice.
+        its own beside the claim's. An area needs some: its range and scale are our choice; and so
+        does a value that another curve reaches.
+    budget
+        What both sides of each comparison are planned with equally many of: ``steps``, or
+        ``gradients``, of which a step may take several. Nothing is said of it where not given.
     compare
         No contrast: the value itself, which needs a ``number``. One: treated less base. Two: the
         difference of the first contrast's differences, by the second.
@@ -162,6 +203,7 @@ class Claim(Frozen):
     of: Literal["each", "mean", "most"] | AtLeast = "each"
     at: At | None = None
     readings: Items[At] = ()
+    budget: Budget | None = None
     profiles: Items[str] = ()
     refuted_by: str | None = None
     derived_from: str | None = None
@@ -203,13 +245,16 @@ class Claim(Frozen):
             raise ValueError("matters is above by, and not for expect: equal")
         if self.at is not None and (self.metric is None or difference_of(self.metric)):
             raise ValueError("at needs a metric: the name of one curve")
+        if self.budget is not None and not self.compare:
+            raise ValueError("a budget is one of two sides: it needs compare")
         self._check_readings()
 
     def _check_readings(self) -> None:
-        if self.at is not None and self.at.area is not None and not self.readings:
+        if self.at is not None and self.at.is_choice and not self.readings:
+            what = "an area" if self.at.area else "where another curve reaches a value"
             raise ValueError(
-                "an area is one reading of several: name others, "
-                f"such as readings: [{{area: {list(self.at.area)}}}, {{step: end}}]"
+                f"{what} is one reading of several: name others, "
+                f"such as readings: [{self.at.written}, {{step: end}}]"
             )
         if self.readings and self.at is None:
             raise ValueError("readings are of a curve: they need at")

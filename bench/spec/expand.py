@@ -17,13 +17,14 @@ from bench.spec.cell import (
     Parent,
     PlannedCell,
     with_bodies,
+    with_sources,
 )
 from bench.spec.families import SEED_PLUS, Families, Family, Labels
 from bench.spec.further import with_further
 from bench.spec.layers import WHEN_KEYS, Layers, When
 from bench.spec.recipe import Scalar
 from bench.spec.suite import CELL_AXES, DOTTED, LAST_AXES
-from bench.spec.work import Measure
+from bench.spec.work import Measure, Train
 
 
 def axis_order(axes: Mapping[str, object]) -> list[str]:
@@ -138,6 +139,8 @@ class Expansion:
             self._set_level(measured)
             behind.append(PlannedCell(measured, {}, None, self._levels[measured.id], role))
             parents[role] = Parent(measured.id, "arrays")
+        if START in starts and isinstance(family.work, Train) and family.work.recipe.forgetting:
+            parents |= with_sources(starts[START], behind)
         cell = Cell(family.work, seed, parents)
         self._set_level(cell)
         return cell, behind

@@ -30,8 +30,8 @@ Labels = dict[str, Scalar]
 # How its children are looked at, what they make of the statistics that a stage leaves them and
 # what of it they keep is not how the stage trains: it inherits none of these.
 _OF_CHILDREN = (
-    "anytime", "forgetting", "frozen_features", "penalty_gradients", "selection", "statistics",
-    "validate_every",
+    "anytime", "forgetting", "forgetting_curves", "forgetting_statistics", "frozen_features",
+    "penalty_gradients", "selection", "statistics", "validate_every",
 )  # fmt: skip
 # No axis can have this name.
 SEED_PLUS = "seed +"

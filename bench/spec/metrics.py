@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+import re
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from bench.spec.cell import Cell
+from bench.spec.cell import Cell, source_name
 from bench.spec.parts import Kind, Part
 from bench.spec.recipe import Recipe
 from bench.spec.work import Measure, Task, Train
@@ -14,6 +15,10 @@ from bench.spec.work import Measure, Task, Train
 Best = Literal["highest", "lowest"]
 FindPart = Callable[[Kind, str], Part]
 PERCENT = "%"
+# Stands behind an earlier task's name: scored by statistics re-taken on its own images.
+RETAKEN = "retaken"
+Earlier = Sequence[Mapping[str, Task]]
+"""The tasks of the cells that one's network was trained by before, nearest first."""
 
 
 @dataclass(frozen=True)
@@ -88,22 +93,22 @@ def prefix_of(task: str) -> str:
     return f"{task}/" if task else ""
 
 
-def declared_metrics(cell: Cell, find: FindPart, source: Mapping[str, Task] | None) -> Metrics:
+def declared_metrics(cell: Cell, find: FindPart, earlier: Earlier) -> Metrics:
     """Return the metrics that a cell's record will have, by name.
 
     Parameters
     ----------
-    source
-        The tasks of the cell that this one starts from, where its forgetting is measured.
+    earlier
+        What it may have forgotten, where that is measured.
     """
     work = cell.work
     if isinstance(work, Measure):
         declared = find("measurement", work.kind).metrics
         return {name: Metric(name, unit, best) for name, (unit, best) in declared.items()}
-    return {m.name: m for m in _of_training(work, find, source or {})}
+    return {m.name: m for m in _of_training(work, find, earlier)}
 
 
-def declared_curves(cell: Cell, find: FindPart, source: Mapping[str, Task] | None) -> Metrics:
+def declared_curves(cell: Cell, find: FindPart, earlier: Earlier) -> Metrics:
     """Return the curves that a cell's record will have, by name; parameters as above."""
     work = cell.work
     if isinstance(work, Measure):
@@ -113,20 +118,19 @@ def declared_curves(cell: Cell, find: FindPart, source: Mapping[str, Task] | Non
             name: Metric(name, sides[name][0], sides[name][1], axis)
             for name, axis in part.curves.items()
         }
-    return {m.name: m for m in _curves_of_training(work, find, source or {})}
+    return {m.name: m for m in _curves_of_training(work, find, earlier)}
 
 
-def _of_training(work: Train, find: FindPart, source: Mapping[str, Task]) -> Iterable[Metric]:
+def _of_training(work: Train, find: FindPart, earlier: Earlier) -> Iterable[Metric]:
     recipe = work.recipe
     splits = [s for s, scored in _splits(recipe).items() if scored]
     for name, task in work.tasks.items():
         for split in splits:
             yield from _scores(f"{prefix_of(name)}{split}", task, find)
         yield Metric(f"{prefix_of(name)}head/norm", "", "lowest")
-    if recipe.forgetting:
-        for name, task in source.items():
-            yield from _scores(f"{prefix_of(name)}source", task, find)
-            yield Metric(f"{prefix_of(name)}source/forgotten", _score(task, find).unit, "lowest")
+    for task, prefix, name in _sources(recipe, earlier):
+        yield from _scores(f"{prefix}{name}", task, find)
+        yield Metric(f"{prefix}{name}/forgotten", _score(task, find).unit, "lowest")
     yield Metric("features/distance", "", "lowest")
     yield Metric("train/gradients", "", "lowest")
     for scope in ("trained", "private", "total"):
@@ -140,18 +144,14 @@ def _of_training(work: Train, find: FindPart, source: Mapping[str, Task]) -> Ite
         yield Metric("warmup/drop", _score(next(iter(work.tasks.values())), find).unit, "lowest")
 
 
-def _curves_of_training(
-    work: Train, find: FindPart, source: Mapping[str, Task]
-) -> Iterable[Metric]:
+def _curves_of_training(work: Train, find: FindPart, earlier: Earlier) -> Iterable[Metric]:
     recipe = work.recipe
     validates = recipe.validation > 0 and (
         recipe.validate_every is not None or recipe.anytime is not None or work.warmup is not None
     )
-    yield Metric("train/loss", "", "lowest", "step")
-    yield Metric("train/learning_rate", "", "lowest", "step")
+    yield from _of_steps(work, find) if recipe.steps else ()
     for name, task in work.tasks.items():
-        prefix, objective = prefix_of(name), find("objective", task.objective.name)
-        yield Metric(f"{prefix}train/{curve_name(objective.term)}", "", "lowest", "step")
+        prefix = prefix_of(name)
         score = _score(task, find)
         if validates:
             yield _curve(f"{prefix}validation/{score.name}", score)
@@ -160,20 +160,33 @@ def _curves_of_training(
         if recipe.anytime is not None:
             for metric in _scores(f"{prefix}anytime/test", task, find):
                 yield _curve(metric.name, metric)
-    for use in work.penalties:
-        yield Metric(f"penalty/{use.name}", "", "lowest", "step")
-        if recipe.penalty_gradients:
-            yield Metric(gradient_of(use.name), "", "lowest", "step")
-    for name in find("update", work.update.name).curves:
-        yield Metric(name, "", "highest", "step")
-    if recipe.anytime is not None:
-        for name, task in source.items() if recipe.forgetting else ():
-            for metric in _scores(f"{prefix_of(name)}anytime/source", task, find):
+    for task, prefix, name in _sources(recipe, earlier):
+        if recipe.anytime is not None:
+            for metric in _scores(f"{prefix}anytime/{name}", task, find):
                 yield _curve(metric.name, metric)
+        if recipe.forgetting_curves:
+            for metric in _scores(f"{prefix}{name}", task, find):
+                yield _curve(metric.name, metric)
+    if recipe.anytime is not None:
         yield Metric("anytime/step", "", "highest", "step")
         yield Metric("features/distance", "", "lowest", "step")
         for name in work.tasks:
             yield Metric(f"{prefix_of(name)}head/norm", "", "lowest", "step")
+
+
+def _of_steps(work: Train, find: FindPart) -> Iterable[Metric]:
+    """Yield what every step adds to: a training of none has no such curve."""
+    yield Metric("train/loss", "", "lowest", "step")
+    yield Metric("train/learning_rate", "", "lowest", "step")
+    for name, task in work.tasks.items():
+        term = curve_name(find("objective", task.objective.name).term)
+        yield Metric(f"{prefix_of(name)}train/{term}", "", "lowest", "step")
+    for use in work.penalties:
+        yield Metric(f"penalty/{use.name}", "", "lowest", "step")
+        if work.recipe.penalty_gradients:
+            yield Metric(gradient_of(use.name), "", "lowest", "step")
+    for name in find("update", work.update.name).curves:
+        yield Metric(name, "", "highest", "step")
 
 
 def gradient_of(penalty: str) -> str:
@@ -188,6 +201,24 @@ def curve_name(term: str) -> str:
 
 def _splits(recipe: Recipe) -> dict[str, bool]:
     return {"test": recipe.evaluation.test, "validation": recipe.validation > 0}
+
+
+def _sources(recipe: Recipe, earlier: Earlier) -> Iterable[tuple[Task, str, str]]:
+    """Yield each earlier task, what stands before its metrics' names, and what they begin with."""
+    for place, tasks in enumerate(earlier if recipe.forgetting else ()):
+        for name, task in tasks.items():
+            yield task, prefix_of(name), source_name(place)
+            if recipe.forgetting_statistics == "retaken-too":
+                yield task, prefix_of(name), f"{source_name(place)}/{RETAKEN}"
+
+
+def without_source(name: str) -> str:
+    """Return a name of an earlier task's score as that of the nearest, by statistics as they are.
+
+    >>> without_source("anytime/source3/top1"), without_source("source/retaken/top1")
+    ('anytime/source/top1', 'source/top1')
+    """
+    return re.sub(rf"(?<![^/])source\d*(/{RETAKEN})?/", "source/", name)
 
 
 def _scores(prefix: str, task: Task, find: FindPart) -> Iterable[Metric]:
@@ -219,8 +250,8 @@ def why_lacking(name: str, cell: Cell, *, curve: bool) -> Lack:
         return Lack("the recipe does not measure it", "set recipe.penalty_gradients")
     if parts[0] == "penalty":
         return Lack("the method has no such penalty", "choose methods that have it by `where:`")
-    if "source" in parts and not recipe.forgetting:
-        return Lack("the recipe does not score the source", "set recipe.forgetting")
+    if (lack := _why_not_of_source(name, recipe, curve=curve)) is not None:
+        return lack
     follows = "anytime" in parts or name.endswith(("features/distance", "head/norm"))
     if curve and follows and recipe.anytime is None:
         return Lack("the recipe follows no curve of it", "set recipe.anytime")
@@ -234,3 +265,26 @@ def why_lacking(name: str, cell: Cell, *, curve: bool) -> Lack:
     if curve and "test" in parts:
         return Lack("the test split is scored at the end alone", "show anytime/test/top1")
     return Lack("nothing that its cells are made of gives it", "see the parts that they name")
+
+
+def _why_not_of_source(name: str, recipe: Recipe, *, curve: bool) -> Lack | None:
+    parts = name.split("/")
+    if "source" not in without_source(name).split("/"):
+        return None
+    if not recipe.forgetting:
+        return Lack("the recipe does not score the source", "set recipe.forgetting")
+    if RETAKEN in parts and recipe.forgetting_statistics == "kept":
+        return Lack(
+            "the recipe takes no statistics again for it",
+            "set recipe.forgetting_statistics: retaken-too",
+        )
+    if curve and "anytime" in parts and recipe.anytime is None:
+        return Lack("the recipe follows no curve of it", "set recipe.anytime")
+    if curve and "anytime" not in parts and not recipe.forgetting_curves:
+        return Lack("the source is scored at the end alone", "set recipe.forgetting_curves")
+    if "source" not in parts:
+        return Lack(
+            "what its cells start from was not trained on so many tasks before",
+            "let the stage start from another stage",
+        )
+    return None

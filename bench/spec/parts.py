@@ -24,6 +24,7 @@ from pydantic import (
 )
 
 from bench.errors import SpecError
+from bench.spec.counts import count
 from bench.spec.naming import Name
 from bench.spec.recipe import Frozen, Items
 
@@ -43,7 +44,7 @@ DECLARED: Mapping[Kind, Mapping[str, Any]] = {
     "penalty": {"needs": ()},
     "trainable": {},
     "patch": {},
-    "update": {"curves": ()},
+    "update": {"curves": (), "gradients_per_step": "1"},
     "objective": {"metrics": {}, "score": "", "term": "", "targets": "classes", "views": 1},
     "transform": {"random": False},
     "head": {},
@@ -271,6 +272,8 @@ def _read_class(kind: Kind, name: str, node: ast.ClassDef, file: Path) -> Part:
         )
     _check_names(declared, name, node, file)
     _check_places(declared, fields, node, file)
+    if declared.get("gradients_per_step"):
+        _check_count("gradients_per_step", declared, fields, node, file)
     model = create_model(name, __base__=Frozen, **fields)
     return Part(kind, name, file, model, declared)
 
@@ -309,6 +312,28 @@ def _check_places(
                     field=node.name,
                     remedy=f"annotate {place} as dict[str, …]",
                 )
+
+
+def _check_count(
+    name: str,
+    declared: Mapping[str, Any],
+    fields: Mapping[str, Any],
+    node: ast.ClassDef,
+    file: Path,
+) -> None:
+    """Refuse a count that does not follow from parameters that are whole numbers."""
+    whole = (int, NonNegativeInt, PositiveInt)
+    numbers = {field: 1 for field, (kind, _) in fields.items() if kind in whole}
+    try:
+        count(declared[name], numbers)
+    except ValueError as error:
+        raise SpecError(
+            f"{declared[name]!r} is no sum or product of whole numbers and parameters: {error}",
+            file=file,
+            line=node.lineno,
+            field=name,
+            remedy='write it like "n_ref + 1"; "" where it is not known before the training',
+        ) from None
 
 
 def _of_class(annotation: ast.expr) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from bench.spec.acting import Acting
 from bench.spec.axis_checks import check_axes_act, check_overlays_act
+from bench.spec.budget import planned_gradients
 from bench.spec.cell import Cell, Place, PlannedCell, Resources
 from bench.spec.checks import check_cells, check_layers
 from bench.spec.claim_checks import check_claims
@@ -33,6 +34,9 @@ class Plan:
     cells
         Every planned cell, parents before children. One cell may stand at several places,
         where an axis does not change it.
+    gradients
+        Cell id of a training of the table to the gradients that it is planned to take; absent
+        where its update does not say.
     metrics, curves
         What the records of the table's cells will hold, derived errors included, by name.
     """
@@ -45,6 +49,7 @@ class Plan:
     file: Path
     metrics: Metrics
     curves: Metrics
+    gradients: Mapping[str, int] = field(default_factory=dict)
 
     def unique(self) -> dict[str, Cell]:
         """Return each cell once, by id, parents before children."""
@@ -99,7 +104,9 @@ def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
     check_axes_act(layers, cells, acting)
     declared = Declarations(layers, cells)
     metrics = shown_metrics(layers, declared)
-    check_claims(paper, layers, declared, acting, profile, _other_places(file, profile))
+    gradients = planned_gradients((p.cell for p in cells if p.shown), layers.part)
+    others = _other_places(file, profile)
+    check_claims(paper, layers, declared, acting, gradients, profile, others)
     selections = {p.cell.recipe.selection for p in declared.distinct if p.cell.recipe}
     suite = Suite(
         name=file.stem,
@@ -114,7 +121,15 @@ def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
         figures=layers.figures,
     )
     return Plan(
-        paper, suite, profile, cells, layers.resources, file, declared.metrics, declared.curves
+        paper,
+        suite,
+        profile,
+        cells,
+        layers.resources,
+        file,
+        declared.metrics,
+        declared.curves,
+        gradients,
     )
 
 

@@ -22,6 +22,7 @@ Scalar = str | int | float | bool
 # YAML has lists alone, which become tuples.
 Items = Annotated[tuple[T, ...], Strict(False)]
 Pair = Annotated[tuple[T, T], Strict(False)]
+Triple = Annotated[tuple[T, T, T], Strict(False)]
 Fraction = Annotated[float, Field(ge=0, lt=1)]
 
 
@@ -151,6 +152,18 @@ class RMSprop(_Rates):
     momentum: Fraction = 0.0
 
 
+class Adan(_Rates):
+    """``timm.optim.Adan``: ``betas`` are what is kept, the paper's are what is replaced.
+
+    Moments are corrected for their start at zero, as in the code that its authors released;
+    their Algorithm 1 (Xie et al. 2022) leaves it out.
+    """
+
+    betas: Triple[Fraction] = (0.98, 0.92, 0.99)
+    eps: PositiveFloat = 1e-8
+    weight_decay: NonNegativeFloat = 0.0
+
+
 class Optimizer(OneOf):
     """Which optimizer, with its learning rates."""
 
@@ -159,6 +172,7 @@ class Optimizer(OneOf):
     adamw: AdamW | None = None
     radam: RAdam | None = None
     rmsprop: RMSprop | None = None
+    adan: Adan | None = None
 
 
 class Constant(Frozen):
@@ -253,13 +267,17 @@ class HeldOut(Frozen):
 class Recipe(Frozen):
     """Every training setting that is not an axis.
 
+    With 0 ``steps`` a network is scored as it came.
     ``validation`` is how much of each class's training images is held out for choosing: a
     fraction below one, or a number of images; which ones follows from ``validation_seed``, where
     one split is to serve several seeds or a stage and its children, else from the cell's seed.
     ``selection`` names the state that is reported:
     the last step's, or the best on a split. ``batches`` are drawn from all images, or
     ``balanced``: equally many of each class. ``forgetting`` scores the source's test split too,
-    by the adapted features and the head that the source was trained with. ``head`` is a new one,
+    by the adapted features and the head that the source was trained with, and those of all that
+    the source itself goes back to; with statistics of batch normalisations as they are, or (under
+    ``forgetting_statistics``) also as they are when re-taken on the earlier task's training rows;
+    at the end alone, or (under ``forgetting_curves``) at every validation. ``head`` is a new one,
     filled by ``head_init``, or that of the stage started from, ``kept``. ``statistics`` of batch
     normalisations are those that came with the weights, or ``averaged-anew`` over the task's
     training rows before the first step; whether they move from there on is the trainable set's
@@ -273,7 +291,7 @@ class Recipe(Frozen):
 
     ACTS_BY_PARENTS: ClassVar[frozenset[str]] = frozenset({"measurements"})
 
-    steps: PositiveInt = 9000
+    steps: NonNegativeInt = 9000
     batch_size: PositiveInt = 48
     batches: Literal["shuffled", "balanced"] = "shuffled"
     image: Image | None = Image()
@@ -291,6 +309,8 @@ class Recipe(Frozen):
     validate_every: PositiveInt | None = None
     anytime: Anytime | None = None
     forgetting: bool = False
+    forgetting_statistics: Literal["kept", "retaken-too"] = "kept"
+    forgetting_curves: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = True
     penalty_gradients: bool = False
@@ -324,6 +344,7 @@ class Recipe(Frozen):
                 "forgetting is counted from the state before the first step, in which "
                 "averaged-anew has replaced the source's statistics: use statistics: as-loaded"
             )
+        self._check_forgetting()
         # Until its loss scale fits, float16 skips steps, and their gradients are not finite.
         shown = [n for n in ("anytime", "forgetting", "penalty_gradients") if getattr(self, n)]
         if self.precision == "float16" and shown:
@@ -331,6 +352,24 @@ class Recipe(Frozen):
                 "float16 skips the first steps until its loss scale fits, which "
                 f"{shown[0]} would show as training: use bfloat16 or float32"
             )
+        if self.steps == 0 and (self.selection != "last" or self.penalty_gradients):
+            raise ValueError(
+                "with steps 0 there is no state to select and no gradient: use selection: last "
+                "and penalty_gradients: false"
+            )
         if not self.evaluation.test and self.validation == 0:
             raise ValueError("evaluation.test false needs validation > 0: nothing would be scored")
         return self
+
+    def _check_forgetting(self) -> None:
+        given = {
+            "forgetting_statistics: retaken-too": self.forgetting_statistics != "kept",
+            "forgetting_curves": self.forgetting_curves,
+        }
+        for name in (name for name, chosen in given.items() if chosen and not self.forgetting):
+            raise ValueError(f"{name} is about scores of the source: it needs forgetting: true")
+        if self.forgetting_curves and self.validate_every is None and self.anytime is None:
+            raise ValueError(
+                "forgetting_curves has a point at every validation: it needs validate_every, or "
+                "anytime"
+            )

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from typing import Any
 
 from bench.errors import SpecError, did_you_mean
-from bench.spec.cell import START, Cell, PlannedCell
+from bench.spec.cell import Cell, PlannedCell, sources_in
+from bench.spec.claims import At
 from bench.spec.figure import Figure
 from bench.spec.layers import Layers
 from bench.spec.loader import Key
 from bench.spec.metrics import (
+    Earlier,
     Metric,
     Metrics,
     declared_curves,
     declared_metrics,
     why_lacking,
     with_errors,
+    without_source,
 )
 from bench.spec.parts import Part
 from bench.spec.recipe import Scalar
-from bench.spec.suite import METRIC, ShownMetric
+from bench.spec.suite import METRIC, Column, ShownMetric
 from bench.spec.work import Task, Work
 
 Values = Mapping[str, set[Scalar]]
@@ -40,7 +44,7 @@ class Declarations:
         self._layers = layers
         self.cells = list(cells)
         self._by_id = {planned.cell.id: planned.cell for planned in self.cells}
-        self._known: dict[tuple[int, int], tuple[Work, Metrics, Metrics]] = {}
+        self._known: dict[tuple[int, ...], tuple[Work, Metrics, Metrics]] = {}
 
     @cached_property
     def distinct(self) -> list[PlannedCell]:
@@ -85,14 +89,14 @@ class Declarations:
         return found
 
     def _of(self, cell: Cell) -> tuple[Work, Metrics, Metrics]:
-        source = self._source(cell)
-        key = (id(cell.work), id(source))
+        earlier = self._earlier(cell)
+        key = (id(cell.work), *map(id, earlier))
         if key not in self._known:
             find = self._layers.part
             self._known[key] = (
                 cell.work,
-                with_errors(declared_metrics(cell, find, source)),
-                with_errors(declared_curves(cell, find, source)),
+                with_errors(declared_metrics(cell, find, earlier)),
+                with_errors(declared_curves(cell, find, earlier)),
             )
         return self._known[key]
 
@@ -100,10 +104,10 @@ class Declarations:
         """Return the part that says what is asked of a task."""
         return self._layers.part("objective", task.objective.name)
 
-    def _source(self, cell: Cell) -> Mapping[str, Task] | None:
-        if cell.recipe is None or not cell.recipe.forgetting or START not in cell.parents:
-            return None
-        return self._by_id[cell.parents[START].id].tasks
+    def _earlier(self, cell: Cell) -> Earlier:
+        if cell.recipe is None or not cell.recipe.forgetting:
+            return ()
+        return [self._by_id[parent.id].tasks for parent in sources_in(cell.parents).values()]
 
 
 def _sense(metric: Metric) -> str:
@@ -149,11 +153,11 @@ def shown_metrics(layers: Layers, declared: Declarations) -> tuple[ShownMetric, 
     table, shown = layers.table, []
     for index, column in enumerate(table.shown):
         loc: Loc = ("table", "metrics", index, "metric") if table.metrics else ("table", "metric")
-        check_recorded(layers.source_of(*loc), loc, column.metric, declared, declared.distinct)
-        metric = declared.metrics[column.metric]
+        metric = _check_column(column, layers.source_of(*loc), loc, declared)
         shown.append(
             ShownMetric(
                 metric=metric.name,
+                at=column.at,
                 label=column.label,
                 unit=metric.unit,
                 best=metric.best,
@@ -174,8 +178,42 @@ def shown_metrics(layers: Layers, declared: Declarations) -> tuple[ShownMetric, 
     return tuple(shown)
 
 
+def _check_column(column: Column, source: Any, loc: Loc, declared: Declarations) -> Metric:
+    """Return the metric, or the curve, that a column shows; check that it is measured."""
+    at, cells = column.at, declared.distinct
+    check_recorded(source, loc, column.metric, declared, cells, curve=at is not None)
+    if at is None:
+        return declared.metrics[column.metric]
+    here = (*loc[:-1], "at")
+    if at.curve is not None:
+        check_recorded(source, here, at.curve, declared, cells, curve=True)
+    check_reading(source, here, column.metric, at, declared)
+    return declared.curves[column.metric]
+
+
+def check_reading(source: Any, loc: Loc, metric: str, at: At, declared: Declarations) -> None:
+    """Check that what is taken of a curve is of curves over steps, and of two where it names one.
+
+    Raises
+    ------
+    SpecError
+        If it is not.
+    """
+    for name in (metric, at.curve):
+        if name is not None and declared.curves[name].axis != "step":
+            raise source.error(
+                f"{name} runs over {declared.curves[name].axis}, and at: names steps",
+                loc,
+                "let the measurement give the number that is asked for as a metric",
+            )
+    if at.curve == metric:
+        raise source.error(
+            f"reads {metric} where it is itself {at.reaches:g}", loc, "name another curve"
+        )
+
+
 def check_recorded(
-    source: object,
+    source: Any,
     loc: Loc,
     name: str,
     declared: Declarations,
@@ -199,7 +237,7 @@ def check_recorded(
     lacking = [p.cell for p in cells if name not in of(p.cell)]
     if not lacking or (_of_some(name) and len(lacking) < len(cells)):
         return
-    raiser = source.error  # type: ignore[attr-defined]
+    raiser = source.error
     if name not in known and not _is_asked_for(name, lacking[0], curve, declared):
         raise raiser(f"{name!r} is not a {word}", loc, did_you_mean(name, sorted(known)))
     lack = why_lacking(name, lacking[0], curve=curve)
@@ -227,11 +265,12 @@ def _is_asked_for(name: str, cell: Cell, curve: bool, declared: Declarations) ->
     found |= {"source/forgotten", "warmup/steps", "warmup/ended", "warmup/drop"}
     if curve:
         found = {f"{s}/{o.score}" for s in ("test", "validation") for o in objectives}
+        found |= {f"source/{score}" for score in scores}
         found |= {f"anytime/{s}/{score}" for s in ("test", "source") for score in scores}
         found |= {"anytime/step", "features/distance", "head/norm"}
     parts = name.split("/")
     penalty = parts[0] == "penalty" and (parts[2:] == ["gradient"] or (curve and not parts[2:]))
-    return penalty or name.removesuffix("_error") in found
+    return penalty or without_source(name).removesuffix("_error") in found
 
 
 def check_figures(layers: Layers, everywhere: Values) -> None:

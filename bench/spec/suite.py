@@ -6,6 +6,7 @@ from typing import Any, Literal
 
 from pydantic import NonNegativeInt, model_validator
 
+from bench.spec.claims import At
 from bench.spec.figure import Figure
 from bench.spec.naming import Name
 from bench.spec.paper import Note
@@ -51,20 +52,42 @@ class Contrast(Frozen):
     pairs: Items[Pair[str]]
 
 
+def name_at(metric: str, at: At | None) -> str:
+    """Return a metric's name; of a curve with what is taken of it.
+
+    >>> name_at("source/top1", At(step="end")), name_at("test/top1", None)
+    ('source/top1 at end', 'test/top1')
+    """
+    return metric if at is None else f"{metric} at {at.name}"
+
+
 class ShownMetric(Frozen):
-    """One metric as it is shown, with the unit and better side that it declares."""
+    """One metric as it is shown, with the unit and better side that it declares.
+
+    ``at`` is what is taken of it where it is a curve.
+    """
 
     metric: str
+    at: At | None = None
     label: str | None = None
     unit: str = ""
     best: Literal["highest", "lowest"] = "highest"
     decimals: NonNegativeInt = 2
 
+    @property
+    def name(self) -> str:
+        """The metric's name, with what is taken of it."""
+        return name_at(self.metric, self.at)
+
 
 class Column(Frozen):
-    """One metric of a table as written; unit and better side are the metric's own."""
+    """One metric of a table as written; unit and better side are the metric's own.
+
+    With ``at`` it is a curve, of which that is taken, as in claims.
+    """
 
     metric: str
+    at: At | None = None
     label: str | None = None
     decimals: NonNegativeInt = 2
 
@@ -90,7 +113,7 @@ class Table(Frozen):
         said = [n for n in ("metric", "decimals") if n in self.model_fields_set]
         if self.metrics and said:
             raise ValueError(f"with `metrics`, each of them has its own {said[0]}")
-        names = [column.metric for column in self.metrics]
+        names = [name_at(column.metric, column.at) for column in self.metrics]
         if len(set(names)) != len(names):
             raise ValueError("a metric stands there twice")
         return self

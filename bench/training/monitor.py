@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from bench.models.network import Network
 from bench.parts.kinds import Objective
-from bench.spec.metrics import prefix_of
+from bench.spec.metrics import RETAKEN, prefix_of
 from bench.spec.recipe import Recipe
 from bench.training.curves import CurveBook
 from bench.training.deployment import ValidationSteps, pseudo_fibonacci
@@ -54,7 +54,8 @@ class Monitor:
     network
         As it is before the first step: distances are measured from here.
     book
-        Where the curves go: ``validation/top1`` (or what else the objective's score is), and under
+        Where the curves go: ``validation/top1`` (or what else the objective's score is), under
+        ``recipe.forgetting_curves`` ``source/METRIC`` at the same steps, and under
         ``recipe.anytime`` ``anytime/SPLIT/METRIC`` and ``anytime/step`` at the pseudo-Fibonacci
         steps, and ``features/distance`` and ``head/norm`` at these and at every validation.
     """
@@ -85,6 +86,9 @@ class Monitor:
             accuracy = self._offer("validation", self._scores.validation, step)
         if due and self._recipe.selection == "best-on-test":
             self._offer("test", self._scores.test, step)
+        if (due or always) and self._recipe.forgetting_curves and self._scores.source is not None:
+            for name, value in self._scores.source(self._network, step).items():
+                self._book.add(name, step, value)
         if step in self._checkpoints:
             self._deploy(step)
         if self._recipe.anytime is not None and (accuracy is not None or step in self._checkpoints):
@@ -153,4 +157,7 @@ class Monitor:
 def _anytime(name: str) -> str:
     # TASK/test/top1 is TASK/anytime/test/top1: a task's name stands before all.
     *task, split, metric = name.split("/")
+    if split == RETAKEN:
+        *task, split = task
+        metric = f"{RETAKEN}/{metric}"
     return "/".join([*task, "anytime", split, metric])

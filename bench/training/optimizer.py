@@ -1,34 +1,54 @@
-"""Optimizers of torch with one learning rate for the backbone and one for the head."""
+"""Optimizers of torch and timm with one learning rate for the backbone and one for the head."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import torch
+from timm.optim import Adan
 from torch import nn
 
 from bench.models.network import Network
 from bench.spec.recipe import Optimizer
 from bench.training.loss import body_parameters
 
-_CLASSES: dict[str, type[torch.optim.Optimizer]] = {
+
+def _adan(groups: list[dict[str, Any]], **settings: Any) -> torch.optim.Optimizer:
+    optimizer: torch.optim.Optimizer = Adan(groups, **settings)
+    optimizer.register_step_post_hook(_count_from_the_first_gradient)
+    return optimizer
+
+
+def _count_from_the_first_gradient(
+    optimizer: torch.optim.Optimizer, args: object, kwargs: object
+) -> None:
+    # timm counts a group's steps in a warm-up too, where it has no gradients: the moments, which
+    # begin at zero only then, would not be corrected for it.
+    for group in optimizer.param_groups:
+        if all(parameter.grad is None for parameter in group["params"]):
+            group["step"] = 0
+
+
+_MAKERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
     "sgd": torch.optim.SGD,
     "adam": torch.optim.Adam,
     "adamw": torch.optim.AdamW,
     "radam": torch.optim.RAdam,
     "rmsprop": torch.optim.RMSprop,
+    "adan": _adan,
 }
 
 
 def build_optimizer(optimizer: Optimizer, network: Network) -> torch.optim.Optimizer:
-    """Return the torch optimizer with a group for the backbone and one for the heads.
+    """Return the optimizer with a group for the backbone and one for the heads.
 
     What objectives train beside a head is in the heads' group. Parameters that do not train are
     left out, and so is a group without any. Each group keeps its rate before scheduling under
-    ``initial_lr``. Decay is a penalty and not the optimizer's, but for AdamW's own decoupled
-    one. Averaged velocities, V ← mV + (1 − m)αg from V = 0, are 1 − m times summed ones, B ← mB
-    + g, at the same rate, so that they are torch's with rates as much smaller; ``scale_rates``
-    gives the rate as written.
+    ``initial_lr``. Decay is a penalty and not the optimizer's, but for AdamW's and Adan's own.
+    Averaged velocities, V ← mV + (1 − m)αg from V = 0, are 1 − m times summed ones, B ← mB + g,
+    at the same rate, so that they are torch's with rates as much smaller; ``scale_rates`` gives
+    the rate as written.
     """
     settings: dict[str, Any] = optimizer.settings.model_dump()
     step_scale = 1.0
@@ -56,7 +76,7 @@ def build_optimizer(optimizer: Optimizer, network: Network) -> torch.optim.Optim
                     "step_scale": step_scale,
                 }
             )
-    return _CLASSES[optimizer.choice](groups, lr=head_rate, **settings)  # type: ignore[call-arg]
+    return _MAKERS[optimizer.choice](groups, lr=head_rate, **settings)
 
 
 def scale_rates(optimizer: torch.optim.Optimizer, factor: float) -> float:

@@ -61,6 +61,27 @@ def average_anew(network: Network, tasks: Mapping[str, TaskData], recipe: Recipe
             module.training = training
 
 
+def running(network: Network) -> list[_BatchNorm]:
+    """Return the batch normalisations that keep running statistics, private ones too."""
+    return [
+        module
+        for module in network.modules()
+        if isinstance(module, _BatchNorm) and module.running_mean is not None
+    ]
+
+
+@contextmanager
+def put_back(network: Network) -> Iterator[None]:
+    """Give batch normalisations their statistics of before back at the end, bit for bit."""
+    buffers = [buffer for norm in running(network) for buffer in norm.buffers(recurse=False)]
+    before = [buffer.clone() for buffer in buffers]
+    try:
+        yield
+    finally:
+        for buffer, value in zip(buffers, before, strict=True):
+            buffer.copy_(value)
+
+
 def _batches(
     data: TaskData, recipe: Recipe, device: torch.device, trainings: int
 ) -> Iterator[tuple[Tensor, float]]:

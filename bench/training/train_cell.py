@@ -23,7 +23,7 @@ from bench.spec.seeds import origin, stream_seed
 from bench.spec.work import Train, network_name
 from bench.training.curves import CurveBook
 from bench.training.evaluate import evaluate, named
-from bench.training.forgetting import Source
+from bench.training.forgetting import Sources
 from bench.training.frozen import FrozenBackbone
 from bench.training.gradients import PenaltyGradients
 from bench.training.head import initialise_head, modules_beside
@@ -131,10 +131,10 @@ class _Training:
             precision=work.recipe.precision,
         )
         clock.append(time.perf_counter())
-        self._source = Source(job, loaded.heads, device) if work.recipe.forgetting else None
-        if self._source is not None:
-            self.facts["sources"] = self._source.datasets()
-        self._scores = _scores(work.recipe, tasks, self._source, device)
+        self._sources = Sources(job, loaded.heads, device) if work.recipe.forgetting else None
+        if self._sources is not None:
+            self.facts["sources"] = self._sources.datasets()
+        self._scores = _scores(work.recipe, tasks, self._sources, device)
         self._gradients = (
             PenaltyGradients(body_parameters(network).values(), self._loss.names, self._loss.shares)
             if work.recipe.penalty_gradients
@@ -144,7 +144,7 @@ class _Training:
     def run(self) -> dict[str, float]:
         """Train, put the reported state into the network, and return its metrics."""
         network = self._network
-        before = self._source.score(network, 0) if self._source is not None else {}
+        before = self._sources.score(network, 0) if self._sources is not None else {}
         monitor = Monitor(network, self._recipe, self.book, self._scores)
         set_trainable(network, self._parts.trainable)
         self._keeper.begins(network)
@@ -162,8 +162,8 @@ class _Training:
         )
         for score in (self._scores.test, self._scores.validation, self._scores.source):
             metrics |= score(network, step) if score is not None else {}
-        if self._source is not None:
-            metrics |= self._source.forgotten(before, metrics)
+        if self._sources is not None:
+            metrics |= self._sources.forgotten(before, metrics)
         self._clock.append(time.perf_counter())
         self._keeper.reported(network, self._tasks)
         return metrics
@@ -258,7 +258,7 @@ def phases(clock: list[float]) -> dict[str, float]:
     return timings | {"total_s": time.perf_counter() - clock[0]}
 
 
-def _scores(recipe: Recipe, tasks: Tasks, source: Source | None, device: torch.device) -> Scores:
+def _scores(recipe: Recipe, tasks: Tasks, sources: Sources | None, device: torch.device) -> Scores:
     def on(split: Split) -> Score:
         def score(network: Network, step: int) -> dict[str, float]:
             found: dict[str, float] = {}
@@ -277,7 +277,7 @@ def _scores(recipe: Recipe, tasks: Tasks, source: Source | None, device: torch.d
     return Scores(
         validation=on("validation") if recipe.validation > 0 else None,
         test=on("test") if recipe.evaluation.test else None,
-        source=source.score if source is not None else None,
+        source=sources.score if sources is not None else None,
         objectives={name: data.objective for name, data in tasks.items()},
     )
 

@@ -14,6 +14,8 @@ from bench.models.network import Network
 from bench.parts.checks import check_part
 from bench.parts.updates.lookahead import Lookahead
 from bench.parts.updates.profit import Profit
+from bench.spec.budget import gradients_per_step
+from bench.spec.parts import built_in_parts
 from bench.spec.recipe import SGD, Optimizer
 from bench.training.optimizer import build_optimizer
 
@@ -84,6 +86,18 @@ def test_they_pass_the_checks_of_every_update(name: str) -> None:
     assert [check.name for check in checks if not check.passed] == []
     said = {check.name: check.detail for check in checks}
     assert said["gradients"] == ("2 gradients a step" if name == "profit" else "1 gradient a step")
+
+
+def test_a_suite_names_their_parameters_and_how_many_gradients_a_step_takes() -> None:
+    profit = built_in_parts()["update", "profit"]
+    lookahead = built_in_parts()["update", "lookahead"]
+    assert profit.parameters(n_ref=2, ratio=100, statistics="main").model_dump() == {
+        "n_ref": 2, "ratio": 100, "lr_ref": None, "reference": "sgd", "guard": True,
+        "products": "global", "statistics": "main",
+    }  # fmt: skip
+    assert lookahead.parameters(k=5).model_dump() == {"k": 5, "alpha": 0.5}
+    assert [gradients_per_step(profit, {"n_ref": n}) for n in (1, 2, 5)] == [2, 3, 6]
+    assert gradients_per_step(lookahead, {"k": 5, "alpha": 0.5}) == 1
 
 
 def test_lookahead_is_timms() -> None:

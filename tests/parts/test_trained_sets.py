@@ -15,6 +15,7 @@ from bench.parts.checks.random_data import NETWORKS, RESNET
 from bench.parts.checks.trial import Trial
 from bench.parts.kinds import Trainable
 from bench.parts.patches.private_normalisation import PrivateNormalisation
+from bench.parts.trainables.all import All
 from bench.parts.trainables.depthwise import Depthwise
 from bench.parts.trainables.head import Head
 from bench.parts.trainables.scale_and_bias import ScaleAndBias
@@ -75,6 +76,22 @@ def test_exactly_what_a_set_names_moves_on_a_network_with_all_of_it(kind, statis
     assert normalisation_names(network)
     expected |= statistics_names(network) if statistics == "moving" else set()
     assert moved(trial) == expected
+
+
+@pytest.mark.parametrize("statistics", ["frozen", "moving"])
+def test_everything_trains_and_statistics_move_where_they_are_to(statistics):
+    trial = Trial(EFFICIENTNET, trainable=All(statistics=statistics), lr=0.1)
+    network = trial.build()
+    expected = {name for name, _ in network.named_parameters()}
+    expected |= statistics_names(network) if statistics == "moving" else set()
+    assert moved(trial) == expected
+
+
+def test_what_drops_out_does_so_with_frozen_statistics_too():
+    network = with_dropouts(Trial(EFFICIENTNET).build()).train()
+    All(statistics="frozen")(network)
+    modes = {(isinstance(m, _BatchNorm), m.training) for m in network.backbone.modules()}
+    assert modes == {(True, False), (False, True)}
 
 
 @pytest.mark.parametrize("kind", SETS[1:])

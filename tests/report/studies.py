@@ -202,9 +202,9 @@ def declared(planned: Iterable[PlannedCell]) -> tuple[dict[str, Metric], dict[st
     metrics: dict[str, Metric] = {}
     curves: dict[str, Metric] = {}
     for cell in {p.cell.work: p.cell for p in planned}.values():
-        source = cell.tasks
-        metrics |= declared_metrics(cell, _part, source)
-        curves |= declared_curves(cell, _part, source)
+        earlier = [cell.tasks]
+        metrics |= declared_metrics(cell, _part, earlier)
+        curves |= declared_curves(cell, _part, earlier)
     return with_errors({**MORE_METRICS, **metrics}), with_errors({**MORE_CURVES, **curves})
 
 

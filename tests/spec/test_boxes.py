@@ -87,3 +87,31 @@ def test_a_regression_on_boxes_is_held_to_the_same(plan):
     assert plan(text)
     with pytest.raises(SpecError, match="would move them"):
         plan(text.replace("flip: false", "flip: true"))
+
+
+def test_numbers_have_no_classes_and_are_no_boxes(plan):
+    text = (
+        SUITE.replace("[glyphs, digits]", "ripples-new")
+        .replace("backbone: test_resnet", "backbone: plane")
+        .replace("axes:", "networks: {plane: {mlp: {widths: [4]}}}\naxes:")
+    )
+    table = "task: {{objective: {}}}\ntable: {{metric: test/loss}}\n"
+    assert plan(text + table.format("noisy-regression"))
+    for objective in ("classification", "boxes"):
+        with pytest.raises(SpecError, match="targets of ripples-new are numbers") as caught:
+            plan(text + table.format(objective))
+        assert caught.value.remedy == "use objective: regression"
+
+
+def test_a_training_of_no_steps_has_no_curve_of_steps_and_nothing_to_choose(plan):
+    curves = """figures:
+  - {title: Loss, panels: [{curve: train/loss}]}
+"""
+    none = SUITE.replace("  plain: {}", "  plain: {recipe: {steps: 0}}")
+    plan(none)
+    plan(SUITE + curves)
+    with pytest.raises(SpecError, match="train/loss"):
+        plan(none.replace("[plain, l2]", "plain") + curves)
+    chosen = "recipe: {steps: 0, validation: 0.1, validate_every: 1, selection: best-on-validation}"
+    with pytest.raises(SpecError, match="with steps 0 there is no state to select"):
+        plan(SUITE.replace("  plain: {}", f"  plain: {{{chosen}}}"))

@@ -109,7 +109,7 @@ SHAPES = {
     "two ids": (CLAIM + CLAIM, "two claims have the id 'l2-helps'"),
     "a step and an area": (
         with_("expect", "at: {step: 3, area: [0, 5]}\n    metric: train/loss\n    expect"),
-        "either a step or an area",
+        "either a step, an area, or where another curve reaches a value",
     ),
     "an area backwards": (
         with_("expect", "at: {area: [5, 0]}\n    metric: train/loss\n    expect"),

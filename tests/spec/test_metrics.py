@@ -40,11 +40,11 @@ def trained(tasks: dict[str, Task] | None = None, /, *, work: Any = None, **give
 
 
 def metrics(cell: Cell) -> Metrics:
-    return with_errors(declared_metrics(cell, find, {"": TASK}))
+    return with_errors(declared_metrics(cell, find, [{"": TASK}]))
 
 
 def curves(cell: Cell) -> Metrics:
-    return with_errors(declared_curves(cell, find, {"": TASK}))
+    return with_errors(declared_curves(cell, find, [{"": TASK}]))
 
 
 WARM = {"warmup": Warmup()}
@@ -103,8 +103,8 @@ def test_what_is_no_curve(name: str) -> None:
 def test_only_errors_of_fractions_whose_high_side_is_better_are_derived() -> None:
     cell = trained(work=WARM, **EVERYTHING)
     for found, recorded in (
-        (metrics(cell), declared_metrics(cell, find, {"": TASK})),
-        (curves(cell), declared_curves(cell, find, {"": TASK})),
+        (metrics(cell), declared_metrics(cell, find, [{"": TASK}])),
+        (curves(cell), declared_curves(cell, find, [{"": TASK}])),
     ):
         derived = set(found) - set(recorded)
         assert derived == {name for name in found if name.endswith("_error")}

@@ -4,6 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from bench.errors import SpecError
+from bench.spec.budget import gradients_per_step
 from bench.spec.parts import DECLARED, KINDS, built_in_parts, find_part, known_parts, read_parts
 
 GOOD = '''
@@ -61,7 +62,8 @@ class Mine({kind}):
 """
 BODIES = {
     "penalty": 'needs = ("source_maps", "channel-attention")',
-    "update": 'curves = ("norm",)',
+    "update": '''curves = ("norm",)
+    gradients_per_step = "2"''',
     "objective": """metrics = {"iou": ("%", "highest"), "d": ("px", "lowest")}
     score = "iou"
     term = "dice"
@@ -255,8 +257,39 @@ def test_signatures_agree_with_the_classes():
     for (kind, name), part in built_in_parts().items():
         instance = load_part(kind, Use(name=name))
         assert instance.model_dump() == part.parameters().model_dump(), (kind, name)
-        for declared in DECLARED[kind]:
-            assert getattr(instance, declared) == getattr(part, declared), (kind, name)
+        for declared, default in DECLARED[kind].items():
+            said = getattr(instance, declared, default)
+            assert said == getattr(part, declared), (kind, name)
+
+
+UPDATE = '''
+@update("walk")
+class Walk(Update):
+    """An update."""
+    gradients_per_step: ClassVar[str] = "n * (k + 1)"
+    n: PositiveInt = 3
+    k: int = 2
+    rate: float = 0.5
+'''
+
+
+def test_an_update_states_how_many_gradients_a_step_takes(tmp_path):
+    (part,) = read_parts(write(tmp_path, UPDATE))
+    assert gradients_per_step(part, {"n": 3, "k": 2, "rate": 0.5}) == 9
+    (silent,) = read_parts(write(tmp_path, UPDATE.replace("n * (k + 1)", "")))
+    assert gradients_per_step(silent, {"n": 3, "k": 2, "rate": 0.5}) is None
+    (plain,) = read_parts(write(tmp_path, UPDATE.replace("gradients_per_step", "_other")))
+    assert gradients_per_step(plain, {"n": 3, "k": 2, "rate": 0.5}) == 1
+
+
+@pytest.mark.parametrize(
+    "expression",
+    ["steps + 1", "rate + 1", "n - 1", "n / 2", "n +", "int(n)", "True", "1.5", "n; k"],
+)
+def test_a_count_is_a_sum_or_product_of_whole_parameters(tmp_path, expression):
+    file = write(tmp_path, UPDATE.replace("n * (k + 1)", expression))
+    with pytest.raises(SpecError, match="is no sum or product of whole numbers and parameters"):
+        read_parts(file)
 
 
 NAMED = """

@@ -54,6 +54,18 @@ def test_features_that_stand_still_forget_nothing(
     assert outcome.metrics["features/distance"] == 0
 
 
+def test_with_no_step_the_network_is_scored_as_it_came(
+    job: Build, parent: ParentArtifact, resources: Resources
+) -> None:
+    outcome = execute(
+        job(_adapting(steps=0, anytime=None), weights="stage", parents={START: parent})
+    )
+    assert outcome.metrics["source/top1"] == _source_by_hand(resources, parent, parent.path)
+    assert outcome.metrics["source/forgotten"] == 0
+    assert outcome.metrics["train/gradients"] == 0
+    assert not outcome.curves
+
+
 def test_it_is_the_sources_test_split_through_the_adapted_features_and_the_sources_head(
     job: Build, parent: ParentArtifact, resources: Resources
 ) -> None:
@@ -130,6 +142,7 @@ def test_nothing_is_forgotten_where_the_features_do_as_well_as_before() -> None:
     standard errors more are 19.
     """
     source = Source.__new__(Source)
+    source._name = "source"
     source._data = {"": SimpleNamespace(objective=Classification())}  # type: ignore[dict-item]
     draw = np.random.default_rng(2)
     before, noise = draw.normal(0.76, 0.01, 6000), draw.normal(0, 0.01, 6000)

@@ -213,7 +213,7 @@ def test_the_record_says_so_and_its_names_are_those_of_any_training(build: Build
     made = build(PLAIN)
     assert made.cell.settings["recipe"]["frozen_features"] == "computed-once"
     find = partial(find_part, plugins=made.resources.plugins)
-    assert set(once.metrics) == set(declared_metrics(made.cell, find, None))
+    assert set(once.metrics) == set(declared_metrics(made.cell, find, ()))
 
 
 def test_predictions_and_checkpoint_are_those_of_running(build: Build) -> None:

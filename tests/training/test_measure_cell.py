@@ -253,8 +253,8 @@ def test_a_network_is_measured_with_the_head_it_was_left_with(
     def find(kind, name):  # type: ignore[no-untyped-def]
         return find_part(kind, name, made.resources.plugins)
 
-    assert set(outcome.metrics) == set(declared_metrics(made.cell, find, None))
-    assert set(outcome.curves) == set(declared_curves(made.cell, find, None))
+    assert set(outcome.metrics) == set(declared_metrics(made.cell, find, ()))
+    assert set(outcome.curves) == set(declared_curves(made.cell, find, ()))
 
 
 @pytest.mark.parametrize(

@@ -103,8 +103,8 @@ def test_a_cell_records_what_it_declares_and_nothing_else(
 ) -> None:
     made = job(**settings)
     outcome = execute(made)
-    assert set(outcome.metrics) == set(declared_metrics(made.cell, find_part, None))
-    assert set(outcome.curves) == set(declared_curves(made.cell, find_part, None))
+    assert set(outcome.metrics) == set(declared_metrics(made.cell, find_part, ()))
+    assert set(outcome.curves) == set(declared_curves(made.cell, find_part, ()))
 
 
 # -- heads, batches ------------------------------------------------------------------------------

@@ -24,6 +24,8 @@ from tests.training.conftest import RECIPE, Build, ToyBatches, fit, task, toy_ne
 
 STILL = RECIPE.model_copy(update={"optimizer": Optimizer(sgd=SGD(lr=0.0))})
 PLUGIN = '''
+from typing import ClassVar
+
 from bench.parts import Update, update
 
 
@@ -32,6 +34,7 @@ class Twice(Update):
     """Steps by the second of two gradients, and tells by how much their losses differ."""
 
     curves = ("update/difference",)
+    gradients_per_step: ClassVar[str] = "2"
     name: str = "update/difference"
 
     def begin(self, training):
@@ -124,7 +127,7 @@ def test_it_is_declared_before_the_cell_runs(job: Build, twice: Path) -> None:
     def find(kind, name):  # type: ignore[no-untyped-def]
         return find_part(kind, name, made.resources.plugins)
 
-    assert set(declared_curves(made.cell, find, None)) == set(execute(made).curves)
+    assert set(declared_curves(made.cell, find, ())) == set(execute(made).curves)
 
 
 class Notes(Update):

@@ -15,11 +15,15 @@ from bench.spec.recipe import Image
 
 
 class Plan(NamedTuple):
-    """Numbers of classes (of ``boxes``: glyphs) and of rows of each in both splits."""
+    """Numbers of classes (of ``boxes``: glyphs) and of rows of each in both splits.
+
+    ``of`` names the set whose first classes these are.
+    """
 
     classes: int
     train: int
     test: int
+    of: str | None = None
 
 
 PLANS = {
@@ -27,6 +31,7 @@ PLANS = {
     "fractals": Plan(100, 200, 20),
     "glyphs": Plan(20, 60, 30),
     "glyphs-source": Plan(100, 200, 20),
+    "glyphs-source-50": Plan(50, 200, 20, of="glyphs-source"),
     "rings": Plan(10, 100, 50),
     "discs-together": Plan(2, 400, 300),
     "discs-apart": Plan(2, 400, 300),
@@ -49,7 +54,7 @@ def class_images(name: str, label: int, split: str) -> NDArray[np.uint8]:
         return boxes.images(label, split, count)
     from bench.data.procedural import glyphs
 
-    return glyphs.images(name, label, split, count)
+    return glyphs.images(PLANS[name].of or name, label, split, count)
 
 
 def _split(name: str, split: str) -> SourceSplit:
@@ -100,7 +105,12 @@ def _decode(data: bytes, image: Image) -> NDArray[np.uint8]:
 
 
 def procedural_source(name: str) -> Source | ArraySource:
-    """Return the rows of a procedural set, sorted by class."""
+    """Return the rows of a procedural set, sorted by class where there are any."""
+    if name.startswith("ripples"):
+        from bench.data.procedural import ripples
+
+        train, test = (ripples.rows(name, split) for split in ("train", "test"))
+        return ArraySource("vectors", None, train, test)
     if name.startswith(_VECTORS):
         train, test = (_points(name, split) for split in ("train", "test"))
         return ArraySource("vectors", PLANS[name].classes, train, test)

@@ -133,8 +133,9 @@ def signature(subject: Subject) -> None:
     read = {n: f.get_default() for n, f in part.parameters.model_fields.items()}
     real = {n: f.get_default() for n, f in subject.cls.model_fields.items()}
     expect(read == real, f"the file says {read}, but the class has {real}")
-    for name in DECLARED[subject.kind]:
-        said, has = part.declared[name], getattr(subject.cls, name)
+    for name, default in DECLARED[subject.kind].items():
+        # What no base class has, and the class does not state, is what is taken to be meant.
+        said, has = part.declared[name], getattr(subject.cls, name, default)
         expect(_plain(said) == _plain(has), f"{name} is {has!r}, and the file says {said!r}")
 
 

@@ -17,6 +17,8 @@ from bench.parts.checks.random_data import RESNET, SMALL
 from bench.parts.checks.trial import Trained, Trial, ends_in_one_state
 from bench.parts.kinds import GradientFunction, Training, Update
 from bench.parts.trainables.head import Head
+from bench.spec.budget import gradients_per_step
+from bench.spec.parts import find_part
 
 # An update may act only every few steps.
 _STEPS = 4
@@ -119,7 +121,19 @@ def _gradients(subject: Subject) -> str:
     expect(not none, f"takes no gradient in step {none[0] if none else 0}")
     fewest, most = min(log.gradients), max(log.gradients)
     count = str(most) if fewest == most else f"{fewest} to {most}"
-    return f"{count} gradient{'' if most == 1 else 's'} a step"
+    taken, said = f"{count} gradient{'' if most == 1 else 's'} a step", _stated(subject)
+    expect(
+        said is None or fewest == most == said,
+        f"takes {taken}, and states {said}: "
+        'say how many by gradients_per_step, or "" where parameters do not tell',
+    )
+    return taken
+
+
+def _stated(subject: Subject) -> int | None:
+    part = find_part(subject.kind, subject.name, subject.plugins)
+    assert part is not None
+    return gradients_per_step(part, subject.part().model_dump())
 
 
 def _parameters(subject: Subject) -> str:

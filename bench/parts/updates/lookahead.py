@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 import torch
+from pydantic import NonNegativeFloat, PositiveInt
 
 from bench.errors import UserError
 from bench.parts import Training, Update, update
@@ -18,14 +19,19 @@ class Lookahead(Update):
     θ are the parameters that train, stepped by the recipe's optimizer, whose own state stays.
     """
 
-    def __init__(self, k: int = 6, alpha: float = 0.5) -> None:
-        if k < 1 or not 0 <= alpha <= 1:
-            raise UserError(f"lookahead needs k of at least 1 and alpha from 0 to 1: {k}, {alpha}")
-        self._k = k
-        self._alpha = alpha
+    k: PositiveInt = 6
+    alpha: NonNegativeFloat = 0.5
 
     def begin(self, training: Training) -> Callable[[GradientFunction], None]:
-        """Return the step; it keeps the slow weights and counts the steps."""
+        """Return the step; it keeps the slow weights and counts the steps.
+
+        Raises
+        ------
+        UserError
+            If alpha is above 1.
+        """
+        if self.alpha > 1:
+            raise UserError(f"lookahead's alpha goes from 0 to 1: {self.alpha}")
         slow: dict[torch.nn.Parameter, torch.Tensor] = {}
         steps = 0
 
@@ -38,9 +44,9 @@ class Lookahead(Update):
             gradient()
             training.apply()
             steps += 1
-            if steps % self._k == 0:
+            if steps % self.k == 0:
                 with torch.no_grad():
                     for parameter in parameters:
-                        parameter.copy_(slow[parameter].lerp_(parameter, self._alpha))
+                        parameter.copy_(slow[parameter].lerp_(parameter, self.alpha))
 
         return step

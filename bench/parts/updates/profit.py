@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import Any, Literal
+from typing import ClassVar, Literal
 
 import torch
+from pydantic import PositiveFloat, PositiveInt
 from torch import Tensor
 from torch.nn.modules.batchnorm import _BatchNorm
 
@@ -34,33 +35,31 @@ class Profit(Update):
     """
 
     curves = ("profit/cosine", "profit/projected", "profit/displacement")
+    gradients_per_step: ClassVar[str] = "n_ref + 1"
 
-    def __init__(
-        self,
-        n_ref: int = 1,
-        ratio: float | None = None,
-        lr_ref: float | None = None,
-        reference: Literal["sgd", "adam", "rmsprop"] = "sgd",
-        guard: bool = True,
-        products: Literal["global", "tensor"] = "global",
-        statistics: Literal["all", "main"] = "all",
-    ) -> None:
-        self._statistics = statistics
-        self._settings: dict[str, Any] = {
-            "n_ref": n_ref,
-            "ratio": ratio,
-            "lr_ref": lr_ref,
-            "reference": _REFERENCES[reference],
-            "guard": guard,
-            "products": products,
-        }
+    n_ref: PositiveInt = 1
+    ratio: PositiveFloat | None = None
+    lr_ref: PositiveFloat | None = None
+    reference: Literal["sgd", "adam", "rmsprop"] = "sgd"
+    guard: bool = True
+    products: Literal["global", "tensor"] = "global"
+    statistics: Literal["all", "main"] = "all"
 
     def begin(self, training: Training) -> Callable[[GradientFunction], None]:
         """Return the step; it keeps what O_ref keeps."""
-        if self._settings["lr_ref"] is None:
+        if self.lr_ref is None:
             _check_rates(training.optimizer)
-        buffers = list(_statistics(training.network)) if self._statistics == "main" else []
-        optimizer = PROFIT(training.optimizer, buffers=buffers, **self._settings)
+        buffers = list(_statistics(training.network)) if self.statistics == "main" else []
+        optimizer = PROFIT(
+            training.optimizer,
+            n_ref=self.n_ref,
+            ratio=self.ratio,
+            lr_ref=self.lr_ref,
+            reference=_REFERENCES[self.reference],
+            guard=self.guard,
+            products=self.products,
+            buffers=buffers,
+        )
 
         def step(gradient: GradientFunction) -> None:
             optimizer.step(gradient, scaler=training.scaler, apply=training.apply)

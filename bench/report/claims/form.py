@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from functools import partial
 
+from bench.report.claims.budget import budget_text
 from bench.report.claims.compared import difference_name
 from bench.report.claims.verdict import Verdict, compared_metric
 from bench.report.numbers import plural
@@ -28,6 +29,7 @@ def form_text(verdict: Verdict, plan: Plan) -> str:
         f"{_measured(claim.at, shown.metric)}: {_compared(claim, plan)}",
         _selected(claim, plan),
         f"Averaged over {averaged}, seed by seed" if averaged else "",
+        budget_text(claim, verdict.compared, plan),
         _asked_of(claim, len(verdict.compared)),
         expected_text(claim, shown.unit),
     ]
@@ -56,12 +58,7 @@ def reading_name(at: At | None) -> str:
     >>> reading_name(At(area=(0, 100), scale="log")), reading_name(At(step="end"))
     ('log area 0–100', 'end')
     """
-    if at is None:
-        return ""
-    if at.area is None:
-        return "end" if at.step == "end" else f"step {at.step}"
-    scale = "log " if at.scale == "log" else ""
-    return f"{scale}area {at.area[0]}–{at.area[1]}"
+    return "" if at is None else at.name
 
 
 def asked_text(claim: Claim) -> str:
@@ -75,12 +72,13 @@ def asked_text(claim: Claim) -> str:
         return ""
     number = claim.number or 0.0
     if claim.expect == "equal":
-        return f"{_number(number)} ± {_number(claim.by)}"
-    above, below, side = _SIGNS[claim.expect]
-    text = f"{above} {_number(number + side * claim.by)}"
-    if claim.matters is not None:
-        text += f", refuted {below} {_number(number + side * claim.matters)}"
-    return text
+        text = f"{_number(number)} ± {_number(claim.by)}"
+    else:
+        above, below, side = _SIGNS[claim.expect]
+        text = f"{above} {_number(number + side * claim.by)}"
+        if claim.matters is not None:
+            text += f", refuted {below} {_number(number + side * claim.matters)}"
+    return f"{text}, at equal {claim.budget}" if claim.budget is not None else text
 
 
 def expected_text(claim: Claim, unit: str) -> str:
@@ -119,6 +117,8 @@ def _measured(at: At | None, metric: str) -> str:
         return metric
     if at.step == "end":
         return f"{metric} at its last point"
+    if at.reaches is not None:
+        return f"{metric} where {at.curve} first reaches {_number(at.reaches)}"
     if at.area is None:
         return f"{metric} at step {at.step}"
     weights = "step s weighing 1/(s + 1)" if at.scale == "log" else "each step alike"

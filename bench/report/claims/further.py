@@ -13,7 +13,6 @@ from itertools import takewhile
 from bench.report.frame import cell_frame, frame_csv
 from bench.report.results import Entry, Results, place_key, seed_of
 from bench.spec.cell import PlannedCell
-from bench.spec.claims import At
 from bench.spec.plan import Plan
 from bench.spec.recipe import Scalar
 from bench.stats.sequential.looks import Looks
@@ -35,22 +34,24 @@ class Further:
     looks: Looks
     every: bool = False
 
-    def lengthened(self, entries: Sequence[Entry], at: At | None) -> list[Entry]:
+    def lengthened(self, entries: Sequence[Entry]) -> list[Entry]:
         """Return a suite's entries with their further seeds, up to the first that lacks a value.
 
         Looks are at the first so many seeds: a seed behind a gap would be one of those that
         happened to end well.
         """
-        return [self._lengthened(entry, at) for entry in entries]
+        return [self._lengthened(entry) for entry in entries]
 
-    def _lengthened(self, entry: Entry, at: At | None) -> Entry:
+    def _lengthened(self, entry: Entry) -> Entry:
         cells = self.results.places[place_key(entry.where)]
-        every = self.results.entry(cells, entry.shown, at).values
-        seeds = takewhile(every.__contains__, map(seed_of, cells))
-        values = {seed: every[seed] for seed in seeds}
-        more = max(len(values) - entry.expected, 0)
+        every = self.results.entry(cells, entry.shown)
+        known = every.values.keys() | every.undefined.keys()
+        seeds = list(takewhile(known.__contains__, map(seed_of, cells)))
+        values = {seed: every.values[seed] for seed in seeds if seed in every.values}
+        undefined = {seed: every.undefined[seed] for seed in seeds if seed in every.undefined}
+        more = max(len(seeds) - entry.expected, 0)
         states = {**entry.states, "done": entry.states.get("done", 0) + more}
-        return replace(entry, values=values, states=states)
+        return replace(entry, values=values, states=states, undefined=undefined)
 
     def cells(self, place: Mapping[str, Scalar], seeds: int) -> list[PlannedCell]:
         """Return the cells of a place's first seeds that are not done."""

@@ -40,7 +40,8 @@ def evaluate_reported(
 ) -> ReportedVerdict:
     """Return what the means that a paper reports for one profile say of a claim.
 
-    It cannot be told where no table has the claim's suite and metric, or a curve is asked for.
+    It cannot be told where no table has the claim's suite and metric, where a curve is asked for,
+    or where the claim is not asked in that profile.
 
     Parameters
     ----------
@@ -48,7 +49,8 @@ def evaluate_reported(
         Of claims that name none: their suite's.
     """
     entries = _entries(claim, reported, profile, metric)
-    if claim.expect is None or claim.at is not None or not entries:
+    asked_there = not claim.profiles or profile in claim.profiles
+    if claim.expect is None or claim.at is not None or not entries or not asked_there:
         return ReportedVerdict(claim, "cannot be told")
     asked = comparisons(claim, [entry.where for entry in entries])
     needed = claim.quorum(len(asked)) or len(asked)

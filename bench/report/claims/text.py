@@ -71,7 +71,7 @@ def remark(verdict: Verdict) -> str:
     """Return why there is no verdict, what would decide, and on what the verdict depends."""
     found = deciding(verdict)
     if verdict.decision is None or found is None:
-        return verdict.reason
+        return "; ".join(part for part in (verdict.reason, readings_text(verdict)) if part)
     parts = []
     if verdict.settled is not None:
         parts = [settled_text(verdict.settled, verdict.outcome == "undecided")]
@@ -86,7 +86,7 @@ def remark(verdict: Verdict) -> str:
 
 def readings_text(verdict: Verdict) -> str:
     """Return whether the verdict holds however the curve is read; empty where it is no curve."""
-    asked = [each for each in verdict.readings if each.decision is not None]
+    asked = [each for each in verdict.readings if each.judged]
     if verdict.robust is None:
         return ""
     own = reading_name(verdict.claim.at)

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from bench.report.claims.compared import Compared, compared_values
+from bench.report.claims.budget import unplanned_budget
+from bench.report.claims.compared import Compared, compared_values, undefined_text
 from bench.report.claims.further import Further
 from bench.report.numbers import plural
 from bench.report.results import Entry, Results, place_key
@@ -37,10 +38,12 @@ class Verdict:
     shown
         What was compared: the metric, its unit and its decimals.
     reason
-        Why it was not run; the test that proves it; why it is not rebuilt.
+        Why it was not run, or is undecided without a test; the test that proves it; why it is not
+        rebuilt.
     compared, decision
-        The comparisons in the plan's order and what they come to; None where not run. The
-        decision's estimates are of how far a value lies from the claim's number.
+        The comparisons in the plan's order and what they come to; None where not run, and where a
+        seed's value is undefined: the others would be those that got there. The decision's
+        estimates are of how far a value lies from the claim's number.
     outlook
         What more seeds would probably bring; None where it is decided, or settled by a rule.
     readings
@@ -78,10 +81,15 @@ class Verdict:
     @property
     def robust(self) -> bool | None:
         """Whether every reading that can be asked gives the same verdict; None without any."""
-        others = [each.outcome for each in self.readings if each.decision is not None]
-        if self.decision is None or not others:
+        others = [each.outcome for each in self.readings if each.judged]
+        if not self.judged or not others:
             return None
         return all(outcome == self.outcome for outcome in others)
+
+    @property
+    def judged(self) -> bool:
+        """Whether records say something of it, be it that nothing can be decided."""
+        return self.outcome in ("supported", "refuted", "undecided")
 
     @property
     def holding(self) -> int:
@@ -99,9 +107,11 @@ class Verdict:
 
 def compared_metric(claim: Claim, plan: Plan) -> ShownMetric:
     """Return the metric or curve that a claim compares: the table's where it does not say."""
-    name = claim.metric or plan.suite.metrics[0].metric
-    known = plan.metrics if claim.at is None else plan.curves
+    first = plan.suite.metrics[0]
+    name, at = (claim.metric, claim.at) if claim.metric else (first.metric, first.at)
+    known = plan.metrics if at is None else plan.curves
     shown = next((m for m in plan.suite.metrics if m.metric == name), ShownMetric(metric=name))
+    shown = shown.model_copy(update={"at": at})
     # Both metrics of a difference have one unit.
     declared = known.get((difference_of(name) or (name,))[0])
     if declared is None:
@@ -151,14 +161,20 @@ def _evaluate(claim: Claim, results: Results, further: Further | None) -> Verdic
     """
     plan = results.plan
     shown = compared_metric(claim, plan)
-    entries = results.entries(shown, claim.at)
+    entries = results.entries(shown)
     if further is not None:
-        entries = further.lengthened(entries, claim.at)
+        entries = further.lengthened(entries)
     asked = comparisons(claim, [entry.where for entry in entries])
     reason = _cannot_ask(claim, plan, asked, entries)
     if reason:
         return without_records(claim, reason)
     compared = compared_values(asked, entries, plan.suite)
+    unplanned = unplanned_budget(claim, compared, further.results if further else results)
+    if unplanned:
+        return Verdict(claim, "not run", shown, unplanned, compared)
+    nowhere = undefined_text(claim, compared)
+    if nowhere:
+        return Verdict(claim, "undecided", shown, nowhere, compared)
     missing = [each for each in compared if each.n < 2]
     if missing:
         return Verdict(claim, "not run", shown, _missing(missing, compared), compared)

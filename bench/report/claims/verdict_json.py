@@ -17,6 +17,7 @@ from bench.stats.verdict import Test
 # What a claim asks, as its paper.yaml has it.
 _ASKED = {
     "metric", "at", "compare", "where", "mean_over", "expect", "number", "by", "matters", "of",
+    "budget",
     "refuted_by", "derived_from",
 }  # fmt: skip
 
@@ -92,7 +93,9 @@ def _comparisons_json(verdict: Verdict) -> list[dict[str, Any]]:
 
 
 def _compared_json(compared: Compared) -> dict[str, Any]:
-    return {"name": compared.name, "n": compared.n, "expected": compared.expected}
+    found = {"name": compared.name, "n": compared.n, "expected": compared.expected}
+    undefined = {str(seed): why for seed, why in compared.undefined.items()}
+    return {**found, "undefined": undefined} if undefined else found
 
 
 def _test_json(test: Test) -> dict[str, Any]:

@@ -24,7 +24,7 @@ def cell_list(track: Track, linked: Mapping[str, str]) -> Grid:
     suite = track.plan.suite
     others = {planned.cell.id: planned for planned in track.plan.behind}
     columns = [Column("cell"), Column("state"), *(Column(axis_name(a)) for a in track.varying)]
-    columns += [Column(measure_label(suite, m.metric), numeric=True) for m in suite.metrics]
+    columns += [Column(measure_label(suite, m.name), numeric=True) for m in suite.metrics]
     columns.append(Column("seconds", numeric=True))
     rows, seen = [], set()
     for planned in (*track.plan.shown, *others.values()):

@@ -81,7 +81,7 @@ def agreement_table(found: Sequence[Agreement], axes: Sequence[str], suite: Suit
         return ""
     matched = [each.matched for each in found]
     decimals = {metric: printed_decimals(own) for metric, own in by_measure(matched).items()}
-    rows = [_row(each, axes, suite, decimals[each.matched.shown.metric]) for each in found]
+    rows = [_row(each, axes, suite, decimals[each.matched.shown.name]) for each in found]
     header = [*map(axis_name, axes), "paper", "ours", "Δ [90% interval]", "verdict"]
     table = markdown.table([markdown.escape(h) for h in header], rows, left=len(axes))
     statuses = [each.status for each in found]
@@ -113,7 +113,7 @@ def _row(each: Agreement, axes: Sequence[str], suite: Suite, printed: int) -> li
 def _name(suite: Suite, axis: str, matched: Matched) -> str:
     if axis in matched.where:
         return label(suite, axis, matched.where[axis])
-    return measure_label(suite, matched.shown.metric)
+    return measure_label(suite, matched.shown.name)
 
 
 def _caption(found: Sequence[Agreement]) -> str:

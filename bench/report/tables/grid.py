@@ -102,6 +102,11 @@ def estimate_spans(
     return mean, Span(f"± {number(estimate.half_width, decimals)}", "half")
 
 
+def undefined_span(n: int, expected: int) -> Span:
+    """Return at how many seeds a number is undefined, so that it has no mean."""
+    return Span(f"(undefined at {portion(n, expected)})", "note")
+
+
 def portion_span(n: int, expected: int) -> Span:
     """Return of how many seeds a number is."""
     return Span(f"({portion(n, expected)})", "note")

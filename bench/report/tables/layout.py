@@ -9,7 +9,15 @@ from typing import Protocol, TypeVar
 from bench.report import markdown
 from bench.report.numbers import number, portion
 from bench.report.results import Block, E, Entry, Placed
-from bench.report.tables.grid import Field, Grid, Style, estimate_spans, grids, portion_span
+from bench.report.tables.grid import (
+    Field,
+    Grid,
+    Style,
+    estimate_spans,
+    grids,
+    portion_span,
+    undefined_span,
+)
 from bench.spec.cell import Scalar
 from bench.spec.suite import DOTTED, METRIC, ShownMetric, Suite
 
@@ -44,13 +52,13 @@ def given_label(suite: Suite, axis: str, value: Scalar) -> str | None:
 
 def measure_label(suite: Suite, metric: str) -> str:
     """Return how a metric heads its column: its name, with its unit."""
-    unit = next(m.unit for m in suite.metrics if m.metric == metric)
+    unit = next(m.unit for m in suite.metrics if m.name == metric)
     return f"{measure_name(suite, metric)} ({unit})" if unit else measure_name(suite, metric)
 
 
 def measure_name(suite: Suite, metric: str) -> str:
     """Return how a metric of the table is named."""
-    return next(m.label or metric for m in suite.metrics if m.metric == metric)
+    return next(m.label or metric for m in suite.metrics if m.name == metric)
 
 
 def axis_name(axis: str) -> str:
@@ -115,7 +123,9 @@ def results_grids(
     def field(entry: Entry) -> Field[Entry]:
         strong = id(entry) in best
         spans = estimate_spans(entry.estimate, entry.shown.decimals, strong=strong)
-        if entry.partial or len(expected) > 1:
+        if entry.undefined:
+            spans += (undefined_span(len(entry.undefined), entry.expected),)
+        elif entry.partial or len(expected) > 1:
             spans += (portion_span(entry.n, entry.expected),)
         return Field(entry, entry.estimate.mean, spans)
 
@@ -172,7 +182,7 @@ def incomplete_table(
         tuple(entry.where[axis] for axis in names): entry
         for block in blocks
         for entry in block.entries.values()
-        if entry.partial
+        if entry.partial and not entry.undefined
     }
     lines = [
         [

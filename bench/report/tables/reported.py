@@ -50,14 +50,14 @@ def match_reported(entries: Sequence[Entry], table: ReportedTable, suite: Suite)
     or unit differ.
     """
     given = (table.metric, table.unit)
-    shown = {m.metric for m in suite.metrics if (m.metric, m.unit) == given}
+    shown = {m.name for m in suite.metrics if (m.name, m.unit) == given}
     # All entries of a table usually name the same axes; one index for each set of names.
     indices: dict[tuple[str, ...], dict[tuple[Scalar, ...], ReportedEntry]] = {}
     for reported in table.entries:
         axes = tuple(sorted(reported.where))
         indices.setdefault(axes, {})[tuple(reported.where[a] for a in axes)] = reported
     found = []
-    for entry in (entry for entry in entries if entry.shown.metric in shown):
+    for entry in (entry for entry in entries if entry.shown.name in shown):
         for axes, index in indices.items():
             match = index.get(tuple(entry.where.get(axis, "") for axis in axes))
             if match is not None:
@@ -75,7 +75,7 @@ def reported_grids(
     best = best_of(blocks, lambda entry: entry.reported.mean)
 
     def field(entry: Matched) -> Field[Matched]:
-        given, decimals = entry.reported, printed[entry.shown.metric]
+        given, decimals = entry.reported, printed[entry.shown.name]
         strong = id(entry) in best
         spans = [Span(number(given.mean, decimals), "strong" if strong else "plain")]
         if given.spread is not None:
@@ -105,7 +105,7 @@ def by_measure(entries: Iterable[Matched]) -> dict[str, list[Matched]]:
     """Return metric to its entries, in the order in which metrics first appear."""
     found: dict[str, list[Matched]] = {}
     for entry in entries:
-        found.setdefault(entry.shown.metric, []).append(entry)
+        found.setdefault(entry.shown.name, []).append(entry)
     return found
 
 

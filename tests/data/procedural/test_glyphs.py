@@ -105,6 +105,14 @@ def test_rows_of_a_source_are_its_classes_in_order():
     assert source.test.targets.tolist() == np.repeat(np.arange(20), 30).tolist()
 
 
+def test_the_first_classes_of_a_set_have_its_images():
+    plan, whole = PLANS["glyphs-source-50"], PLANS["glyphs-source"]
+    assert (plan.classes, plan.train, plan.test) == (50, whole.train, whole.test)
+    for split in ("train", "test"):
+        ours = class_images("glyphs-source-50", 49, split)
+        assert np.array_equal(ours, class_images("glyphs-source", 49, split))
+
+
 @pytest.mark.parametrize(
     ("name", "label", "split", "digest"),
     [

@@ -11,6 +11,7 @@ from bench.spec.parts import Kind
 
 HEAD = """
 import random
+from typing import ClassVar
 import numpy as np
 import torch
 from torch import nn

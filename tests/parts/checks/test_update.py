@@ -9,6 +9,7 @@ from bench.parts.checks import check_part
 SHARPNESS = """
 radius: float = 0.05
 curves = ("sharpness",)
+gradients_per_step: ClassVar[str] = "2"
 
 def begin(self, training):
     def step(gradient):
@@ -37,6 +38,17 @@ def test_an_update_of_ones_own_passes_and_its_details_say_what_it_does(failures,
     assert said["gradients"] == "2 gradients a step"
     assert said["curves"] == "sharpness"
     assert said["parameters"] == "the optimizer steps in 4 of 4 steps"
+
+
+@pytest.mark.parametrize("stated", ["1", "3"])
+def test_an_update_that_states_another_number_of_gradients_is_found(failures, stated):
+    wrong = failures("update", SHARPNESS.replace('"2"', f'"{stated}"'))
+    assert set(wrong) == {"gradients"}
+    assert f"takes 2 gradients a step, and states {stated}" in wrong["gradients"]
+
+
+def test_an_update_need_not_know_how_many_gradients_it_takes(failures):
+    assert failures("update", SHARPNESS.replace('"2"', '""')) == {}
 
 
 def test_an_update_without_the_optimizer_is_said_to_move_parameters_by_itself(failures, tmp_path):

@@ -7,11 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from bench.records.record import Curve
+from bench.records.record import Curve, Record
 from bench.report.claims.verdict import compared_metric
+from bench.report.crossing import Undefined
 from bench.report.values import curve_value, record_value
 from bench.spec.claims import At, Claim
-from bench.spec.suite import Table
+from bench.spec.suite import ShownMetric, Table
 
 from ..studies import study
 
@@ -60,11 +61,15 @@ def test_an_error_is_one_less_its_accuracy_of_metrics_and_curves() -> None:
     made.put(cell, {"test/top1": 0.75})
     record = made.records[cell.id]
     curved = replace(record, outcome=replace(record.outcome, curves={"anytime/test/top1": CURVE}))
-    assert record_value(record, "test/top1_error", None) == 0.25
-    assert record_value(curved, "anytime/test/top1_error", At(step=3)) == pytest.approx(0.6)
-    assert record_value(curved, "anytime/test/top1", At(step=3)) == 0.4
-    assert record_value(record, "anytime/test/top1", At(step=3)) is None
-    assert record_value(record, "test/top5", None) is None
+
+    def said(record: Record, metric: str, at: At | None = None) -> float | Undefined | None:
+        return record_value(record, ShownMetric(metric=metric, at=at), made.plan.curves)
+
+    assert said(record, "test/top1_error") == 0.25
+    assert said(curved, "anytime/test/top1_error", At(step=3)) == pytest.approx(0.6)
+    assert said(curved, "anytime/test/top1", At(step=3)) == 0.4
+    assert said(record, "anytime/test/top1", At(step=3)) is None
+    assert said(record, "test/top5") is None
 
 
 def test_a_claim_is_about_the_tables_metric_where_it_does_not_say() -> None:

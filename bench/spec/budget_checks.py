@@ -1,0 +1,146 @@
+"""Whether what a claim compares had one budget, and was looked at equally often."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
+from bench.errors import SpecError
+from bench.spec.cell import Cell, PlannedCell, Train
+from bench.spec.claims import At, Claim
+from bench.spec.comparisons import Place, differences
+
+Raise = Callable[..., SpecError]
+_COUNTED = {"steps": "steps", "gradients": "gradients (steps times gradients a step)"}
+
+
+def check_budget(
+    claim: Claim, cells: Iterable[PlannedCell], gradients: Mapping[str, int], raises: Raise
+) -> None:
+    """Check that all cells of each comparison have the budget that a claim says is equal.
+
+    Parameters
+    ----------
+    cells
+        Those of the table, one a place.
+    gradients
+        Cell id to how many are planned; absent where that is not known.
+    raises
+        Makes an error of a message, the key that is wrong, and a remedy.
+
+    Raises
+    ------
+    SpecError
+        If two differ, naming both and their numbers; if a cell has no such number; if a curve is
+        read at steps of which the sides have not paid equally much.
+    """
+    if claim.budget is None:
+        return
+    for sides in _sides(claim, cells):
+        counts = [_budget(planned.cell, claim.budget, gradients) for planned in sides]
+        for planned, number in zip(sides, counts, strict=True):
+            if number is None:
+                raise raises(
+                    f"{claim.id} is by {claim.budget}, and nothing says how many "
+                    f"{_text(planned.place)} takes",
+                    "budget",
+                    "let its update state gradients_per_step"
+                    if isinstance(planned.cell.work, Train)
+                    else "a measurement has no budget",
+                )
+        _check_equal(claim, sides, counts, _COUNTED[claim.budget], "budget", raises)
+        if claim.budget == "gradients" and _reads_steps(claim):
+            steps = [_budget(planned.cell, "steps", gradients) for planned in sides]
+            what = "steps, so that a step is not one and the same number of gradients"
+            _check_equal(claim, sides, steps, what, "at", raises)
+
+
+def check_grids(
+    claim: Claim, cells: Iterable[PlannedCell], gradients: Mapping[str, int], raises: Raise
+) -> None:
+    """Check that curves of which one first reaches a value have their points equally far apart.
+
+    In steps or in gradients: a finer grid finds a curve that jitters beyond a value sooner.
+
+    Raises
+    ------
+    SpecError
+        If they are not, naming both cells and their spacings.
+    """
+    if not any(at.curve for at in (claim.at, *claim.readings) if at is not None):
+        return
+    for sides in _sides(claim, cells):
+        in_steps = [_spacing(planned.cell, 1) for planned in sides]
+        each = [_per_step(planned.cell, gradients) for planned in sides]
+        in_gradients = [_spacing(p.cell, n) for p, n in zip(sides, each, strict=True)]
+        if len(set(in_steps)) > 1 and (None in each or len(set(in_gradients)) > 1):
+            other = next(i for i, spacing in enumerate(in_steps) if spacing != in_steps[0])
+            raise raises(
+                f"{claim.id} reads where a curve first reaches a value, and "
+                f"{_text(sides[0].place)} is validated {in_steps[0]}, "
+                f"{_text(sides[other].place)} {in_steps[other]}: more points reach it sooner",
+                "at",
+                "validate both equally often, in steps or in gradients",
+            )
+
+
+def _sides(claim: Claim, cells: Iterable[PlannedCell]) -> Iterator[Sequence[PlannedCell]]:
+    """Yield the cells of each difference: of two, or of all that a whole is made of."""
+    at = {tuple(planned.place.items()): planned for planned in cells}
+    places: list[Place] = [dict(place) for place in at]
+    planned = list(at.values())
+    for _, terms in differences(claim, places):
+        yield [planned[i] for _, i in terms]
+
+
+def _budget(cell: Cell, by: str, gradients: Mapping[str, int]) -> int | None:
+    if by == "gradients":
+        return gradients.get(cell.id)
+    return cell.recipe.steps if cell.recipe is not None else None
+
+
+def _check_equal(
+    claim: Claim,
+    sides: Sequence[PlannedCell],
+    counts: Sequence[int | None],
+    what: str,
+    key: str,
+    raises: Raise,
+) -> None:
+    other = next((i for i, number in enumerate(counts) if number != counts[0]), None)
+    if other is not None:
+        raise raises(
+            f"{claim.id} is by {claim.budget}, and {_text(sides[0].place)} is planned with "
+            f"{counts[0]:,}, {_text(sides[other].place)} with {counts[other]:,} {what}",
+            key,
+            "compare cells with as many (where:, or recipe.steps of a method)",
+        )
+
+
+def _reads_steps(claim: Claim) -> bool:
+    readings: list[At] = [at for at in (claim.at, *claim.readings) if at is not None]
+    return any(at.area is not None or isinstance(at.step, int) for at in readings)
+
+
+def _per_step(cell: Cell, gradients: Mapping[str, int]) -> int | None:
+    known = cell.recipe is not None and cell.id in gradients
+    return gradients[cell.id] // cell.recipe.steps if known and cell.recipe else None
+
+
+def _spacing(cell: Cell, each: int | None) -> str:
+    """Return how far apart a cell's validations are, a step being counted as ``each``."""
+    work = cell.work
+    if not isinstance(work, Train):
+        return "never"
+    recipe = work.recipe
+    if recipe.anytime is not None:
+        # Its gaps grow by a step at a time, whatever a step takes.
+        text = f"at gaps that grow to {recipe.anytime.gap} steps"
+    elif recipe.validate_every is not None:
+        text = f"every {recipe.validate_every * (each or 1)} steps"
+    else:
+        text = "never"
+    return f"{text} and at each of a warm-up" if work.warmup is not None else text
+
+
+def _text(place: Place) -> str:
+    return ", ".join(f"{axis} {value}" for axis, value in place.items())
