@@ -31,7 +31,7 @@ Labels = dict[str, Scalar]
 # what of it they keep is not how the stage trains: it inherits none of these.
 _OF_CHILDREN = (
     "anytime", "forgetting", "forgetting_curves", "forgetting_statistics", "frozen_features",
-    "penalty_gradients", "selection", "statistics", "validate_every",
+    "penalty_gradients", "selection", "statistics", "test_curves", "validate_every",
 )  # fmt: skip
 # No axis can have this name.
 SEED_PLUS = "seed +"

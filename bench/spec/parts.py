@@ -122,6 +122,16 @@ def named_metrics(
     return found
 
 
+def declared_as(name: str, metrics: Iterable[str]) -> str | None:
+    """Return the declared metric that a name is one of, whatever the parameters; None if of none.
+
+    >>> declared_as("top1-base", ["top1", "top1-{groups}"]), declared_as("top5", ["top1"])
+    ('top1-{groups}', None)
+    """
+    patterns = {m: "[^/]+".join(map(re.escape, _PLACE.sub("\0", m).split("\0"))) for m in metrics}
+    return next((m for m, pattern in patterns.items() if re.fullmatch(pattern, name)), None)
+
+
 def read_parts(file: Path) -> tuple[Part, ...]:
     """Return the parts a Python file registers, by reading it as text.
 

@@ -216,7 +216,9 @@ def check_reading(source: Any, loc: Loc, metric: str, at: At, declared: Declarat
             )
     if at.curve == metric:
         raise source.error(
-            f"reads {metric} where it is itself {at.reaches:g}", loc, "name another curve"
+            f"reads {metric} where it is itself {at.fitted or at.reaches or 0.0:g}",
+            loc,
+            "name another curve",
         )
 
 
