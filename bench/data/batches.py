@@ -51,6 +51,8 @@ class TrainingBatches:
         By name, which is part of their streams' keys; applied to the inputs, in order.
     trainings
         How many are behind the network that is trained; see `bench.spec.seeds.origin`.
+    views
+        How often the rows of a batch are augmented; a transform changes all views alike.
 
     Raises
     ------
@@ -73,6 +75,7 @@ class TrainingBatches:
         channels_last: bool = False,
         transforms: Mapping[str, Transform] = NONE,
         trainings: int = 0,
+        views: int = 1,
     ) -> None:
         self._split = split
         rows = np.asarray(indices, dtype=np.int64)
@@ -89,7 +92,10 @@ class TrainingBatches:
         )
         self._image = image
         self._augmentation = augmentation
-        self._augmentation_seed = stream_seed(seed, "augmentation", *context)
+        self._augmentation_seeds = [
+            stream_seed(seed, "augmentation", *context, *([f"view {view}"] if view else []))
+            for view in range(views)
+        ]
         self._seed = seed
         self._dataset = dataset
         self._device = device
@@ -107,23 +113,29 @@ class TrainingBatches:
         Returns
         -------
         inputs
-            Images ``(b, 3, size, size)`` float32, normalised; or rows ``(b, …)`` as prepared.
+            Images ``(b, 3, size, size)`` float32, normalised; or rows ``(b, …)`` as prepared. With
+            several views ``(views, b, …)``.
         targets
             ``(b,)`` int64 labels, or ``(b, …)`` float32.
         """
         rows = self.rows(step)
-        inputs = self._inputs(rows, step)
-        inputs = in_training(
-            inputs, self._transforms, self._seed, self._dataset, step, self._trainings
-        )
-        if self._image is not None and inputs.ndim == 4:
-            inputs = inputs.contiguous(memory_format=self._format)
+        views = [self._view(rows, step, seed) for seed in self._augmentation_seeds]
+        inputs = views[0] if len(views) == 1 else torch.stack(views)
         return inputs, on_device(self._device, self._split.targets[rows])
 
-    def _inputs(self, rows: NDArray[np.int64], step: int) -> Tensor:
+    def _view(self, rows: NDArray[np.int64], step: int, augmentation_seed: int) -> Tensor:
+        inputs = in_training(
+            self._inputs(rows, step, augmentation_seed),
+            self._transforms, self._seed, self._dataset, step, self._trainings,
+        )  # fmt: skip
+        if self._image is not None and inputs.ndim == 4:
+            inputs = inputs.contiguous(memory_format=self._format)
+        return inputs
+
+    def _inputs(self, rows: NDArray[np.int64], step: int, augmentation_seed: int) -> Tensor:
         if self._image is None or self._augmentation is None:
             return on_device(self._device, self._split.inputs[rows])
-        stream = Stream(self._augmentation_seed, jump=step)
+        stream = Stream(augmentation_seed, jump=step)
         return augmented(self._split, rows, self._image, self._augmentation, stream, self._device)
 
 

@@ -120,6 +120,37 @@ def _tail_counts(largest: int, imbalance: float, classes: int) -> list[int]:
     return [max(1, int(count * (1 + 1e-12))) for count in exact]
 
 
+def of_classes(
+    labels: ArrayLike, classes: tuple[int, int], rows: ArrayLike, dataset: str
+) -> Indices:
+    """Return those of ``rows`` whose class is from the first up to but without the second.
+
+    Parameters
+    ----------
+    labels
+        ``(n,)`` class of each row of the whole training split.
+    rows
+        The subset, rows of ``labels``; its order is kept.
+
+    Raises
+    ------
+    DataError
+        If the targets are no classes, or there are fewer.
+    """
+    labels, rows = np.asarray(labels), np.asarray(rows, dtype=np.int64)
+    first, stop = classes
+    known = 0 if labels.dtype.kind == "f" else int(labels.max()) + 1
+    if stop > known:
+        has = f"has {known} classes" if known else "has numbers as targets and no classes"
+        raise DataError(
+            f"{dataset} {has}, and those from {first} up to {stop} are to be trained on",
+            field="task.train_classes",
+            remedy=f"end at {known} or before" if known else "leave train_classes out",
+        )
+    mine = labels[rows]
+    return rows[(mine >= first) & (mine < stop)]
+
+
 def holdout(
     labels: ArrayLike, indices: ArrayLike, fraction: float, seed: int, dataset: str
 ) -> tuple[Indices, Indices]:

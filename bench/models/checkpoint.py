@@ -39,6 +39,8 @@ class Checkpoint:
         By task, by names within the backbone; empty where nothing is.
     trainings
         How many are behind its weights, at least one.
+    beside
+        By task, what its objective trained beside the head; without a task where nothing was.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Checkpoint:
     heads: Mapping[str, State]
     private: Mapping[str, State] = field(default_factory=dict)
     trainings: int = 1
+    beside: Mapping[str, State] = field(default_factory=dict)
 
     def backbone_of(self, task: str) -> State:
         """Return the backbone's whole state as a task has it."""
@@ -56,8 +59,9 @@ def save_checkpoint(network: Network, path: Path) -> str:
     """Write a network's whole state and return the SHA-256 of the file's bytes.
 
     The names are ``backbone.*`` and ``head.*``, or with several tasks ``head.TASK.*`` (of a head
-    that some share, the owner's) and, where modules are private, ``private.TASK.*``. The file
-    appears under its name complete or not at all. The same state gives the same bytes.
+    that some share, the owner's) and, where modules are private, ``private.TASK.*``; of what
+    objectives train beside the heads ``beside.TASK.*``. The file appears under its name complete
+    or not at all. The same state gives the same bytes.
     """
     return write_tensors(path, state_on_cpu(network), facts_of(network))
 
@@ -132,6 +136,7 @@ def checkpoint_of(tensors: State, facts: Mapping[str, object]) -> Checkpoint:
         ),
         private=private if any(private.values()) else {},
         trainings=trainings_in(facts),
+        beside={task: own for task in tasks or [""] if (own := _below(f"beside.{task}.", tensors))},
     )
 
 

@@ -211,6 +211,23 @@ class Network(nn.Module):
         alone = heads.get("") if len(heads) == 1 else None
         self.head: nn.Module = (alone if alone is not None else _ByName(heads)).to(device)
 
+    # -- what trains beside the heads
+
+    @property
+    def beside(self) -> dict[str, nn.Module]:
+        """Modules of objectives, by task: they train, and no pass runs them."""
+        container = self._modules.get("beside")
+        return dict(container.items()) if isinstance(container, _ByName) else {}
+
+    def put_beside(self, modules: Mapping[str, nn.Module]) -> None:
+        """Give tasks modules that their objectives train beside the heads.
+
+        The parameters are ``beside.TASK.NAME``; without any nothing changes.
+        """
+        if modules:
+            device = next(self.parameters()).device
+            self._modules["beside"] = _ByName(modules).to(device)
+
     # -- modules of a task's own
 
     def private(self, names: Iterable[str], *, parameters: bool = True) -> None:
@@ -301,9 +318,10 @@ class Network(nn.Module):
             return dict(backbone.named_parameters())
 
     def own_parameters(self, task: str) -> dict[str, nn.Parameter]:
-        """Return the parameters of a task's head and of its copies of modules, by name."""
+        """Return the parameters of a task's head, of its copies of modules and beside, by name."""
         copies = self._copies()
         modules = {"head": self.heads[task]} | ({"private": copies[task]} if copies else {})
+        modules |= {"beside": self.beside[task]} if task in self.beside else {}
         return dict(nn.ModuleDict(modules).named_parameters())
 
     def body(self) -> nn.ModuleList:

@@ -63,6 +63,8 @@ class LoadedBackbone:
         ``weight`` and perhaps ``bias``; empty where there was none.
     trainings
         How many are behind the weights: none behind random ones.
+    beside
+        What objectives trained beside the heads, by task; empty where nothing was.
     """
 
     module: nn.Module
@@ -71,6 +73,7 @@ class LoadedBackbone:
     file: str | None = None
     heads: Mapping[str, State] = field(default_factory=dict)
     trainings: int = 0
+    beside: Mapping[str, State] = field(default_factory=dict)
 
 
 class _Loaded(NamedTuple):
@@ -79,6 +82,7 @@ class _Loaded(NamedTuple):
     file: str | None = None
     heads: Mapping[str, State] = {}
     trainings: int = 1
+    beside: Mapping[str, State] = {}
 
 
 def load_backbone(
@@ -131,6 +135,7 @@ def load_backbone(
         loaded.file,
         loaded.heads,
         loaded.trainings,
+        loaded.beside,
     )
 
 
@@ -167,6 +172,7 @@ def load_patched(
         "stage",
         heads=loaded.heads,
         trainings=loaded.trainings,
+        beside=loaded.beside,
     )
 
 
@@ -325,7 +331,13 @@ def _as_left(network: Blueprint, checkpoint: Checkpoint, path: Path, task: str |
             remedy=f"start as one of: {', '.join(checkpoint.private)}",
         )
     module = _filled(network, checkpoint.backbone_of(task or ""), path)
-    return _Loaded(module, "", heads=checkpoint.heads, trainings=checkpoint.trainings)
+    return _Loaded(
+        module,
+        "",
+        heads=checkpoint.heads,
+        trainings=checkpoint.trainings,
+        beside=checkpoint.beside,
+    )
 
 
 def _filled(network: Blueprint, state: State, path: Path) -> nn.Module:

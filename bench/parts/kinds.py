@@ -11,8 +11,9 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from bench.data.streams import Stream
-from bench.models.network import Network
+from bench.models.network import Network, NetworkOutput
 from bench.parts.part import Part, decorator
+from bench.spec.parts import named_metrics
 
 Tensors = Mapping[str, Tensor]
 Array = NDArray[Any]
@@ -153,19 +154,69 @@ class Data(Protocol):
         """Shape of one row's target; empty for a class label."""
 
 
+@dataclass(frozen=True)
+class Drawn:
+    """How many rows of each class, ``(classes,)``, there are to learn from.
+
+    Attributes
+    ----------
+    counts
+        What the sampling rate and the long tail leave of the training split.
+    trained
+        Those of them that are trained on: not held out, and of the classes that train.
+    """
+
+    counts: Sequence[int]
+    trained: Sequence[int]
+
+
+@dataclass(frozen=True)
+class Learning:
+    """One step of a task, as its objective's ``learn`` sees it.
+
+    Attributes
+    ----------
+    inputs
+        ``(b, …)``; of an objective with several views ``(views, b, …)``, the same rows, each view
+        augmented anew.
+    targets
+        ``(b, …)``.
+    network
+        Runs the network on inputs ``(b, …)``, in the recipe's precision; what it gives is float32.
+        Penalties see its first pass.
+    modules
+        What the objective's ``modules`` returned.
+    stream
+        The random numbers of this step.
+    progress
+        How much of the training is done, in [0, 1).
+    """
+
+    inputs: Tensor
+    targets: Tensor
+    network: Callable[[Tensor], NetworkOutput]
+    modules: nn.Module | None
+    stream: Stream
+    progress: float
+
+
 class Objective(Part):
     """Width of the head, loss and metrics.
 
     ``metrics`` maps a name to its unit and better side, literally: ``{"top1": ("%", "highest")}``;
-    ``%`` is recorded as a fraction. ``score`` is the metric that states are chosen by, ``term``
+    ``%`` is recorded as a fraction, and ``top1-{groups}`` is a metric for each name in the
+    parameter ``groups``, a ``dict``. ``score`` is the metric that states are chosen by, ``term``
     the loss's name, ``targets`` ``classes``, ``numbers``, ``boxes`` (four numbers), or
-    ``trajectories`` (`bench.data.trajectories`).
+    ``trajectories`` (`bench.data.trajectories`), ``views`` how often a step augments each of its rows.
+
+    What learns by more than outputs and targets defines ``learn``, and perhaps ``modules``.
     """
 
     metrics: ClassVar[Mapping[str, tuple[str, str]]] = {}
     score: ClassVar[str] = ""
     term: ClassVar[str] = ""
     targets: ClassVar[str] = "classes"
+    views: ClassVar[int] = 1
 
     def width(self, data: Data) -> int:
         """Return the number of outputs of the head."""
@@ -178,6 +229,25 @@ class Objective(Part):
     def scores(self, outputs: Array, targets: Array) -> dict[str, float]:
         """Return every one of ``metrics`` over a whole split."""
         raise TypeError(f"{type(self).__name__} does not define scores(self, outputs, targets)")
+
+    def drawn(self, drawn: Drawn) -> Objective:
+        """Return the objective for data of classes of which so many rows were drawn."""
+        return self
+
+    def modules(self, features: int, outputs: int, stream: Stream) -> nn.Module | None:
+        """Return modules, drawn from the stream, that train beside the head and score nothing.
+
+        A stage leaves them with its head, for children that keep it.
+        """
+        return None
+
+    def learn(self, step: Learning) -> Tensor:
+        """Return the loss that a step lowers, a scalar: ``loss``, where it is not defined."""
+        return self.loss(step.network(step.inputs).logits, step.targets)
+
+    def metric_names(self) -> Mapping[str, tuple[str, str]]:
+        """Return ``metrics``, by the names that the parameters give them."""
+        return named_metrics(self.metrics, dict(self))
 
     @classmethod
     def higher_is_better(cls) -> bool:

@@ -9,7 +9,7 @@ from typing import Any
 from bench.errors import UserError
 from bench.records.record import Record
 from bench.spec.metrics import PERCENT
-from bench.spec.parts import Kind, find_part
+from bench.spec.parts import Kind, find_part, named_metrics
 
 
 def fractions_of(record: Record) -> frozenset[str]:
@@ -36,16 +36,16 @@ def _tasks(settings: Mapping[str, Any]) -> Iterator[Any]:
 
 def _declared(kind: Kind, use: Any) -> Iterator[frozenset[str]]:
     """Yield the fractions that a part in use, a name with its settings, declares."""
-    for name in use if isinstance(use, Mapping) else ():
-        yield _fractions(kind, str(name))
+    for name, settings in use.items() if isinstance(use, Mapping) else ():
+        declared = named_metrics(_metrics(kind, str(name)), settings)
+        # A difference of two fractions is declared as better when lower, and may be below 0.
+        yield frozenset(n for n, side in declared.items() if side == (PERCENT, "highest"))
 
 
 @lru_cache(maxsize=256)
-def _fractions(kind: Kind, name: str) -> frozenset[str]:
+def _metrics(kind: Kind, name: str) -> Mapping[str, tuple[str, str]]:
     try:
         part = find_part(kind, name, ())
     except UserError:
         part = None
-    metrics = part.metrics if part is not None else {}
-    # A difference of two fractions is declared as better when lower, and may be below 0.
-    return frozenset(n for n, side in metrics.items() if side == (PERCENT, "highest"))
+    return part.metrics if part is not None else {}

@@ -1,12 +1,16 @@
-"""Where one curve first reaches a value, and what another one is there."""
+"""What one curve is where another one has a value: where it first reaches it, or by a fit."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
 
+import numpy as np
+from numpy.typing import NDArray
+
 from bench.records.record import Curve
 
+Floats = NDArray[np.float64]
 # One less an accuracy is rounded: what is written as 0.3 is not exact.
 _ROUNDING = 1e-9
 
@@ -55,3 +59,51 @@ def value_where(curve: Curve, other: Curve, value: float, *, rising: bool) -> fl
         start, end = known.get(before, math.nan), known.get(step, math.nan)
         found = start + (end - start) * -short / (by - short)
     return found if math.isfinite(found) else Undefined("lacks a point beside it")
+
+
+def fitted_value(curve: Curve, other: Curve, value: float, *, falling: bool) -> float | Undefined:
+    """Return what a curve is where another one has a value, by a monotone fit through all points.
+
+    The points are those of the plane of both numbers, one at each step that both curves have. The
+    fit is the least-squares one that never rises (or never falls) with the other number: isotonic
+    regression (Barlow et al. 1972), linear between points. It supposes no more of the form of a
+    trade-off than that more of the one leaves less of the other.
+
+    Parameters
+    ----------
+    value
+        In the unit in which the other curve is recorded.
+    falling
+        Whether the fit never rises.
+
+    Returns
+    -------
+    float or Undefined
+        Undefined outside the range of the other curve: nothing is extrapolated.
+    """
+    known = dict(zip(curve.at, curve.value, strict=True))
+    points = [(x, known[at]) for at, x in zip(other.at, other.value, strict=True) if at in known]
+    if not points:
+        return Undefined("has no point in common")
+    places, inverse = np.unique([x for x, _ in points], return_inverse=True)
+    weights = np.bincount(inverse).astype(np.float64)
+    means = np.bincount(inverse, weights=[y for _, y in points]) / weights
+    if not places[0] - _ROUNDING <= value <= places[-1] + _ROUNDING:
+        return Undefined("has no points on both sides of it")
+    side = -1.0 if falling else 1.0
+    fit = side * _never_falling(side * means, weights)
+    found = float(np.interp(value, places, fit))
+    return found if math.isfinite(found) else Undefined("is not finite everywhere")
+
+
+def _never_falling(values: Floats, weights: Floats) -> Floats:
+    """Return the weighted least-squares fit that never falls: neighbours that do are pooled."""
+    blocks: list[tuple[float, float, int]] = []
+    for mean, weight in zip(values.tolist(), weights.tolist(), strict=True):
+        count = 1
+        while blocks and blocks[-1][0] > mean:
+            before, other, more = blocks.pop()
+            mean = (before * other + mean * weight) / (other + weight)
+            weight, count = weight + other, count + more
+        blocks.append((mean, weight, count))
+    return np.repeat([mean for mean, *_ in blocks], [count for *_, count in blocks])

@@ -175,8 +175,8 @@ def results_caption(board: Board) -> str:
     if any(entry.undefined for entry in board.entries):
         text += (
             " Undefined at k of n seeds: there the curve never reaches the value, begins beyond "
-            "it, or the other has no points beside it; a mean over the other seeds would be one "
-            "over those that got there, and is not shown."
+            "it, has no points on both sides of it, or the other has no points beside it; a mean "
+            "over the other seeds would be one over those that got there, and is not shown."
         )
     if any(entry.partial and not entry.undefined for entry in board.entries):
         text += " (k/n): only k of the n seeds are done; such a mean is partial and never bold."

@@ -9,10 +9,10 @@ from dataclasses import replace
 import numpy as np
 
 from bench.records.record import Curve, Record
-from bench.report.crossing import Undefined, value_where
+from bench.report.crossing import Undefined, fitted_value, value_where
 from bench.spec.claims import At
 from bench.spec.metrics import Metric, Metrics, complement_of, difference_of
-from bench.spec.parts import built_in_parts
+from bench.spec.parts import built_in_parts, declared_as
 from bench.spec.suite import ShownMetric
 
 
@@ -24,8 +24,9 @@ def metric_unit(metric: str) -> str:
     """
     name = (complement_of(metric) or metric).rpartition("/")[2]
     for part in built_in_parts().values():
-        if part.kind == "objective" and name in part.metrics:
-            return str(part.metrics[name][0])
+        declared = declared_as(name, part.metrics) if part.kind == "objective" else None
+        if declared is not None:
+            return str(part.metrics[declared][0])
     return ""
 
 
@@ -76,11 +77,16 @@ def record_value(record: Record, shown: ShownMetric, curves: Metrics) -> float |
     if at is None:
         return metric_value(record.outcome.metrics, shown.metric)
     curve = curve_of(record, shown.metric)
-    if curve is None or at.reaches is None or at.curve is None:
+    if curve is None or at.curve is None:
         return None if curve is None else curve_value(curve, at)
     other, declared = curve_of(record, at.curve), curves.get(at.curve)
     if other is None or declared is None:
         return None
+    if at.fitted is not None:
+        mine = curves.get(shown.metric)
+        traded = mine is None or mine.best == declared.best
+        return fitted_value(curve, other, at.fitted / declared.scale, falling=traded)
+    assert at.reaches is not None
     rising = declared.best == "highest"
     return value_where(curve, other, at.reaches / declared.scale, rising=rising)
 

@@ -66,7 +66,7 @@ def check_grids(
     SpecError
         If they are not, naming both cells and their spacings.
     """
-    if not any(at.curve for at in (claim.at, *claim.readings) if at is not None):
+    if not any(at.reaches for at in (claim.at, *claim.readings) if at is not None):
         return
     for sides in _sides(claim, cells):
         in_steps = [_spacing(planned.cell, 1) for planned in sides]

@@ -84,6 +84,8 @@ class At(Frozen):
     ``scale: log`` a step s weighs 1 / (s + 1), so that each factor of time counts alike.
     ``curve``, ``reaches``: its value where another curve first reaches a value, in that one's
     unit; both are linear between two points.
+    ``curve``, ``fitted``: its value where another curve has a value, by a monotone fit through all
+    points of both: the further the one, the less is left of the other.
     """
 
     step: NonNegativeInt | Literal["end"] | None = None
@@ -91,6 +93,7 @@ class At(Frozen):
     scale: Literal["linear", "log"] = "linear"
     curve: str | None = None
     reaches: FiniteFloat | None = None
+    fitted: FiniteFloat | None = None
 
     @field_validator("step", mode="before")
     @classmethod
@@ -101,8 +104,10 @@ class At(Frozen):
 
     @model_validator(mode="after")
     def _one_of_them(self) -> At:
-        if (self.curve is None) != (self.reaches is None):
-            raise ValueError("another curve and the value that it reaches need each other")
+        if [self.reaches, self.fitted].count(None) != (2 if self.curve is None else 1):
+            raise ValueError(
+                "another curve and one value of it (reaches, or fitted) need each other"
+            )
         if [self.step, self.area, self.curve].count(None) != 2:
             raise ValueError("is either a step, an area, or where another curve reaches a value")
         if self.area is not None and self.area[0] > self.area[1]:
@@ -128,6 +133,8 @@ class At(Frozen):
             return f"{scale}area {self.area[0]}–{self.area[1]}"
         if self.reaches is not None:
             return f"{self.curve} {self.reaches:g}"
+        if self.fitted is not None:
+            return f"fitted at {self.curve} {self.fitted:g}"
         return "end" if self.step == "end" else f"step {self.step}"
 
     @property
@@ -137,6 +144,8 @@ class At(Frozen):
             return f"{{area: {list(self.area)}}}"
         if self.reaches is not None:
             return f"{{curve: {self.curve}, reaches: {self.reaches:g}}}"
+        if self.fitted is not None:
+            return f"{{curve: {self.curve}, fitted: {self.fitted:g}}}"
         return f"{{step: {self.step}}}"
 
     @property
@@ -251,7 +260,7 @@ class Claim(Frozen):
 
     def _check_readings(self) -> None:
         if self.at is not None and self.at.is_choice and not self.readings:
-            what = "an area" if self.at.area else "where another curve reaches a value"
+            what = "an area" if self.at.area else "where another curve has a value"
             raise ValueError(
                 f"{what} is one reading of several: name others, "
                 f"such as readings: [{self.at.written}, {{step: end}}]"

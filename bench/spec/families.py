@@ -31,7 +31,7 @@ Labels = dict[str, Scalar]
 # what of it they keep is not how the stage trains: it inherits none of these.
 _OF_CHILDREN = (
     "anytime", "forgetting", "forgetting_curves", "forgetting_statistics", "frozen_features",
-    "penalty_gradients", "selection", "statistics", "validate_every",
+    "penalty_gradients", "selection", "statistics", "test_curves", "validate_every",
 )  # fmt: skip
 # No axis can have this name.
 SEED_PLUS = "seed +"
@@ -252,6 +252,7 @@ class Families:
             "dataset": str(dataset),
             "sampling_rate": 1.0 if rate is None else float(rate),
             "long_tail": spec.long_tail,
+            "train_classes": spec.train_classes,
             "objective": resolve_use(
                 self.layers, "objective", spec.objective, sources, ("objective",)
             ),

@@ -43,6 +43,8 @@ def _obstacles(work: Train, find: FindPart) -> Iterator[tuple[str, str]]:
                 f"the augmentation of {task.dataset} is random",
                 "use augmentation: {crop: centre, flip: false}",
             )
+        if find("objective", task.objective.name).views != 1:
+            yield f"{task.objective.name} mixes inputs", "use objective: classification"
         for use in task.transforms:
             if find("transform", use.name).random:
                 yield f"the transform {use.name} is random", "leave it out"

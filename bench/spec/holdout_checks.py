@@ -64,7 +64,7 @@ def _check_sizes(layers: Layers, work: Train, task: Task, known: DatasetEntry) -
 def _check_tasks(layers: Layers, work: Train) -> None:
     """Check that tasks of one dataset hold out the same rows: of others one trains on them."""
     for (one, first), (other, second) in combinations(work.tasks.items(), 2):
-        if first.dataset != second.dataset:
+        if not first.shares_rows(second):
             continue
         for key in ("sampling_rate", "long_tail"):
             if getattr(first, key) != getattr(second, key):
@@ -85,7 +85,7 @@ def _stages_below(cell: Cell, by_id: Mapping[str, Cell]) -> Iterator[Cell]:
 def _check_unseen(layers: Layers, cell: Cell, stage: Cell) -> None:
     for mine in cell.tasks.values():
         for theirs in stage.tasks.values():
-            if mine.dataset == theirs.dataset:
+            if mine.shares_rows(theirs):
                 remedy = _seen(cell, mine, stage, theirs)
                 if remedy is not None:
                     raise layers.source_of("recipe", "validation").error(

@@ -167,6 +167,9 @@ def _curves_of_training(work: Train, find: FindPart, earlier: Earlier) -> Iterab
             yield _curve(f"{prefix}validation/{score.name}", score)
         if recipe.selection == "best-on-test":
             yield _curve(f"{prefix}test/{score.name}", score)
+        if recipe.test_curves:
+            for metric in _scores(f"{prefix}test", task, find):
+                yield _curve(metric.name, metric)
         if recipe.anytime is not None:
             for metric in _scores(f"{prefix}anytime/test", task, find):
                 yield _curve(metric.name, metric)
@@ -232,7 +235,8 @@ def without_source(name: str) -> str:
 
 
 def _scores(prefix: str, task: Task, find: FindPart) -> Iterable[Metric]:
-    for name, (unit, best) in find("objective", task.objective.name).metrics.items():
+    objective = find("objective", task.objective.name)
+    for name, (unit, best) in objective.metrics_with(task.objective.settings).items():
         yield Metric(f"{prefix}/{name}", unit, best)
 
 
@@ -272,7 +276,8 @@ def why_lacking(name: str, cell: Cell, *, curve: bool) -> Lack:
     if curve and "validation" in parts:
         return Lack("the recipe does not validate while it trains", "set recipe.validate_every")
     if curve and "test" in parts:
-        return Lack("the test split is scored at the end alone", "show anytime/test/top1")
+        remedy = "set recipe.test_curves" if recipe.anytime is None else "show anytime/test/top1"
+        return Lack("the test split is scored at the end alone", remedy)
     return Lack("nothing that its cells are made of gives it", "see the parts that they name")
 
 

@@ -5,11 +5,12 @@ from __future__ import annotations
 import ast
 import importlib.metadata
 import importlib.util
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Any, Literal, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -24,6 +25,7 @@ from pydantic import (
 
 from bench.errors import SpecError
 from bench.spec.counts import count
+from bench.spec.naming import Name
 from bench.spec.recipe import Frozen, Items
 
 Kind = Literal[
@@ -43,7 +45,7 @@ DECLARED: Mapping[Kind, Mapping[str, Any]] = {
     "trainable": {},
     "patch": {},
     "update": {"curves": (), "gradients_per_step": "1"},
-    "objective": {"metrics": {}, "score": "", "term": "", "targets": "classes"},
+    "objective": {"metrics": {}, "score": "", "term": "", "targets": "classes", "views": 1},
     "transform": {"random": False},
     "head": {},
     "network": {},
@@ -94,8 +96,40 @@ class Part:
             return declared[name]
         raise AttributeError(name)
 
+    def metrics_with(self, settings: Mapping[str, Any]) -> Mapping[str, tuple[str, str]]:
+        """Return an objective's metrics by name, where its parameters are these."""
+        return named_metrics(self.metrics, settings)
+
 
 PartKey = tuple[Kind, str]
+# What stands in a metric's name for the names in a parameter.
+_PLACE = re.compile(r"\{(\w+)\}")
+
+
+def named_metrics(
+    metrics: Mapping[str, tuple[str, str]], settings: Mapping[str, Any]
+) -> dict[str, tuple[str, str]]:
+    """Return metrics by name: one with ``{PARAMETER}`` in its name is one for each name in that.
+
+    >>> named_metrics({"top1-{groups}": ("%", "highest")}, {"groups": {"base": (0, 90)}})
+    {'top1-base': ('%', 'highest')}
+    """
+    found = {}
+    for name, sides in metrics.items():
+        place = _PLACE.search(name)
+        for given in settings[place[1]] if place else ("",):
+            found[_PLACE.sub(given, name)] = sides
+    return found
+
+
+def declared_as(name: str, metrics: Iterable[str]) -> str | None:
+    """Return the declared metric that a name is one of, whatever the parameters; None if of none.
+
+    >>> declared_as("top1-base", ["top1", "top1-{groups}"]), declared_as("top5", ["top1"])
+    ('top1-{groups}', None)
+    """
+    patterns = {m: "[^/]+".join(map(re.escape, _PLACE.sub("\0", m).split("\0"))) for m in metrics}
+    return next((m for m, pattern in patterns.items() if re.fullmatch(pattern, name)), None)
 
 
 def read_parts(file: Path) -> tuple[Part, ...]:
@@ -247,6 +281,7 @@ def _read_class(kind: Kind, name: str, node: ast.ClassDef, file: Path) -> Part:
             remedy='such as metrics = {"top1": ("%", "highest")}, score = "top1", term = "dice"',
         )
     _check_names(declared, name, node, file)
+    _check_places(declared, fields, node, file)
     if declared.get("gradients_per_step"):
         _check_count("gradients_per_step", declared, fields, node, file)
     model = create_model(name, __base__=Frozen, **fields)
@@ -270,6 +305,23 @@ def _check_names(declared: Mapping[str, Any], part: str, node: ast.ClassDef, fil
             field=part,
             remedy="give it another name, for a metric such as one that ends in -error",
         )
+
+
+def _check_places(
+    declared: Mapping[str, Any], fields: Mapping[str, Any], node: ast.ClassDef, file: Path
+) -> None:
+    """Refuse metrics by the names in a parameter that has none."""
+    for metric in declared.get("metrics", ()):
+        for place in _PLACE.findall(metric):
+            if place not in fields or get_origin(fields[place][0]) is not dict:
+                raise SpecError(
+                    f"the metric {metric!r} is one for each name in {place}, which is no "
+                    "parameter of names",
+                    file=file,
+                    line=node.lineno,
+                    field=node.name,
+                    remedy=f"annotate {place} as dict[str, …]",
+                )
 
 
 def _check_count(
@@ -344,7 +396,8 @@ def _read_field(item: ast.AnnAssign, file: Path) -> tuple[Any, Any]:
             file=file,
             line=item.lineno,
             field=item.target.id,
-            remedy=f"use {', '.join(_TYPES)}, a Literal of strings, or tuple[…, ...] of these",
+            remedy=f"use {', '.join(_TYPES)}, a Literal of strings, or tuple[…, ...] or "
+            "dict[str, …] of these",
         )
     if item.value is None:
         return kind, ...
@@ -383,6 +436,10 @@ def _read_type(annotation: ast.expr) -> Any:
             isinstance(i, ast.Constant) and isinstance(i.value, str) for i in items
         ):
             return Literal[tuple(i.value for i in items if isinstance(i, ast.Constant))]
+        if outer == "dict" and len(items) == 2 and ast.unparse(items[0]) == "str":
+            # They become names of metrics, and of columns and files made of these.
+            of = _read_type(items[1])
+            return dict[Name, of] if of is not None else None  # type: ignore[valid-type]
         if outer == "tuple" and len(items) == 2 and ast.unparse(items[1]) == "...":
             of = _read_type(items[0])
             return Items[of] if of is not None else None  # type: ignore[valid-type]

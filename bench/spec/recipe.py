@@ -277,7 +277,9 @@ class Recipe(Frozen):
     by the adapted features and the head that the source was trained with, and those of all that
     the source itself goes back to; with statistics of batch normalisations as they are, or (under
     ``forgetting_statistics``) also as they are when re-taken on the earlier task's training rows;
-    at the end alone, or (under ``forgetting_curves``) at every validation. ``head`` is a new one,
+    at the end alone, or (under ``forgetting_curves``) at every validation. ``test_curves``
+    scores the test split at every validation too, held-out rows or none, and chooses nothing by
+    it. ``head`` is a new one,
     filled by ``head_init``, or that of the stage started from, ``kept``. ``statistics`` of batch
     normalisations are those that came with the weights, or ``averaged-anew`` over the task's
     training rows before the first step; whether they move from there on is the trainable set's
@@ -311,6 +313,7 @@ class Recipe(Frozen):
     forgetting: bool = False
     forgetting_statistics: Literal["kept", "retaken-too"] = "kept"
     forgetting_curves: bool = False
+    test_curves: bool = False
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     channels_last: bool = True
     penalty_gradients: bool = False
@@ -359,6 +362,19 @@ class Recipe(Frozen):
             )
         if not self.evaluation.test and self.validation == 0:
             raise ValueError("evaluation.test false needs validation > 0: nothing would be scored")
+        return self
+
+    @model_validator(mode="after")
+    def _test_curves_have_points(self) -> Recipe:
+        if not self.test_curves:
+            return self
+        if self.validate_every is None or not self.evaluation.test:
+            raise ValueError(
+                "test_curves has a point at every validation, of the test split: it needs "
+                "validate_every, and evaluation.test"
+            )
+        if self.selection == "best-on-test":
+            raise ValueError("selection best-on-test has such a curve: leave test_curves out")
         return self
 
     def _check_forgetting(self) -> None:

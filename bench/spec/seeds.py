@@ -7,7 +7,7 @@ from typing import Literal
 
 Stream = Literal[
     "subset", "validation", "transform", "head", "backbone", "order", "augmentation", "dropout",
-    "measurement", "procedural", "class", "statistics", "patch",
+    "measurement", "procedural", "class", "statistics", "patch", "objective",
 ]  # fmt: skip
 
 

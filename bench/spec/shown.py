@@ -216,7 +216,9 @@ def check_reading(source: Any, loc: Loc, metric: str, at: At, declared: Declarat
             )
     if at.curve == metric:
         raise source.error(
-            f"reads {metric} where it is itself {at.reaches:g}", loc, "name another curve"
+            f"reads {metric} where it is itself {at.fitted or at.reaches or 0.0:g}",
+            loc,
+            "name another curve",
         )
 
 
@@ -265,7 +267,9 @@ def _is_asked_for(name: str, cell: Cell, curve: bool, declared: Declarations) ->
     if task and task in cell.tasks:
         name = rest
     objectives = [declared.objective(each) for each in cell.tasks.values()]
-    scores = {score for objective in objectives for score in objective.metrics}
+    uses = [task.objective for task in cell.tasks.values()]
+    pairs = zip(objectives, uses, strict=True)
+    scores = {s for each, use in pairs for s in each.metrics_with(use.settings)}
     splits = ("test", "validation", "source")
     found = {f"{split}/{score}" for split in splits for score in scores}
     found |= {"source/forgotten", "warmup/steps", "warmup/ended", "warmup/drop"}

@@ -182,6 +182,7 @@ class TaskSpec(Frozen):
     dataset: str | None = None
     sampling_rate: float | None = None
     long_tail: Raw | None = None
+    train_classes: list[Any] | None = None
     objective: str | Raw = "classification"
     transforms: dict[str, Raw] = {}
     image: Raw | None = None

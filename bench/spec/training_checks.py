@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from bench.errors import did_you_mean
 from bench.spec.catalogue import entry
 from bench.spec.cell import START, Cell, PlannedCell
+from bench.spec.class_checks import check_train_classes, trained_classes
 from bench.spec.frozen_features import obstacle
 from bench.spec.layers import Layers
 from bench.spec.metrics import prefix_of
@@ -15,7 +16,7 @@ from bench.spec.work import Task, Train, Work, network_name
 
 
 def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
-    """Check warm-ups, forgetting, heads, terms, tasks, batches, targets; of stages too.
+    """Check warm-ups, forgetting, heads, terms, tasks, classes, batches, targets; of stages too.
 
     Raises
     ------
@@ -24,6 +25,7 @@ def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
     """
     by_id = {planned.cell.id: planned.cell for planned in cells}
     for work, source in _with_source(by_id):
+        check_train_classes(layers, work)
         _check_heads(layers, work)
         if isinstance(work, Train):
             _check_kept_heads(layers, work, source)
@@ -120,16 +122,13 @@ def _check_batches(layers: Layers, work: Train) -> None:
     if work.recipe.batches != "balanced":
         return
     for task in work.tasks.values():
-        if task.dataset in layers.resources.datasets:
-            # How many classes a user's own data have is known when they are read.
-            continue
-        classes = entry(task.dataset).classes
-        if classes and work.recipe.batch_size % classes:
+        known = trained_classes(layers, task)
+        if known is not None and work.recipe.batch_size % known[0]:
             raise layers.source_of("recipe", "batch_size").error(
                 f"balanced batches of {work.recipe.batch_size} images cannot hold equally many of "
-                f"the {classes} classes of {task.dataset}",
+                f"the {known[0]} classes of {task.dataset}",
                 ("recipe", "batch_size"),
-                f"use a multiple of {classes}, or batches: shuffled",
+                f"use a multiple of {known[0]}, or batches: shuffled",
             )
 
 

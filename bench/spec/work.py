@@ -8,10 +8,10 @@ from dataclasses import dataclass, field, fields
 from functools import cached_property
 from typing import Annotated, Any
 
-from pydantic import BaseModel, Field, PositiveFloat
+from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, model_validator
 
 from bench.spec.parts import Kind, PartKey
-from bench.spec.recipe import Augmentation, Frozen, HeldOut, Image, OneOf, Recipe, Use, Warmup
+from bench.spec.recipe import Augmentation, Frozen, HeldOut, Image, OneOf, Pair, Recipe, Use, Warmup
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -30,20 +30,39 @@ class LongTail(Frozen):
 class Task(Frozen):
     """What is learnt or scored: data, how they are sampled, and what is asked of them.
 
-    ``image`` and ``augmentation`` are the recipe's where not given. ``weight`` multiplies the
-    task's loss where there are several. ``head`` names the task whose head it uses; it has one of
-    its own where not given.
+    ``train_classes``, from one up to but without another, are those whose rows are trained on and
+    held out; the head has outputs for all, and the test split keeps all. ``image`` and
+    ``augmentation`` are the recipe's where not given. ``weight`` multiplies the task's loss where
+    there are several. ``head`` names the task whose head it uses; it has one of its own where not
+    given.
     """
 
     dataset: str
     sampling_rate: Annotated[float, Field(gt=0, le=1)] = 1.0
     long_tail: LongTail | None = None
+    train_classes: Pair[NonNegativeInt] | None = None
     objective: Use
     transforms: tuple[Use, ...] = ()
     image: Image | None = None
     augmentation: Augmentation | None = None
     weight: PositiveFloat = 1.0
     head: str | None = None
+
+    @model_validator(mode="after")
+    def _some_classes(self) -> Task:
+        if self.train_classes is not None and self.train_classes[0] >= self.train_classes[1]:
+            first, stop = self.train_classes
+            raise ValueError(f"train_classes [{first}, {stop}] is no class: write [from, up to]")
+        return self
+
+    def shares_rows(self, other: Task) -> bool:
+        """Whether a row may be trained on or held out by both tasks."""
+        if self.dataset != other.dataset:
+            return False
+        if self.train_classes is None or other.train_classes is None:
+            return True
+        (first, stop), (begin, end) = self.train_classes, other.train_classes
+        return first < end and begin < stop
 
 
 Network = str | Use

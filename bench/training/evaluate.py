@@ -78,10 +78,10 @@ def evaluate(
     """
     outputs, targets = predict(network, batches, task=task, precision=precision, head=head)
     found = objective.scores(outputs.numpy(), targets.numpy())
-    if found.keys() != objective.metrics.keys():
+    declared = objective.metric_names()
+    if found.keys() != declared.keys():
         raise UserError(
-            f"the objective declares the metrics {sorted(objective.metrics)} and gives "
-            f"{sorted(found)}",
+            f"the objective declares the metrics {sorted(declared)} and gives {sorted(found)}",
             remedy="let its metrics and its scores name the same",
         )
     return found

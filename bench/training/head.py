@@ -6,7 +6,8 @@ import torch
 from torch import nn
 
 from bench.data.streams import Stream
-from bench.parts.kinds import Head
+from bench.models.network import Network
+from bench.parts.kinds import Head, Objective
 from bench.spec.seeds import origin, stream_seed
 
 
@@ -30,3 +31,20 @@ def initialise_head(
         head.weight.copy_(torch.from_numpy(weight))
         if head.bias is not None:
             head.bias.zero_()
+
+
+def modules_beside(
+    network: Network,
+    objective: Objective,
+    seed: int,
+    task: str = "",
+    dataset: str = "",
+    trainings: int = 0,
+) -> nn.Module | None:
+    """Return what an objective trains beside a task's head, drawn from a stream of its own.
+
+    Other parameters are as above.
+    """
+    head = network.heads[task]
+    key = stream_seed(seed, "head", "beside", task, dataset, *origin(trainings))
+    return objective.modules(head.in_features, head.out_features, Stream(key))

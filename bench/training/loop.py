@@ -47,6 +47,7 @@ class _Training:
         device = next(network.parameters()).device
         self.watch = TermWatch(loss.names, 1 if device.type == "cpu" else _CHECK_EVERY_ON_GPU)
         self._loss = loss
+        self._steps = recipe.steps
         self._batches = batches
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
         self._notes: dict[str, list[float]] = {}
@@ -56,8 +57,9 @@ class _Training:
     def gradient(self) -> Tensor:
         """Draw the next batch of each task and leave its gradient; return the loss's terms."""
         drawn = {name: batches.batch(self.gradients) for name, batches in self._batches.items()}
+        progress = max(self.step - 1, 0) / self._steps
+        terms = self._loss.terms(drawn, draw=self.gradients, progress=progress)
         self.gradients += 1
-        terms = self._loss.terms(drawn)
         self.watch.add(terms, self.step)
         if self.look is not None:
             self.look(self.scaler.scale(terms))

@@ -9,9 +9,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from bench.data.streams import Stream
 from bench.errors import UserError, WeightsError
-from bench.models.network import Network
-from bench.parts.kinds import Objective, Penalty, Step, Tensors
+from bench.models.network import Network, NetworkOutput
+from bench.parts.kinds import Learning, Objective, Penalty, Step, Tensors
 from bench.spec.metrics import prefix_of
 from bench.training.numerics import autocast
 
@@ -21,10 +22,14 @@ Batch = tuple[Tensor, Tensor]
 
 @dataclass(frozen=True)
 class Asked:
-    """What is asked of one task: its objective, and how much its loss weighs."""
+    """What is asked of one task: its objective, and how much its loss weighs.
+
+    ``key`` is that of the objective's random stream.
+    """
 
     objective: Objective
     weight: float = 1.0
+    key: int = 0
 
 
 class Loss:
@@ -96,10 +101,19 @@ class Loss:
         if self._taps and ATTENTION in self._measured:
             _check_layers(network, self._measured[ATTENTION])
 
-    def terms(self, batches: Mapping[str, Batch]) -> Tensor:
+    def terms(
+        self, batches: Mapping[str, Batch], *, draw: int = 0, progress: float = 0.0
+    ) -> Tensor:
         """Return the terms ``(t,)`` whose sum is the loss, in the order of ``names``.
 
-        ``batches`` holds each task's inputs and targets, on the network's device.
+        Parameters
+        ----------
+        batches
+            Each task's inputs and targets, on the network's device.
+        draw
+            How many gradients were taken before: an objective draws other numbers for each.
+        progress
+            How much of the training is done, in [0, 1).
 
         Raises
         ------
@@ -108,31 +122,41 @@ class Loss:
         """
         if len(self._tasks) == 1:
             ((name, asked),) = self._tasks.items()
-            own, penalties = self._terms_of(name, asked, batches[name])
+            own, penalties = self._terms_of(name, asked, batches[name], draw, progress)
             return torch.stack([own, *penalties])
         losses, sums = [], [torch.zeros((), device=self._device) for _ in self._penalties]
         for (name, asked), share in zip(self._tasks.items(), self.shares.values(), strict=True):
-            own, penalties = self._terms_of(name, asked, batches[name])
+            own, penalties = self._terms_of(name, asked, batches[name], draw, progress)
             losses.append(share * own)
             sums = [before + share * now for before, now in zip(sums, penalties, strict=True)]
         return torch.stack([*losses, *sums])
 
-    def _terms_of(self, task: str, asked: Asked, batch: Batch) -> tuple[Tensor, list[Tensor]]:
+    def _terms_of(
+        self, task: str, asked: Asked, batch: Batch, draw: int, progress: float
+    ) -> tuple[Tensor, list[Tensor]]:
         inputs, targets = batch
-        with autocast(self._precision, self._device):
-            output = self._network(inputs, taps=self._taps, task=task)
-        outputs = _wide(output.logits)
-        loss = asked.objective.loss(outputs, targets)
+        passes = _Passes(self._network, task, self._taps, self._precision, self._device)
+        loss = asked.objective.learn(
+            Learning(
+                inputs=inputs,
+                targets=targets,
+                network=passes,
+                modules=self._network.beside.get(task),
+                stream=Stream(asked.key, jump=draw),
+                progress=progress,
+            )
+        )
         if not self._penalties:
             return loss, []
+        inputs, output = passes.first()
         step = Step(
-            features=_wide(output.features),
-            logits=outputs,
+            features=output.features,
+            logits=output.logits,
             labels=targets,
             backbone=self._body,
             head=self._heads[task],
             start=self._start,
-            maps={name: _wide(value) for name, value in output.maps.items()},
+            maps=output.maps,
             source_maps=self._source_maps(inputs, task),
             measured=self._measured,
         )
@@ -146,12 +170,60 @@ class Loss:
         return {name: _wide(value) for name, value in maps.items()}
 
 
+class _Passes:
+    """Runs a network for an objective, and keeps the first pass for the penalties."""
+
+    def __init__(
+        self,
+        network: Network,
+        task: str,
+        taps: tuple[str, ...],
+        precision: str,
+        device: torch.device,
+    ) -> None:
+        self._network = network
+        self._task = task
+        self._taps = taps
+        self._precision = precision
+        self._device = device
+        self._first: tuple[Tensor, NetworkOutput] | None = None
+
+    def __call__(self, inputs: Tensor) -> NetworkOutput:
+        taps = () if self._first is not None else self._taps
+        with autocast(self._precision, self._device):
+            output = self._network(inputs, taps=taps, task=self._task)
+        wide = NetworkOutput(
+            _wide(output.features),
+            _wide(output.logits),
+            {name: _wide(value) for name, value in output.maps.items()},
+        )
+        if self._first is None:
+            self._first = inputs, wide
+        return wide
+
+    def first(self) -> tuple[Tensor, NetworkOutput]:
+        """Return the inputs and outputs of the first pass.
+
+        Raises
+        ------
+        UserError
+            If there was none.
+        """
+        if self._first is None:
+            raise UserError(
+                "the objective never ran the network, and penalties look at what it gives",
+                remedy="call step.network in its learn",
+            )
+        return self._first
+
+
 def body_parameters(network: Network) -> dict[str, nn.Parameter]:
-    """Return all parameters but the heads', by their names within the backbone.
+    """Return all parameters but the heads' and those beside, by their names in the backbone.
 
     Those that are private to a task keep the prefix by which the network knows them.
     """
-    heads = {id(p) for head in network.heads.values() for p in head.parameters()}
+    ends = (*network.heads.values(), *network.beside.values())
+    heads = {id(p) for end in ends for p in end.parameters()}
     return {
         name.removeprefix("backbone."): parameter
         for name, parameter in network.named_parameters()

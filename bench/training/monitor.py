@@ -88,16 +88,21 @@ class Monitor:
             accuracy = self._offer("validation", self._scores.validation, step)
         if due and self._recipe.selection == "best-on-test":
             self._offer("test", self._scores.test, step)
+        if due and self._recipe.test_curves and self._scores.test is not None:
+            self._follow(self._scores.test, step)
         followed = self._scores.source_as_it_is if self._recipe.forgetting_curves else None
         if (due or always) and followed is not None:
-            for name, value in followed(self._network, step).items():
-                self._book.add(name, step, value)
+            self._follow(followed, step)
         if step in self._checkpoints:
             self._deploy(step)
         if self._recipe.anytime is not None and (accuracy is not None or step in self._checkpoints):
             for name, value in self.norms().items():
                 self._book.add(name, step, value)
         return accuracy
+
+    def _follow(self, score: Score, step: int) -> None:
+        for name, value in score(self._network, step).items():
+            self._book.add(name, step, value)
 
     def restart(self, step: int) -> None:
         """Let the gaps between validations grow anew after that of a step."""

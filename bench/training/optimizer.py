@@ -43,11 +43,12 @@ _MAKERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 def build_optimizer(optimizer: Optimizer, network: Network) -> torch.optim.Optimizer:
     """Return the optimizer with a group for the backbone and one for the heads.
 
-    Parameters that do not train are left out, and so is a group without any. Each group keeps
-    its rate before scheduling under ``initial_lr``. Decay is a penalty and not the
-    optimizer's, but for AdamW's and Adan's own. Averaged velocities, V ← mV + (1 − m)αg
-    from V = 0, are 1 − m times summed ones, B ← mB + g, at the same rate, so that they are
-    torch's with rates as much smaller; ``scale_rates`` gives the rate as written.
+    What objectives train beside a head is in the heads' group. Parameters that do not train are
+    left out, and so is a group without any. Each group keeps its rate before scheduling under
+    ``initial_lr``. Decay is a penalty and not the optimizer's, but for AdamW's and Adan's own.
+    Averaged velocities, V ← mV + (1 − m)αg from V = 0, are 1 − m times summed ones, B ← mB + g,
+    at the same rate, so that they are torch's with rates as much smaller; ``scale_rates`` gives
+    the rate as written.
     """
     settings: dict[str, Any] = optimizer.settings.model_dump()
     step_scale = 1.0
@@ -58,7 +59,7 @@ def build_optimizer(optimizer: Optimizer, network: Network) -> torch.optim.Optim
     if backbone_rate is None:
         backbone_rate = head_rate
     # Tasks may share a head, and a parameter is updated once.
-    heads = nn.ModuleList(network.heads.values()).parameters()
+    heads = nn.ModuleList([*network.heads.values(), *network.beside.values()]).parameters()
     groups = []
     for name, parameters, rate in (
         ("backbone", body_parameters(network).values(), backbone_rate),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal
 
 import numpy as np
@@ -13,10 +14,10 @@ from torch import Tensor
 
 from bench.data.batches import Batches, TrainingBatches, evaluation_batches
 from bench.data.prepare import Prepared, prepare
-from bench.data.subset import holdout, long_tail, per_class_subset, subset_digest
+from bench.data.subset import holdout, long_tail, of_classes, per_class_subset, subset_digest
 from bench.errors import UserError
 from bench.parts.compose import load_part
-from bench.parts.kinds import Objective, Transform
+from bench.parts.kinds import Drawn, Objective, Transform
 from bench.spec.cell import Resources
 from bench.spec.recipe import Augmentation, Evaluation, HeldOut, Image, Recipe
 from bench.spec.work import Task
@@ -69,6 +70,7 @@ class TaskData:
             device=device,
             channels_last=recipe.channels_last,
             trainings=trainings,
+            views=self.objective.views,
         )
 
     def evaluation_batches(
@@ -138,9 +140,14 @@ def load_task(
     objective: Objective = load_part("objective", task.objective, resources.plugins)
     objective.width(prepared)
     targets = np.asarray(prepared.train.targets)
+    counts = partial(_counts, targets, prepared.classes)
     rows = per_class_subset(targets, task.sampling_rate, seed, task.dataset)
     if task.long_tail is not None:
         rows = long_tail(targets, task.long_tail.imbalance, rows, seed, task.dataset)
+    drawn = counts(rows)
+    if task.train_classes is not None:
+        # After the tail: a class's count is that of the whole set's tail.
+        rows = of_classes(targets, task.train_classes, rows, task.dataset)
     validation = rows[:0]
     held_out = recipe.held_out if recipe is not None else held_out
     if held_out is not None:
@@ -149,7 +156,7 @@ def load_task(
     return TaskData(
         task=task,
         prepared=prepared,
-        objective=objective,
+        objective=objective.drawn(Drawn(drawn, counts(rows))),
         transforms={
             use.name: load_part("transform", use, resources.plugins) for use in task.transforms
         },
@@ -159,6 +166,13 @@ def load_task(
         validation=validation,
         seed=seed,
     )
+
+
+def _counts(targets: NDArray[Any], classes: int | None, rows: Indices) -> tuple[int, ...]:
+    """Return how many of the rows each class has; nothing where targets are numbers."""
+    if classes is None:
+        return ()
+    return tuple(np.bincount(targets[rows], minlength=classes).tolist())
 
 
 def input_shape(data: Sequence[TaskData]) -> tuple[int, ...]:

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import partial
 
 import torch
+from torch import nn
 
 from bench.data.streams import Stream
 from bench.errors import WeightsError
@@ -26,7 +27,7 @@ from bench.training.evaluate import evaluate, named
 from bench.training.forgetting import Sources
 from bench.training.frozen import FrozenBackbone
 from bench.training.gradients import PenaltyGradients
-from bench.training.head import initialise_head
+from bench.training.head import initialise_head, modules_beside
 from bench.training.keeper import Keeper, Tasks
 from bench.training.loop import set_trainable, train
 from bench.training.loss import Asked, Loss, body_parameters
@@ -116,7 +117,16 @@ class _Training:
         self._frozen = frozen
         self._loss = Loss(
             network,
-            {name: Asked(data.objective, data.task.weight) for name, data in tasks.items()},
+            {
+                name: Asked(
+                    data.objective,
+                    data.task.weight,
+                    stream_seed(
+                        job.cell.seed, "objective", data.task.dataset, *origin(network.trainings)
+                    ),
+                )
+                for name, data in tasks.items()
+            },
             parts.penalties,
             measured=measured_arrays(job),
             precision=work.recipe.precision,
@@ -219,6 +229,7 @@ def build_network(
                 remedy="use head: new",
             )
         head.load_state_dict(kept)
+    network.put_beside(dict(_beside(loaded, tasks, network, recipe.head == "kept", seed)))
     for name, patch in parts.patches.items():
         patch(network)
         key = stream_seed(seed, "patch", name, *origin(loaded.trainings))
@@ -226,6 +237,21 @@ def build_network(
     return network.to(
         memory_format=torch.channels_last if recipe.channels_last else torch.contiguous_format
     )
+
+
+def _beside(
+    loaded: LoadedBackbone, tasks: Tasks, network: Network, kept: bool, seed: int
+) -> Iterator[tuple[str, nn.Module]]:
+    """Yield what objectives train beside the heads: new, or the stage's where it left its own."""
+    for name, data in tasks.items():
+        dataset = data.task.dataset
+        module = modules_beside(network, data.objective, seed, name, dataset, loaded.trainings)
+        if module is None:
+            continue
+        left = loaded.beside.get(name)
+        if kept and left:
+            module.load_state_dict(left)
+        yield name, module
 
 
 def phases(clock: list[float]) -> dict[str, float]:

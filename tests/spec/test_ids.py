@@ -61,6 +61,7 @@ OTHERS: dict[str, Any] = {
 TASKS: dict[str, Any] = {
     "sampling_rate": 0.5,
     "long_tail": {"imbalance": 10},
+    "train_classes": (0, 3),
     "objective": "regression",
     "transforms": {"block-shuffle": {}},
     "image": {"size": 32},

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from pydantic import ValidationError
 
 from bench.errors import SpecError
 from bench.spec.budget import gradients_per_step
@@ -66,7 +67,8 @@ BODIES = {
     "objective": """metrics = {"iou": ("%", "highest"), "d": ("px", "lowest")}
     score = "iou"
     term = "dice"
-    targets = "numbers\"""",
+    targets = "numbers"
+    views = 2""",
     "transform": "random = True",
     "measurement": """roles: ClassVar[tuple[str, ...]] = ("start", "end")
     data: typing.ClassVar = "none"
@@ -287,4 +289,37 @@ def test_an_update_states_how_many_gradients_a_step_takes(tmp_path):
 def test_a_count_is_a_sum_or_product_of_whole_parameters(tmp_path, expression):
     file = write(tmp_path, UPDATE.replace("n * (k + 1)", expression))
     with pytest.raises(SpecError, match="is no sum or product of whole numbers and parameters"):
+        read_parts(file)
+
+
+NAMED = """
+from bench.parts import Objective, objective
+
+
+@objective("by-name")
+class ByName(Objective):
+    metrics = {"top1": ("%", "highest"), "top1-{groups}": ("%", "highest")}
+    score = "top1"
+    term = "dice"
+    groups: GROUPS = {}
+"""
+
+
+def test_a_metric_may_be_one_for_each_name_in_a_parameter(tmp_path):
+    file = tmp_path / "part.py"
+    file.write_text(NAMED.replace("GROUPS", "dict[str, tuple[int, ...]]"))
+    (part,) = read_parts(file)
+    given = part.parameters.model_validate({"groups": {"base": [0, 9], "tail": [9, 12]}})
+    names = ("top1", "top1-base", "top1-tail")
+    assert part.metrics_with(given.model_dump()) == dict.fromkeys(names, ("%", "highest"))
+    assert part.metrics_with(part.parameters().model_dump()) == {"top1": ("%", "highest")}
+    with pytest.raises(ValidationError, match="names files"):
+        part.parameters.model_validate({"groups": {"a/b": [0, 9]}})
+
+
+@pytest.mark.parametrize("kind", ["int", "tuple[str, ...]"])
+def test_a_metric_by_names_that_no_parameter_has_is_refused(tmp_path, kind):
+    file = tmp_path / "part.py"
+    file.write_text(NAMED.replace("GROUPS = {}", f"{kind} = {'3' if kind == 'int' else '()'}"))
+    with pytest.raises(SpecError, match=r"one for each name in groups, which is no parameter of"):
         read_parts(file)

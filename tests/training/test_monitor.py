@@ -2,8 +2,10 @@ from __future__ import annotations
 
 import math
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 
 from bench.models.network import Network
 from bench.parts.objectives.classification import Classification
@@ -151,3 +153,39 @@ def test_running_statistics_and_the_head_are_no_part_of_the_distance() -> None:
     assert feature_distance(network, start) == 0
     network.backbone.conv.weight.data[0, 0, 0, :2] += 2
     assert abs(feature_distance(network, start) - 8**0.5) < 1e-6
+
+
+def test_the_test_split_is_followed_where_that_is_asked_for_and_nothing_is_chosen_by_it():
+    recipe = Recipe(steps=5, validate_every=2, test_curves=True)
+    book, seen = CurveBook(), []
+
+    def test_scores(network, step):
+        seen.append(step)
+        return {"test/top1": step / 10, "test/top1-tail": step / 20}
+
+    network = toy_network()
+    monitor = Monitor(network, recipe, book, Scores(test=test_scores))
+    for step in range(6):
+        monitor.after(step)
+    assert monitor.report() == 5
+    found = {name: (curve.at, curve.value) for name, curve in book.curves().items()}
+    assert found == {
+        "test/top1": ((2, 4, 5), (0.2, 0.4, 0.5)),
+        "test/top1-tail": ((2, 4, 5), (0.1, 0.2, 0.25)),
+    }
+    assert seen == [2, 4, 5]
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({}, "it needs validate_every"),
+        (
+            {"validate_every": 2, "validation": 0.1, "selection": "best-on-test"},
+            "leave test_curves",
+        ),
+    ],
+)
+def test_curves_of_the_test_split_need_points_and_are_there_once(changes, message):
+    with pytest.raises(ValidationError, match=message):
+        Recipe(steps=5, test_curves=True, **changes)

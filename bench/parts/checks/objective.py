@@ -10,7 +10,9 @@ from torch import Tensor
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 from torch.nn.functional import one_hot
 
+from bench.data.streams import Stream
 from bench.errors import UserError
+from bench.models.network import NetworkOutput
 from bench.parts.checks.common import (
     Checks,
     Failed,
@@ -24,7 +26,7 @@ from bench.parts.checks.common import (
 )
 from bench.parts.checks.random_data import Facts, facts_of, random_targets
 from bench.parts.checks.trial import Trial, ends_in_one_state
-from bench.parts.kinds import Objective
+from bench.parts.kinds import Learning, Objective
 
 _ROWS = 24
 # More than five, for metrics of the five highest.
@@ -42,6 +44,7 @@ def checks(subject: Subject) -> Checks:
             "scalar": _scalar,
             "gradient": _gradient,
             "mean": _mean,
+            "learning": _learning,
             "scores": _scores,
             "fractions": _fractions,
             "better side": _better_side,
@@ -136,9 +139,57 @@ def _mean(subject: Subject) -> None:
     close(turned, once, _ROUNDING, "the losses of the rows in another order and in this one")
 
 
+class _Learned:
+    """The loss of one step by ``learn``, on random images and a linear network, and gradients."""
+
+    def __init__(self, subject: Subject, draw: int = 0) -> None:
+        case = _Case(subject)
+        generator = torch.Generator().manual_seed(1)
+        self.inputs = torch.randn(case.objective.views, _ROWS, 3, 4, 4, generator=generator)
+        filters = torch.randn(48, 6, generator=generator).requires_grad_()
+        head = torch.randn(6, case.width, generator=generator).requires_grad_()
+        self.modules = case.objective.modules(6, case.width, Stream(2))
+        self.targets = case.targets
+
+        def network(inputs: Tensor) -> NetworkOutput:
+            features = inputs.flatten(1) @ filters
+            return NetworkOutput(features, features @ head)
+
+        self.value: Any = case.objective.learn(
+            Learning(
+                self.inputs if case.objective.views > 1 else self.inputs[0],
+                self.targets, network, self.modules, Stream(3, jump=draw), 0.5,
+            )
+        )  # fmt: skip
+        found = isinstance(self.value, Tensor) and self.value.ndim == 0
+        expect(found, "learn gives no scalar tensor")
+        beside = self.modules.named_parameters() if self.modules is not None else ()
+        self.trained = {"features": filters, **dict(beside)}
+        self.gradients = torch.autograd.grad(
+            self.value, list(self.trained.values()), allow_unused=True
+        )
+
+    def result(self) -> tuple[Tensor, ...]:
+        return self.value.detach(), *self.gradients
+
+
+def _learning(subject: Subject) -> str:
+    if type(subject.part()).learn is Objective.learn:
+        return "by its loss alone"
+    one = _Learned(subject)
+    for name, gradient in zip(one.trained, one.gradients, strict=True):
+        expect(gradient is not None and bool(gradient.any()), f"nothing reaches {name}")
+    expect(bool(torch.isfinite(one.value)), f"learn gives {one.value.item()}")
+    twice(lambda: _Learned(subject).result(), "two steps of one stream differ")
+    undrawn(lambda: _Learned(subject).result(), between=lambda: _Learned(subject, 1))
+    before = torch.randn(one.inputs.shape, generator=torch.Generator().manual_seed(1))
+    expect(same(one.inputs, before), "learn changes what it is given")
+    return ""
+
+
 def _scores(subject: Subject) -> None:
     case = _Case(subject)
-    declared = set(case.objective.metrics)
+    declared = set(case.objective.metric_names())
     for outputs in (case.outputs, case.outputs.float()):
         found: Any = case.scores(outputs)
         expect(isinstance(found, dict), f"gives a {type(found).__name__}, not a dictionary")
@@ -149,7 +200,7 @@ def _scores(subject: Subject) -> None:
 
 
 def _fractions(subject: Subject) -> str:
-    percent = [n for n, (unit, _) in subject.part().metrics.items() if unit == "%"]
+    percent = [n for n, (unit, _) in subject.part().metric_names().items() if unit == "%"]
     for case in (_Case(subject), _Case(subject, scale=100.0), _Case(subject, scale=0.0)):
         perfect = case.perfect()
         tried = (case.outputs, -case.outputs, *(() if perfect is None else (perfect, -perfect)))
@@ -169,7 +220,7 @@ def _better_side(subject: Subject) -> str:
     if perfect is None:
         return f"not tried: of {case.width} outputs it is not known which are right"
     right, random = case.scores(perfect), case.scores()
-    for name, (_, best) in case.objective.metrics.items():
+    for name, (_, best) in case.objective.metric_names().items():
         good = right[name] >= random[name] if best == "highest" else right[name] <= random[name]
         expect(
             good,

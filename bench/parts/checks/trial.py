@@ -39,7 +39,7 @@ from bench.spec.parts import SOURCE_MAPS
 from bench.spec.recipe import SGD, Optimizer, Recipe
 from bench.spec.seeds import stream_seed
 from bench.training.curves import CurveBook
-from bench.training.head import initialise_head
+from bench.training.head import initialise_head, modules_beside
 from bench.training.loop import train
 from bench.training.loss import Asked, Loss
 
@@ -86,6 +86,13 @@ class Trial:
         network = Network(loaded.module, dict.fromkeys(self.tasks, width), name=self.inputs.name)
         for name, head in network.heads.items():
             initialise_head(head, self.head, self.seed, name)
+        network.put_beside(
+            {
+                name: beside
+                for name in self.tasks
+                if (beside := modules_beside(network, self.objective, self.seed, name))
+            }
+        )
         for place, patch in enumerate(self.patches):
             patch(network)
             patch.draw(network, Stream(stream_seed(self.seed, "patch", place)))
@@ -128,6 +135,8 @@ class _RandomBatches:
     def batch(self, step: int) -> tuple[Tensor, Tensor]:
         trial, seed = self._trial, self._seed + step
         inputs = in_training(trial.inputs.draw(seed), trial.transforms, trial.seed, "random", step)
+        if trial.objective.views > 1:
+            inputs = torch.stack([inputs + 0.1 * view for view in range(trial.objective.views)])
         return inputs, random_targets(facts_of(trial.objective), ROWS, seed)
 
 

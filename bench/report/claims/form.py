@@ -119,6 +119,8 @@ def _measured(at: At | None, metric: str) -> str:
         return f"{metric} at its last point"
     if at.reaches is not None:
         return f"{metric} where {at.curve} first reaches {_number(at.reaches)}"
+    if at.fitted is not None:
+        return f"{metric} where {at.curve} is {_number(at.fitted)}, by a monotone fit"
     if at.area is None:
         return f"{metric} at step {at.step}"
     weights = "step s weighing 1/(s + 1)" if at.scale == "log" else "each step alike"
