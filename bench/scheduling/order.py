@@ -37,7 +37,7 @@ def ways(
         By id, parents before children.
     """
     longest: dict[str, float] = {}
-    for cell_id, planned in reversed(cells.items()):
+    for cell_id, planned in reversed(list(cells.items())):
         longest[cell_id] = own = longest.get(cell_id, 0.0) + lasting(planned)
         for parent in planned.cell.parents.values():
             longest[parent.id] = max(longest.get(parent.id, 0.0), own)
