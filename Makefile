@@ -21,9 +21,9 @@ FAST += $(if $(filter paper,$(PROFILE)),,statistics warmup-steps)
 MODELPATCH := table1 table2 table5 learning-rates multitask resolutions cascade components
 # The toy's choices are all ours: it has no paper profile.
 MODELPATCH += $(if $(filter paper,$(PROFILE)),,toy)
-# A suite with a failed cell does not keep the others from running; the target fails in the end.
-run-all = status=0; for suite in $(1); do $(BENCH) run $$suite --profile $(PROFILE) --engine local $(RUN_FLAGS) || status=1; done; \
-	for suite in $(1); do $(BENCH) report $$suite --profile $(PROFILE) --store "$(STORE)" || status=1; done
+# A failed cell keeps no other from running; the target fails in the end.
+run-all = status=0; $(BENCH) run $(1) --profile $(PROFILE) --engine local $(RUN_FLAGS) || status=1; \
+	$(BENCH) report $(1) --profile $(PROFILE) --store "$(STORE)" || status=1
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'

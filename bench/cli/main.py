@@ -14,11 +14,11 @@ from bench.screen import printable
 # Name to (module, one line of help): `bench --help` imports none of them.
 COMMANDS = {
     "validate": "Check suites: every name, number and reference.",
-    "plan": "List a suite's cells by state: done, stale, missing, failed.",
+    "plan": "List suites' cells by state: done, stale, missing, failed.",
     "run": "Run what is missing or stale, and resume what was interrupted.",
-    "status": "Say how far a suite is, and what failed or is stale and why.",
+    "status": "Say how far suites are, and what failed or is stale and why.",
     "show": "Show one cell: its settings, results, curves, log and provenance.",
-    "report": "Rebuild a paper's tables from the records, as a leaderboard.",
+    "report": "Rebuild a paper's tables from the records, as leaderboards.",
     "claims": "Say whether a paper's claims hold: supported, refuted, undecided, not run.",
     "site": "Build a static site: an index, a page a paper, a page a cell.",
     "diff": "Say what changed between two stores, profiles or leaderboards, beyond noise.",

@@ -11,6 +11,7 @@ import click
 F = TypeVar("F", bound=Callable[..., Any])
 
 suite_argument = click.argument("suite")
+suites_argument = click.argument("suites", metavar="SUITE...", nargs=-1, required=True)
 profile_option = click.option(
     "-p", "--profile", default="offline", show_default=True, help="Which overlay of the suite."
 )

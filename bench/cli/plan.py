@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import profile_option, store_option, suite_argument
+from bench.cli.options import profile_option, store_option, suites_argument
 
 if TYPE_CHECKING:
     from bench.cli.session import Session
@@ -22,42 +22,61 @@ Example:
 
 
 @click.command("plan", epilog=EPILOG)
-@suite_argument
+@suites_argument
 @profile_option
 @store_option
 @click.option("--json", "as_json", is_flag=True, help="One JSON object a cell and line.")
-def command(suite: str, profile: str, store: Path, as_json: bool) -> None:
-    """List a suite's cells by state: done, running, stale, failed, missing.
+def command(suites: tuple[str, ...], profile: str, store: Path, as_json: bool) -> None:
+    """List suites' cells by state: done, running, stale, failed, missing.
 
-    SUITE is a path or a name such as bss/table2. Nothing is decoded or trained; a folder of images
-    that changed is read. Test images that are training images too are named.
+    SUITE is a path, a name such as bss/table2, or a paper's folder: all its suites that have the
+    profile. Nothing is decoded or trained; a folder of images that changed is read. Test images
+    that are training images too are named.
     """
-    from bench.cli.printing import wrapped
-    from bench.cli.session import open_session, state_table
+    from bench.cli.joint import open_joint
 
-    session = open_session(suite, profile, store)
-    if as_json:
-        for planned in session.plan.cells:
-            cell, state = planned.cell, session.states[planned.cell.id]
-            row = {
-                "id": cell.id,
-                "kind": cell.kind,
-                "labels": planned.labels,
-                "level": planned.level,
-                "name": planned.name,
-                "parents": {
-                    role: {"id": parent.id, "artifact": parent.artifact}
-                    for role, parent in cell.parents.items()
-                },
-                "reasons": state.reasons,
-                "state": state.state,
-            }
-            click.echo(json.dumps(row))
-        return
+    joint = open_joint(suites, profile, store)
+    for number, session in enumerate(joint.sessions):
+        if as_json:
+            for row in _rows(session):
+                # Of one suite alone everybody knows whose cells they are.
+                click.echo(json.dumps({"suite": session.name, **row} if joint.several else row))
+        else:
+            if number:
+                click.echo()
+            _print(session)
+    if joint.several and not as_json:
+        together = sum(len(session.states) for session in joint.sessions)
+        once = f"; {together - len(joint.states):,} more are in several, and run once"
+        shared = once if together > len(joint.states) else ""
+        click.echo(f"\n{len(joint.sessions)} suites: {len(joint.states):,} cells{shared}")
+
+
+def _rows(session: Session) -> Iterator[dict[str, object]]:
+    for planned in session.plan.cells:
+        cell, state = planned.cell, session.states[planned.cell.id]
+        yield {
+            "id": cell.id,
+            "kind": cell.kind,
+            "labels": planned.labels,
+            "level": planned.level,
+            "name": planned.name,
+            "parents": {
+                role: {"id": parent.id, "artifact": parent.artifact}
+                for role, parent in cell.parents.items()
+            },
+            "reasons": state.reasons,
+            "state": state.state,
+        }
+
+
+def _print(session: Session) -> None:
+    from bench.cli.printing import wrapped
+    from bench.cli.session import state_table
+
     plan = session.plan
     levels = {planned.level for planned in plan.cells}
-    title = f"{plan.paper.id}/{plan.suite.name}, profile {profile}: {plan.suite.title}"
-    click.echo(wrapped(title, "  "))
+    click.echo(wrapped(f"{session.name}, profile {plan.profile}: {plan.suite.title}", "  "))
     click.echo(f"store {session.store.root}\n")
     click.echo(state_table(session))
     if len(levels) > 1:

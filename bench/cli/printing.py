@@ -100,10 +100,11 @@ def table(rows: Sequence[Sequence[object]], header: Sequence[str], align: Sequen
     )
 
 
-def again(verb: str, suite: str, profile: str, store: Path, *more: str) -> str:
-    """Return a command for the same suite, profile and store, as a shell takes it.
+def again(verb: str, suites: str | Sequence[str], profile: str, store: Path, *more: str) -> str:
+    """Return a command for the same suites, profile and store, as a shell takes it.
 
     >>> again("run", "my suites/a.yaml", "offline", Path("results"), "--keep")
     "bench run 'my suites/a.yaml' --profile offline --store results --keep"
     """
-    return shlex.join(["bench", verb, suite, "--profile", profile, "--store", str(store), *more])
+    named = [suites] if isinstance(suites, str) else suites
+    return shlex.join(["bench", verb, *named, "--profile", profile, "--store", str(store), *more])

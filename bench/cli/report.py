@@ -5,20 +5,25 @@ from __future__ import annotations
 import gc
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import profile_option, store_option, suite_argument
+from bench.cli.options import profile_option, store_option, suites_argument
+
+if TYPE_CHECKING:
+    from bench.cli.session import Session
 
 EPILOG = """\b
 Example:
   bench report bss/table2
+  bench report bss fast/optimizers
   bench report bss/table2 --profile smoke --to /tmp/leaderboards
 """
 
 
 @click.command("report", epilog=EPILOG)
-@suite_argument
+@suites_argument
 @profile_option
 @store_option
 @click.option(
@@ -29,32 +34,43 @@ Example:
     show_default=True,
     help="Folder of leaderboards.",
 )
-def command(suite: str, profile: str, store: Path, folder: Path) -> None:
-    """Rebuild a suite's table from the records, as a leaderboard.
+def command(suites: tuple[str, ...], profile: str, store: Path, folder: Path) -> None:
+    """Rebuild suites' tables from the records, as leaderboards.
 
-    Writes PAPER/SUITE.PROFILE.md, beside it the values of each seed as CSV, those that claims
-    compare as another, figures, and as JSON every verdict with its numbers and what the folder's
-    README.md, the index of its pages, says of it; files of the page that it no longer has are
-    removed. Records are only read: what is missing, stale or failed is shown as
-    such. The same records give the same bytes.
+    SUITE is a path, a name such as bss/table2, or a paper's folder: all its suites that have the
+    profile. Writes PAPER/SUITE.PROFILE.md, beside it the values of each seed as CSV, those that
+    claims compare as another, figures, and as JSON every verdict with its numbers and what the
+    folder's README.md, the index of its pages, says of it; files of the page that it no longer has
+    are removed. Records are only read: what is missing, stale or failed is shown as such. The same
+    records give the same bytes.
     """
+    from bench.cli.joint import open_joint
     from bench.cli.pages import write
-    from bench.cli.session import open_session
 
     # Records are many small objects without cycles: looking for some takes a fifth of the time.
     gc.disable()
     click.get_current_context().call_on_close(gc.enable)
-    session = open_session(suite, profile, store)
-    for path in write(session, folder):
-        click.echo(path)
+    joint = open_joint(suites, profile, store)
+    for session in joint.sessions:
+        for path in write(session, folder):
+            click.echo(path)
     _write_index(folder)
+    empty = [_tell_of_the_rest(session, joint.several) for session in joint.sessions]
+    if any(empty):
+        sys.exit(1)
+
+
+def _tell_of_the_rest(session: Session, named: bool) -> bool:
+    """Say which cells are not done; return whether none is."""
     counts = session.counts()
-    if counts["done"] < len(session.states):
-        rest = ", ".join(f"{n:,} {state}" for state, n in counts.items() if state != "done")
-        click.echo(f"not every cell is done: {rest}", err=True)
-        if not counts["done"]:
-            click.echo("no cell is done: the tables are empty", err=True)
-            sys.exit(1)
+    if counts["done"] == len(session.states):
+        return False
+    of = f"{session.name}: " if named else ""
+    rest = ", ".join(f"{n:,} {state}" for state, n in counts.items() if state != "done")
+    click.echo(f"{of}not every cell is done: {rest}", err=True)
+    if not counts["done"]:
+        click.echo(f"{of}no cell is done: the tables are empty", err=True)
+    return not counts["done"]
 
 
 def _write_index(folder: Path) -> None:

@@ -76,8 +76,9 @@ def execute_again(
     for planned in cells:
         if planned.cell.id not in chosen:
             _copy(session, planned.cell.id, store)
+    resources = {planned.cell.id: session.plan.resources for planned in cells}
     run(
-        cells, store, engine, resources=session.plan.resources, expectations=session.expected,
+        cells, store, engine, resources=resources, expectations=session.expected,
         options=RunOptions(keep=keep),
     )  # fmt: skip
     return store

@@ -14,11 +14,11 @@ from bench.cli.options import (
     profile_option,
     same_versions_option,
     store_option,
-    suite_argument,
+    suites_argument,
 )
 
 if TYPE_CHECKING:
-    from bench.cli.session import Session
+    from bench.cli.joint import Joint
     from bench.scheduling.engines.engine import Engine
     from bench.scheduling.run import RunOptions
     from bench.scheduling.summary import RunSummary
@@ -28,6 +28,7 @@ EPILOG = """\b
 Example:
   bench run bss/table2 --profile smoke --workers 2
   bench run bss/table2 --profile paper --slots-per-gpu 4 --time-limit 7200
+  bench run bss fast/optimizers
   bench run bss/table2 --until-decided --budget 2 --dry-run
 
 Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every cell is done.
@@ -35,7 +36,7 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
 
 
 @click.command("run", epilog=EPILOG)
-@suite_argument
+@suites_argument
 @profile_option
 @store_option
 @click.option(
@@ -105,7 +106,7 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
 @click.option("--dry-run", is_flag=True, help="Print what would be added.  [--until-decided]")
 @same_versions_option
 def command(
-    suite: str,
+    suites: tuple[str, ...],
     profile: str,
     store: Path,
     engine: str,
@@ -123,8 +124,12 @@ def command(
     dry_run: bool,
     same_versions: bool,
 ) -> None:
-    """Run what is missing or stale of a suite, and resume what was interrupted."""
-    from bench.cli.session import open_session
+    """Run what is missing or stale of suites, and resume what was interrupted.
+
+    SUITE is a path, a name such as bss/table2, or a paper's folder: all its suites that have the
+    profile. Several run as one, a cell that several have once, the longest first.
+    """
+    from bench.cli.joint import open_joint
     from bench.cli.settle import Asked, Settlement
     from bench.scheduling.engines.engine import EngineOptions
     from bench.scheduling.engines.registry import make_engine
@@ -137,25 +142,28 @@ def command(
         )
     if until_decided and same_versions:
         raise click.UsageError("--same-versions does not go with --until-decided")
-    session = open_session(suite, profile, store, same_versions=same_versions)
+    joint = open_joint(suites, profile, store, same_versions=same_versions)
+    if until_decided and joint.several:
+        raise click.UsageError("--until-decided takes one suite: each has looks of its own")
     asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit)
     new_engine = partial(make_engine, engine, asked_of_engine)
     asked_for = {CHECKPOINT: keep, PATCH: keep_patches}
     kept = frozenset(name for name, asked in asked_for.items() if asked)
-    execute = partial(_execute, session, RunOptions(retries=retries, keep=kept))
-    conclude = partial(_conclude, session, suite=suite, profile=profile, store=store)
+    execute = partial(_execute, joint, RunOptions(retries=retries, keep=kept))
+    conclude = partial(_conclude, joint, profile=profile, store=store)
     if until_decided:
         asked = Asked(max_seeds, budget, all_undecided, dry_run)
+        (session,) = joint.sessions
         sys.exit(Settlement(session, asked, new_engine, execute, conclude).run())
     runs = new_engine()
-    _announce(session, runs, profile)
-    summary = execute(session.plan.cells, runs)
+    _announce(joint, runs, profile)
+    summary = execute(joint.cells, runs)
     conclude(summary)
     sys.exit(summary.exit_code)
 
 
 def _execute(
-    session: Session, options: RunOptions, cells: Sequence[PlannedCell], engine: Engine
+    joint: Joint, options: RunOptions, cells: Sequence[PlannedCell], engine: Engine
 ) -> RunSummary:
     from rich.console import Console
 
@@ -164,32 +172,39 @@ def _execute(
 
     return run(
         cells,
-        session.store,
+        joint.sessions[0].store,
         engine,
-        resources=session.plan.resources,
-        expectations=session.expected,
+        resources=joint.resources(cells),
+        expectations=joint.expected,
         options=options,
         progress=progress_for(Console(stderr=True)),
         # Looking up a hundred thousand cells takes a while.
-        states=session.states if cells is session.plan.cells else None,
+        states=joint.states if {p.cell.id for p in cells} == joint.states.keys() else None,
+        suites=joint.suites,
     )
 
 
-def _announce(session: Session, engine: Engine, profile: str) -> None:
+def _announce(joint: Joint, engine: Engine, profile: str) -> None:
+    from collections import Counter
+
     from bench.scheduling.slots import Slots
 
-    counts = session.counts()
+    counts = Counter(state.state for state in joint.states.values())
     states = ", ".join(f"{counts[state]:,} {state}" for state in counts)
     places = ", ".join(device.name for device in engine.devices)
     slots = Slots(engine.devices).total
-    plan = session.plan
-    click.echo(f"{plan.paper.id}/{plan.suite.name}, profile {profile}: {plan.suite.title}")
-    click.echo(f"{len(session.states):,} cells ({states}); {slots} at a time on {places}")
+    for session in joint.sessions:
+        click.echo(f"{session.name}, profile {profile}: {session.plan.suite.title}")
+    several = f" of {len(joint.sessions)} suites" if joint.several else ""
+    cells = f"{len(joint.states):,} cells{several}"
+    click.echo(f"{cells} ({states}); {slots} at a time on {places}")
 
 
-def _conclude(session: Session, summary: RunSummary, suite: str, profile: str, store: Path) -> None:
+def _conclude(joint: Joint, summary: RunSummary, profile: str, store: Path) -> None:
     from bench.cli.printing import again
 
+    for share in summary.suites:
+        click.echo(share.line)
     # Each failure was told of as it came.
     parts = [f"{summary.done:,} done now", f"{summary.before:,} before"]
     if summary.elsewhere:
@@ -205,10 +220,10 @@ def _conclude(session: Session, summary: RunSummary, suite: str, profile: str, s
             f"{summary.wall_seconds:.1f} s for {summary.cell_seconds:.1f} s of cells, "
             f"{summary.slots} at a time: busy for {busy:.0%} of it"
         )
-    click.echo(f"records: {session.store.root}")
+    click.echo(f"records: {joint.sessions[0].store.root}")
     if summary.interrupted:
-        click.echo(f"go on with: {again('run', suite, profile, store)}")
+        click.echo(f"go on with: {again('run', joint.named, profile, store)}")
     elif summary.exit_code:
-        click.echo(f"see why with: {again('status', suite, profile, store)}")
+        click.echo(f"see why with: {again('status', joint.named, profile, store)}")
     else:
-        click.echo(f"see the tables with: {again('report', suite, profile, store)}")
+        click.echo(f"see the tables with: {again('report', joint.named, profile, store)}")

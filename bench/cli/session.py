@@ -33,6 +33,11 @@ class Session:
     expected: Expectations
     states: Mapping[str, CellState]
 
+    @property
+    def name(self) -> str:
+        """The suite's name with its paper's: ``bss/table2``."""
+        return f"{self.plan.paper.id}/{self.plan.suite.name}"
+
     def done(self) -> dict[str, Record]:
         """Return each done cell's record, by the cell's id."""
         return {
@@ -61,9 +66,13 @@ def open_session(suite: str, profile: str, store: Path, *, same_versions: bool =
     same_versions
         Whether a record made by other versions of libraries than those here is stale.
     """
+    return open_plan(find_suite(suite), profile, store, same_versions=same_versions)
+
+
+def open_plan(file: Path, profile: str, store: Path, *, same_versions: bool = False) -> Session:
+    """Read a suite's file; as :func:`open_session`."""
     with _no_collection():
-        plan = load_plan(find_suite(suite), profile)
-        return session_of(plan, store, same_versions=same_versions)
+        return session_of(load_plan(file, profile), store, same_versions=same_versions)
 
 
 def session_of(plan: Plan, store: Path, *, same_versions: bool = False) -> Session:

@@ -12,7 +12,7 @@ from bench.cli.options import (
     profile_option,
     same_versions_option,
     store_option,
-    suite_argument,
+    suites_argument,
 )
 
 if TYPE_CHECKING:
@@ -28,18 +28,41 @@ _SHOWN = 10
 
 
 @click.command("status", epilog=EPILOG)
-@suite_argument
+@suites_argument
 @profile_option
 @store_option
 @click.option("--all", "everything", is_flag=True, help="List every cell that is not done.")
 @same_versions_option
-def command(suite: str, profile: str, store: Path, everything: bool, same_versions: bool) -> None:
-    """Say how far a suite is, and what failed or is stale and why."""
+def command(
+    suites: tuple[str, ...], profile: str, store: Path, everything: bool, same_versions: bool
+) -> None:
+    """Say how far suites are, and what failed or is stale and why.
+
+    SUITE is a path, a name such as bss/table2, or a paper's folder: all its suites that have the
+    profile.
+    """
+    from bench.cli.joint import open_joint
     from bench.cli.printing import again
-    from bench.cli.session import open_session, state_table
+
+    joint = open_joint(suites, profile, store, same_versions=same_versions)
+    for number, session in enumerate(joint.sessions):
+        if joint.several:
+            gap = "\n" if number else ""
+            click.echo(f"{gap}{session.name}, profile {profile}: {session.plan.suite.title}")
+        _print(session, None if everything else _SHOWN, runners=not number)
+    if all(state.done for state in joint.states.values()):
+        click.echo("\nEvery cell is done.")
+        return
+    more = ("--same-versions",) if same_versions else ()
+    click.echo(f"\nRun the rest: {again('run', joint.named, profile, store, *more)}")
+    sys.exit(1)
+
+
+def _print(session: Session, limit: int | None, *, runners: bool) -> None:
+    """Print a suite's states and the cells that are not done; of the store's runners if asked."""
+    from bench.cli.session import state_table
     from bench.records.owner import stopped_owners
 
-    session = open_session(suite, profile, store, same_versions=same_versions)
     click.echo(state_table(session))
     for path, reason in session.store.broken.items():
         click.echo(f"\nnot a readable record: {path}: {reason}")
@@ -52,24 +75,17 @@ def command(suite: str, profile: str, store: Path, everything: bool, same_versio
         from bench.report.provenance import carried
 
         click.echo(f"\n{carried(session.states)}")
-    _list_disagreeing(session, None if everything else _SHOWN)
-    for owner in stopped_owners(session.store.layout.runners):
+    _list_disagreeing(session, limit)
+    for owner in stopped_owners(session.store.layout.runners) if runners else ():
         click.echo(
             f"\nprocess {owner.pid} on {owner.host} is stopped (Ctrl-Z?): after "
             f"{session.store.ttl:.0f} s others take over its cells; "
             f"`fg` or `kill -CONT {owner.pid}` lets it go on"
         )
     for state in ("running", "failed", "interrupted", "stale"):
-        _list(session, state, None if everything else _SHOWN)
-    if everything:
+        _list(session, state, limit)
+    if limit is None:
         _list(session, "missing", None)
-    counts = session.counts()
-    if counts["done"] == len(session.states):
-        click.echo("\nEvery cell is done.")
-        return
-    more = ("--same-versions",) if same_versions else ()
-    click.echo(f"\nRun the rest: {again('run', suite, profile, store, *more)}")
-    sys.exit(1)
 
 
 def _list_disagreeing(session: Session, limit: int | None) -> None:

@@ -16,7 +16,7 @@ from bench.records.bare import bare
 from bench.records.imports import Import, Tree, closure, module_imports, tree_of
 from bench.spec import catalogue
 from bench.spec.cell import Cell, Resources, Train
-from bench.spec.parts import Kind, find_part
+from bench.spec.parts import Kind, built_in_parts, find_part
 
 _PACKAGE = Path(__file__).parent.parent
 _BASES = {"train": "training/train_cell.py", "measure": "training/measure_cell.py"}
@@ -80,6 +80,12 @@ def code_digests(units: Iterable[Unit]) -> dict[str, str]:
         If a file cannot be read or is not Python.
     """
     return {unit.name: _digest(unit) for unit in units}
+
+
+def read_ahead() -> None:
+    """Read the code that all cells depend on, so that what this process forks need not."""
+    built_in_parts()
+    code_digests(Unit(base, (_PACKAGE / file,)) for base, file in _BASES.items())
 
 
 def files_of(units: Iterable[Unit]) -> frozenset[Path]:

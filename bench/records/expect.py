@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from bench.errors import WeightsError
+from bench.errors import SpecError, WeightsError
 from bench.files import file_sha256, write_whole
 from bench.records.code import code_digests, units_of
 from bench.records.freshness import Expectations
@@ -68,6 +68,39 @@ def expectations(
         fractions=fractions,
         versions=versions or {},
     )
+
+
+def joined(suites: Mapping[str, Expectations]) -> Expectations:
+    """Return what the cells of several suites' records should say, by the suite's name.
+
+    Raises
+    ------
+    SpecError
+        If a part, dataset or weights file of one suite is another than that of its name in
+        another suite.
+    """
+    found: dict[str, dict[str, Any]] = {"code": {}, "data": {}, "weights": {}}
+    owner: dict[tuple[str, str], str] = {}
+    for suite, expected in suites.items():
+        for of, known in found.items():
+            for name, digest in getattr(expected, of).items():
+                first = owner.setdefault((of, name), suite)
+                if known.setdefault(name, digest) != digest:
+                    raise SpecError(
+                        f"{_NOUNS.get(of, '')}{name} of {suite} is another than that of {first}",
+                        remedy="give one of them another name, or run them one after the other",
+                    )
+    several = list(suites.values())
+    return Expectations(
+        **found,
+        units={cell: units for each in several for cell, units in each.units.items()},
+        fractions=frozenset().union(*(each.fractions for each in several)),
+        versions=several[0].versions if several else {},
+    )
+
+
+# A unit of code says itself what it is.
+_NOUNS = {"data": "dataset ", "weights": "weights "}
 
 
 def versions_here() -> dict[str, str]:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Collection, Mapping
 
 from bench.records.store import Store
 from bench.scheduling.estimate import Estimate
 from bench.scheduling.progress import Tally
 from bench.scheduling.queue import Queue
-from bench.scheduling.summary import FailedCell, RunSummary
+from bench.scheduling.summary import FailedCell, RunSummary, Share
 from bench.spec.cell import PlannedCell
 
 
@@ -21,11 +22,16 @@ class Course:
         The run's queue, opened.
     slots
         Cells at once.
+    suites
+        Name to the ids of its cells, of each suite that is counted by itself.
     """
 
-    def __init__(self, queue: Queue, slots: int) -> None:
+    def __init__(
+        self, queue: Queue, slots: int, suites: Mapping[str, Collection[str]] | None = None
+    ) -> None:
         self._queue = queue
         self._slots = slots
+        self._suites = suites or {}
         self._before = queue.counts["done"]
         rest = (p for cell_id, p in queue.cells.items() if queue.place(cell_id) != "done")
         self.estimate = Estimate(rest, slots)
@@ -51,6 +57,19 @@ class Course:
             elsewhere=counts["elsewhere"],
             failed=counts["failed"],
             left=self.estimate.left(elapsed),
+            suites=self._shares(),
+        )
+
+    def _shares(self) -> tuple[Share, ...]:
+        """Return how far each suite is; a cell of several counts in each."""
+        return tuple(
+            Share(
+                name,
+                total=len(cells),
+                done=sum(self._queue.place(cell_id) == "done" for cell_id in cells),
+                failed=sum(self._queue.place(cell_id) == "failed" for cell_id in cells),
+            )
+            for name, cells in self._suites.items()
         )
 
     def summary(self, started: float, store: Store, interrupted: bool = False) -> RunSummary:
@@ -66,5 +85,6 @@ class Course:
             wall_seconds=time.monotonic() - started,
             slots=self._slots,
             interrupted=interrupted,
+            suites=self._shares(),
             broken=tuple(f"{path}: {reason}" for path, reason in store.broken.items()),
         )

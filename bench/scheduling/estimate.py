@@ -76,6 +76,10 @@ class Estimate:
             total += max(work / self._slots, longest)
         return max(total - elapsed / self._slots, 0.0)
 
+    def mean(self, planned: PlannedCell) -> float:
+        """Return the mean seconds of the nearest group of a cell that has any measured."""
+        return self._mean(groups(planned))
+
     def _mean(self, nearest_first: tuple[Group, ...]) -> float:
         group = next(g for g in nearest_first if self._count[g])
         return self._seconds[group] / self._count[group]

@@ -14,6 +14,7 @@ from rich.table import Table
 from rich.text import Text
 
 from bench.records.record import Failure
+from bench.scheduling.summary import Share
 from bench.screen import printable
 from bench.spec.cell import PlannedCell
 
@@ -30,6 +31,8 @@ class Tally:
         Cells that another runner has now.
     left
         Estimated seconds left; None where nothing was measured yet.
+    suites
+        How far each suite is, where several are told apart.
     """
 
     total: int
@@ -39,6 +42,7 @@ class Tally:
     elsewhere: int
     failed: int
     left: float | None
+    suites: tuple[Share, ...] = ()
 
     @property
     def line(self) -> str:
@@ -51,6 +55,16 @@ class Tally:
         ended = self.done + self.skipped + self.failed == self.total
         parts += [] if ended else [f"about {duration(self.left)} left"]
         return ", ".join(parts)
+
+    @property
+    def lines(self) -> str:
+        """The tally, and below it the suites that are not at their end, where there are several."""
+        if not self.suites:
+            return self.line
+        open_ones = [share.line for share in self.suites if not share.ended]
+        ended = len(self.suites) - len(open_ones)
+        told = "; ".join([f"  {ended} of {len(self.suites)} suites at their end", *open_ones])
+        return f"{self.line}\n{told}" if open_ones else self.line
 
 
 class Progress(Protocol):
@@ -107,7 +121,7 @@ class Lines:
         """Print the tally if it is time."""
         if time.monotonic() >= self._next:
             self._next = time.monotonic() + self._every
-            self.note(tally().line)
+            self.note(tally().lines)
 
     def failed(self, planned: PlannedCell, attempt: int, failure: Failure, again: bool) -> None:
         """Print the failure."""
@@ -195,5 +209,5 @@ def duration(seconds: float | None) -> str:
 def _bar(tally: Tally) -> Table:
     ended = tally.done + tally.skipped + tally.failed
     grid = Table.grid(padding=(0, 1))
-    grid.add_row(ProgressBar(total=max(tally.total, 1), completed=ended, width=24), tally.line)
+    grid.add_row(ProgressBar(total=max(tally.total, 1), completed=ended, width=24), tally.lines)
     return grid

@@ -33,7 +33,7 @@ class Queue:
         self.cells: dict[str, PlannedCell] = {}
         for planned in first.values():
             self._add_after_parents(planned, first)
-        self._order = {cell_id: number for number, cell_id in enumerate(self.cells)}
+        self._order = {cell_id: (0.0, number) for number, cell_id in enumerate(self.cells)}
         self._place: dict[str, Place] = dict.fromkeys(self.cells, "waiting")
         self.counts: dict[Place, int] = dict.fromkeys(
             ("waiting", "ready", "running", "elsewhere", "done", "failed"), 0
@@ -43,7 +43,7 @@ class Queue:
         for cell_id, planned in self.cells.items():
             for parent in _parents(planned):
                 self._children[parent].append(cell_id)
-        self._heap: list[tuple[int, str]] = []
+        self._heap: list[tuple[tuple[float, int], str]] = []
         self._alone: dict[str, str] = {}
 
     def _add_after_parents(self, planned: PlannedCell, plan: Mapping[str, PlannedCell]) -> None:
@@ -56,6 +56,11 @@ class Queue:
                 )
             self._add_after_parents(plan[parent.id], plan)
         self.cells[planned.cell.id] = planned
+
+    def prefer(self, lengths: Mapping[str, float]) -> None:
+        """Let the longest come first, before anything is opened; ``lengths`` by id, of all."""
+        for number, cell_id in enumerate(self.cells):
+            self._order[cell_id] = (-lengths[cell_id], number)
 
     def open(self, done: Iterable[str]) -> None:
         """Begin, with the cells that are done already."""

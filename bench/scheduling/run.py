@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.errors import StoreError
@@ -18,6 +18,7 @@ from bench.scheduling.engines.engine import Ended, Engine, NoRoom
 from bench.scheduling.interrupts import Interrupts
 from bench.scheduling.job import Job
 from bench.scheduling.ledger import Ledger
+from bench.scheduling.order import guess, ways
 from bench.scheduling.progress import Progress, Silence, name_of
 from bench.scheduling.queue import Queue
 from bench.scheduling.retries import verdict
@@ -57,22 +58,28 @@ def run(
     store: Store,
     engine: Engine,
     *,
-    resources: Resources | None = None,
+    resources: Mapping[str, Resources] | None = None,
     expectations: Expectations | None = None,
     options: RunOptions | None = None,
     progress: Progress | None = None,
     states: Mapping[str, CellState] | None = None,
+    suites: Mapping[str, Collection[str]] | None = None,
 ) -> RunSummary:
     """Execute all cells of a plan that have no fresh done record; the engine is closed after.
 
-    Cells that failed in earlier runs are tried again. Cells that another live runner has are left
-    to it, and the run ends when they have ended too. SIGINT, SIGTERM and SIGHUP stop the run:
-    its cells are recorded as cancelled.
+    Of those that may start, the one from which the longest way leads to an end comes first, as far
+    as that is known. Cells that failed in earlier runs are tried again. Cells that another live
+    runner has are left to it, and the run ends when they have ended too. SIGINT, SIGTERM and SIGHUP
+    stop the run: its cells are recorded as cancelled.
 
     Parameters
     ----------
+    resources
+        A cell's id to where the things of its suite lie.
     states
         What the store has just said of the plan's cells; looked up where it is not given.
+    suites
+        Name to the ids of its cells, of each suite of which progress and the summary should tell.
 
     Raises
     ------
@@ -93,22 +100,24 @@ def run(
         cells = {cell_id: planned.cell for cell_id, planned in queue.cells.items()}
         if states is None:
             states = store.states(cells.values(), expected)
-        queue.open(
+        done = [
             cell_id
             for cell_id, state in states.items()
             if state.done and not _lacks(options.keep, cells[cell_id], state, store)
-        )
+        ]
+        if len(done) < len(queue.cells):
+            queue.prefer(ways(queue.cells, guess(queue.cells.values(), states)))
+        queue.open(done)
+        course = Course(queue, slots.total, suites or {})
         if not queue.unfinished:
-            return Course(queue, slots.total).summary(started, store)
+            return course.summary(started, store)
         with (
             Leases(store.layout, ttl=store.ttl) as leases,
             Interrupts(raises=engine.blocking) as interrupts,
         ):
             ledger = Ledger(store, leases, cells, expected, states, keep=options.keep)
-            course = Course(queue, slots.total)
-            resources = resources or Resources()
             _Runner(
-                queue, ledger, engine, slots, resources, options, progress, course, interrupts
+                queue, ledger, engine, slots, resources or {}, options, progress, course, interrupts
             ).run()
         return course.summary(started, store, interrupts.count > 0)
     finally:
@@ -128,7 +137,7 @@ class _Runner:
         ledger: Ledger,
         engine: Engine,
         slots: Slots,
-        resources: Resources,
+        resources: Mapping[str, Resources],
         options: RunOptions,
         progress: Progress,
         course: Course,
@@ -210,7 +219,7 @@ class _Runner:
             threads=device.threads,
             keep=self.ledger.keep(cell_id),
             parents=parents,
-            resources=self.resources,
+            resources=self.resources.get(cell_id, Resources()),
             code=self.ledger.code(cell_id),
             alone=alone_on is not None,
         )

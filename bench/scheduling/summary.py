@@ -18,6 +18,27 @@ class FailedCell:
 
 
 @dataclass(frozen=True)
+class Share:
+    """How far one of several suites is: ``done`` and ``failed`` of its ``total`` cells."""
+
+    suite: str
+    total: int
+    done: int
+    failed: int
+
+    @property
+    def ended(self) -> bool:
+        """Whether none of its cells is left."""
+        return self.done + self.failed == self.total
+
+    @property
+    def line(self) -> str:
+        """The share in a few words."""
+        failed = f", {self.failed:,} failed" if self.failed else ""
+        return f"{self.suite} {self.done:,}/{self.total:,} done{failed}"
+
+
+@dataclass(frozen=True)
 class RunSummary:
     """What a run has done.
 
@@ -37,6 +58,8 @@ class RunSummary:
         Sum of the seconds of this run's done attempts.
     wall_seconds
         Seconds the run took.
+    suites
+        How far each suite is, where several are told apart.
     broken
         Files in the store that could not be read.
     """
@@ -51,6 +74,7 @@ class RunSummary:
     wall_seconds: float
     slots: int
     interrupted: bool = False
+    suites: tuple[Share, ...] = ()
     broken: tuple[str, ...] = field(default=())
 
     @property

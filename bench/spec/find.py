@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from bench.errors import SpecError, did_you_mean
@@ -38,22 +38,58 @@ def find_suite(name: str) -> Path:
         If there is none, or a bare name stands for several.
     """
     path = Path(name)
-    if path.suffix in (".yaml", ".yml") or path.is_absolute():
+    if _is_path(path):
         if path.is_file():
             return path.resolve()
         # Those beside it, and none below: it may be said to be at the root of the disk.
         near = [f for f in path.parent.glob("*.yaml") if f.name not in NOT_SUITES]
         raise SpecError("there is no such file", file=path, remedy=did_you_mean(path, near))
-    folder = suites_folder()
-    known = {"/".join(f.relative_to(folder).with_suffix("").parts): f for f in list_suites(folder)}
-    if name in known:
-        return known[name].resolve()
-    same = [key for key in known if key.split("/")[-1] == name]
-    if len(same) == 1:
-        return known[same[0]].resolve()
-    if same:
-        raise SpecError(f"{name!r} stands for {', '.join(same)}", remedy="name the paper too")
+    known = _known()
+    found = _called(name, known)
+    if len(found) == 1:
+        return known[found[0]].resolve()
+    if found:
+        raise SpecError(f"{name!r} stands for {', '.join(found)}", remedy="name the paper too")
     raise SpecError(f"there is no suite {name!r}", remedy=did_you_mean(name, known))
+
+
+def paper_called(name: str) -> Path | None:
+    """Return the folder of the paper that a name stands for; None where it stands for none.
+
+    It is the folder's path, or its name below ``suites``.
+
+    Raises
+    ------
+    SpecError
+        If the name stands for a suite too.
+    """
+    folders = [Path(name)]
+    if (below := _folder_of_paper(name)) is not None:
+        folders.append(below)
+    paper = next((folder for folder in folders if (folder / "paper.yaml").is_file()), None)
+    if paper is None:
+        return None
+    suites = [] if _is_path(paper) and paper == Path(name) else _called(name, _known())
+    if suites:
+        raise SpecError(
+            f"{name!r} stands for {', '.join(suites)} and for the paper in {paper}",
+            remedy="name the suite with its paper, or the paper by its path",
+        )
+    return paper.resolve()
+
+
+def _is_path(path: Path) -> bool:
+    return path.suffix in (".yaml", ".yml") or path.is_absolute()
+
+
+def _known() -> dict[str, Path]:
+    folder = suites_folder()
+    return {"/".join(f.relative_to(folder).with_suffix("").parts): f for f in list_suites(folder)}
+
+
+def _called(name: str, known: Iterable[str]) -> list[str]:
+    """Return the suites that a name stands for: that of its paper, or all of the bare name."""
+    return [name] if name in known else [key for key in known if key.split("/")[-1] == name]
 
 
 def own_papers() -> list[Path]:

@@ -67,7 +67,7 @@ def files_of(cache: Path) -> list[Path]:
 
 
 @settings(
-    max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @given(data=st.data())
 def test_whatever_byte_changes_the_numbers_do_not(whole, tmp_path_factory, data):

@@ -1,7 +1,13 @@
-"""Whole commands on real data: each test runs ``bench`` as a user would."""
+"""Whole commands on real data: each test runs ``bench`` as a user would.
+
+Most commands run in this process, whose fork server imports torch once for all of them. What is
+about processes (kills, signals, code edited between commands) runs in one of its own.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import io
 import json
 import os
 import signal
@@ -14,6 +20,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
+
+from bench.cli.main import main
 
 COMMAND = [sys.executable, "-m", "bench"]
 
@@ -56,10 +64,8 @@ class Bench:
     @property
     def environment(self) -> dict[str, str]:
         return {
-            **os.environ,
             "RETABLE_CACHE": str(self.cache),
             "RETABLE_STORE": str(self.store),
-            "RETABLE_E2E": self.marker,
             "HF_HUB_OFFLINE": "1",
             "OMP_NUM_THREADS": "1",
             "COLUMNS": "120",
@@ -75,10 +81,11 @@ class Bench:
         return file
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
+        """Start a command in a process of its own, as from a shell."""
         return subprocess.Popen(
             [*COMMAND, *map(str, arguments)],
             cwd=self.folder,
-            env=self.environment,
+            env={**os.environ, **self.environment, "RETABLE_E2E": self.marker},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -86,14 +93,34 @@ class Bench:
         )
 
     def __call__(self, *arguments: object, code: int | None = 0) -> str:
+        """Return what a command prints, run in this process."""
+        printed, ended = io.StringIO(), 0
+        with (
+            pytest.MonkeyPatch.context() as patch,
+            contextlib.redirect_stdout(printed),
+            contextlib.redirect_stderr(printed),
+        ):
+            patch.chdir(self.folder)
+            for name, value in self.environment.items():
+                patch.setenv(name, value)
+            patch.setattr(sys, "argv", ["bench", *map(str, arguments)])
+            try:
+                main()
+            except SystemExit as end:
+                ended = end.code
+        if code is not None:
+            assert ended == code, printed.getvalue()
+        return printed.getvalue()
+
+    def apart(self, *arguments: object, code: int = 0) -> str:
+        """Return what a command prints, run in a process of its own."""
         process = self.start(*arguments)
         try:
             output, _ = process.communicate(timeout=300)
         except subprocess.TimeoutExpired:
             os.killpg(process.pid, signal.SIGKILL)
             raise
-        if code is not None:
-            assert process.returncode == code, output
+        assert process.returncode == code, output
         return output
 
     def records(self) -> list[dict]:
@@ -106,7 +133,7 @@ class Bench:
         return Counter(r["cell"]["id"] for r in self.records() if r["outcome"]["status"] == "done")
 
     def processes(self) -> list[int]:
-        """Processes that descend from this test's commands, by their environment."""
+        """Processes that descend from this test's own processes, by their environment."""
         wanted = f"RETABLE_E2E={self.marker}".encode()
         found = []
         for folder in Path("/proc").glob("[0-9]*"):

@@ -51,7 +51,7 @@ def cheap_suite(bench) -> Path:
 
 def test_hub_data_and_timm_weights_are_loaded_as_in_the_paper_profile(bench, standing_in):
     suite = cheap_suite(bench)
-    bench("run", suite, "--profile", "cheap", "--workers", "1")
+    bench.apart("run", suite, "--profile", "cheap", "--workers", "1")
     (record,) = bench.records()
     made = record["outcome"]["provenance"]
     # ceil(0.15 n) of each class: 17 classes of 100 and 20 of 99 images, 15 of each.
@@ -67,6 +67,6 @@ def test_hub_data_and_timm_weights_are_loaded_as_in_the_paper_profile(bench, sta
 def test_without_network_or_cache_the_message_says_what_to_fetch(bench, monkeypatch):
     monkeypatch.setenv("HF_HOME", str(bench.folder / "empty"))
     bench.cache = bench.folder / "cache"
-    output = bench("run", cheap_suite(bench), "--profile", "cheap", "--workers", "1", code=1)
+    output = bench.apart("run", cheap_suite(bench), "--profile", "cheap", "--workers", "1", code=1)
     assert "hf download --repo-type dataset timm/oxford-iiit-pet" in output
     assert "Traceback" not in output

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
+import runpy
 
 import numpy as np
 import pytest
@@ -226,10 +225,13 @@ MEDIANS = (
 )
 
 
-def test_an_objective_and_a_network_for_vectors_are_scored_as_their_predictions_are(bench):
+def test_an_objective_and_a_network_for_vectors_are_scored_as_their_predictions_are(
+    bench, monkeypatch
+):
     files = {"diabetes.py": files_of("tasks-and-data.md")["diabetes.py"], "smooth.py": SMOOTH}
     write(bench.folder, files | plugged(table=VECTORS, medians=MEDIANS))
-    subprocess.run([sys.executable, "diabetes.py"], cwd=bench.folder, check=True)
+    monkeypatch.chdir(bench.folder)
+    runpy.run_path("diabetes.py")
     store = run(bench, "plugged/medians.yaml", "plugged/medians.smoke.md")
     # The table's cells are the stages of the medians, which are done.
     assert "0 done now, 4 before" in bench("run", "plugged/table.yaml", *SMOKE)

@@ -80,11 +80,12 @@ def test_other_code_of_the_parent_makes_its_children_stale_too(bench):
     )
     bench("run", suite, "--workers", "2")
     plugin.write_text(PLUGIN.replace("0.5 *", "0.25 *"))
-    status = bench("status", suite, code=1)
+    # A process reads a part once: the edited one is seen by the next.
+    status = bench.apart("status", suite, code=1)
     assert re.search(rf"all cells +{CHILDREN + 1} +{CHILDREN + 1}\b", status), status
     assert "code: penalty:mine" in status
     assert "parent" in status
-    assert f"{CHILDREN + 1} done now" in bench("run", suite, "--workers", "2")
+    assert f"{CHILDREN + 1} done now" in bench.apart("run", suite, "--workers", "2")
 
 
 def test_a_parent_that_fails_fails_its_children_at_once_with_that_reason(bench):
@@ -105,10 +106,15 @@ def test_a_parent_that_fails_fails_its_children_at_once_with_that_reason(bench):
 
 def test_two_suites_that_say_the_same_of_a_stage_share_it(bench):
     text = STAGED.replace("steps: 150", "steps: 3")
-    bench("run", bench.suite(text), "--workers", "2")
+    table = bench.suite(text)
     other = bench.suite(text.replace("method: [l2, l2+bss]", "method: l2+bss"), "small/other")
-    # Its children are some of the first suite's; with another rate they are new, the stage is not.
+    # Its children are some of the first suite's; run together each cell is run once.
+    output = bench("run", other, table, "--workers", "2")
+    assert f"{CHILDREN + 1} cells of 2 suites" in output
+    assert "small/other 5/5 done\nsmall/table 9/9 done\ncells: 9 done now, 0 before" in output
+    assert set(bench.done().values()) == {1}
     assert "0 done now, 5 before" in bench("run", other, "--workers", "2")
+    # With another rate they are new, the stage is not.
     bench.suite(text.replace("[0.03, 0.05]", "0.02"), "small/other")
     assert "4 done now, 1 before" in bench("run", other, "--workers", "2")
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib.metadata
-import subprocess
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -12,12 +11,15 @@ import pytest
 
 from bench.errors import SpecError
 from bench.parts import Penalty, Step, objective, penalty
+from bench.parts import compose as compose_module
+from bench.parts import penalties as package
 from bench.parts.compose import compose, load_part, part_class
+from bench.parts.part import REGISTRY
 from bench.parts.penalties.bss import BSS
 from bench.parts.penalties.delta import Delta
 from bench.parts.penalties.l2 import L2
 from bench.parts.penalties.l2_sp import L2SP
-from bench.records.code import Unit, code_digests
+from bench.records.code import Unit, code_digests, files_of
 from bench.spec.plan import load_plan
 from bench.spec.recipe import Recipe, Use
 from bench.spec.work import Train
@@ -96,13 +98,19 @@ def test_the_order_is_the_same_however_a_suite_lists_them(tmp_path):
     assert len(ids) == 1
 
 
-def test_a_built_in_is_imported_only_when_it_is_used():
-    code = (
-        "import sys; from bench.parts.compose import part_class; part_class('penalty', 'l2');"
-        "print(sorted(m.split('.')[-1] for m in sys.modules if '.penalties.' in m))"
-    )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert done.stdout.strip() == "['l2']"
+def test_a_built_in_is_imported_only_when_it_is_used(monkeypatch):
+    # By none of the modules that are there anyhow,
+    composing = files_of([Unit("composing", (Path(compose_module.__file__),))])
+    assert not [file for file in composing if file.parent == Path(package.__file__).parent]
+    # and by asking for another.
+    inside = f"{package.__name__}."
+    for name in [name for name in sys.modules if name.startswith(inside)]:
+        monkeypatch.delitem(sys.modules, name)
+        monkeypatch.delattr(package, name.removeprefix(inside))
+    monkeypatch.setitem(REGISTRY, "penalty", {})
+    part_class("penalty", "l2")
+    assert [name for name in sys.modules if name.startswith(inside)] == [f"{inside}l2"]
+    assert list(REGISTRY["penalty"]) == ["l2"]
 
 
 def test_a_plugin_file_brings_its_own(tmp_path):

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from bench.errors import WeightsError
+from bench.errors import SpecError, WeightsError
 from bench.records import expect
-from bench.records.expect import expectations
+from bench.records.expect import expectations, joined
+from bench.records.freshness import Expectations
 from bench.spec.cell import Resources
 from tests.records.built import cell
 
@@ -80,3 +81,31 @@ def test_versions_are_those_that_records_name_and_nothing_heavy_is_imported() ->
     for name in ("torch", "torchvision", "timm", "numpy", "pillow"):
         expected[name] = importlib.metadata.version(name)
     assert told.strip() == f"{expected} set()"
+
+
+def test_what_several_suites_expect_is_put_together() -> None:
+    one = Expectations(
+        {"train": "t"}, {"1": ("train",)}, {"digits": "d"}, {"random": None}, frozenset("a")
+    )
+    other = Expectations(
+        {"train": "t", "penalty:l2": "p"}, {"2": ("train", "penalty:l2")}, {"mine": None}
+    )
+    both = joined({"a/x": one, "a/y": other})
+    assert both.code == {"train": "t", "penalty:l2": "p"}
+    assert both.units == {"1": ("train",), "2": ("train", "penalty:l2")}
+    assert both.data == {"digits": "d", "mine": None}
+    assert (both.weights, both.fractions) == ({"random": None}, {"a"})
+
+
+@pytest.mark.parametrize(
+    ("of", "name", "said"),
+    [
+        ("code", "penalty:mine", "penalty:mine of a/y is another than that of a/x"),
+        ("data", "mine", "dataset mine of a/y"),
+        ("weights", "file:mine", "weights file:mine of a/y"),
+    ],
+)
+def test_two_things_of_one_name_are_not_put_together(of: str, name: str, said: str) -> None:
+    one, other = (Expectations(**{of: {name: digest}}) for digest in ("1", "2"))  # type: ignore[arg-type]
+    with pytest.raises(SpecError, match=f"{said}.*\n  give one of them another name"):
+        joined({"a/x": one, "a/y": other})

@@ -73,17 +73,11 @@ print(json.dumps({"ids": list(cells), "reasons": told}))
 class Copy:
     """A copy of the package with a suite, and records of all its cells as it was."""
 
-    def __init__(self, folder: Path) -> None:
-        shutil.copytree(
-            ROOT / "bench", folder / "bench", ignore=shutil.ignore_patterns("__pycache__")
-        )
+    def __init__(self, folder: Path, ids: list[str]) -> None:
         self.folder = folder
         self.suite = folder / "paper" / "table.yaml"
-        self.suite.parent.mkdir()
-        self.suite.write_text(SUITE)
-        self.suite.with_name("paper.yaml").write_text("id: test\ntitle: A test\n")
         self.records = folder / "records.json"
-        self.ids = self.look()["ids"]
+        self.ids = ids
 
     def look(self) -> dict[str, Any]:
         ran = subprocess.run(
@@ -122,9 +116,24 @@ def replacing(old: str, new: str) -> Callable[[str], str]:
     return change
 
 
+@pytest.fixture(scope="module")
+def unedited(tmp_path_factory: pytest.TempPathFactory) -> Copy:
+    folder = tmp_path_factory.mktemp("unedited")
+    shutil.copytree(ROOT / "bench", folder / "bench", ignore=shutil.ignore_patterns("__pycache__"))
+    made = Copy(folder, [])
+    made.suite.parent.mkdir()
+    made.suite.write_text(SUITE)
+    made.suite.with_name("paper.yaml").write_text("id: test\ntitle: A test\n")
+    # The first look makes the records.
+    made.ids = made.look()["ids"]
+    assert made.ids
+    return made
+
+
 @pytest.fixture
-def copy(tmp_path: Path) -> Copy:
-    return Copy(tmp_path)
+def copy(unedited: Copy, tmp_path: Path) -> Copy:
+    shutil.copytree(unedited.folder, tmp_path, dirs_exist_ok=True)
+    return Copy(tmp_path, unedited.ids)
 
 
 def of(reason: str, *names: str) -> dict[str, list[str]]:

@@ -10,13 +10,12 @@ import sys
 import time
 
 from bench.errors import DataError
+from bench.records import code
 from bench.records.artifacts import place, read_artifact
-from bench.records.code import code_digests, units_of
 from bench.records.record import Failure, Outcome, Provenance
 from bench.scheduling.engines import child
 from bench.scheduling.job import Job
-from bench.spec.cell import Resources, Train
-from tests.records.built import cell
+from bench.spec.cell import Train
 
 
 class OutOfMemoryError(RuntimeError):
@@ -153,6 +152,7 @@ def _look(job: Job) -> dict[str, float]:
         "job_threads": float(job.threads),
         "gpu": float(os.environ["CUDA_VISIBLE_DEVICES"] or "-1"),
         "main_is_bare": float(not hasattr(main, "__file__")),
+        "digested": float(code._digest.cache_info().currsize),
         "preloaded": float(os.getppid() == _IMPORTED_IN),
     }
 
@@ -192,8 +192,6 @@ ACTS = {
     "alone": _alone, "crowded-oom": _crowded_oom, "weigh": _weigh,
 }  # fmt: skip
 _IMPORTED_IN = os.getpid()
-# Workers digest the code of their cells: it is read once, in the fork server.
-code_digests(units_of(cell(), Resources()))
 TARGET = f"{__name__}:scripted"
 
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
 
 from bench.records.record import Failure
 from bench.scheduling.progress import Bar, Lines, Tally, duration, name_of, progress_for
+from bench.scheduling.summary import Share
 from bench.spec.cell import PlannedCell
 from tests.records.built import cell
 
@@ -34,6 +36,15 @@ def test_the_tally_is_one_line_and_calls_the_time_left_an_estimate() -> None:
     assert unknown.line == "0/2 done, 1 running, 1 failed, about an unknown time left"
     over = Tally(total=2, done=1, skipped=0, running=0, elsewhere=0, failed=1, left=0.0)
     assert over.line == "1/2 done, 0 running, 1 failed"
+
+
+def test_of_several_suites_those_that_are_not_at_their_end_are_told_below() -> None:
+    shares = [Share("a/x", 4, 4, 0), Share("a/y", 5, 1, 2), Share("b/x", 1, 0, 1)]
+    several = replace(TALLY, suites=tuple(shares))
+    below = "  2 of 3 suites at their end; a/y 1/5 done, 2 failed"
+    assert several.lines == f"{TALLY.line}\n{below}"
+    assert replace(several, suites=(shares[0], shares[2])).lines == TALLY.line
+    assert TALLY.lines == TALLY.line
 
 
 @pytest.mark.parametrize(

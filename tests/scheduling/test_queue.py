@@ -39,6 +39,14 @@ def test_cells_come_in_the_plans_order() -> None:
     assert taken(queue) == ids(cells, 0, 1, 2)
 
 
+def test_the_longest_come_first_and_those_of_one_length_in_the_plans_order() -> None:
+    cells = chain(None, None, None, None)
+    queue = Queue(cells)
+    queue.prefer(dict(zip(queue.cells, (1.0, 2.0, 5.0, 2.0), strict=True)))
+    queue.open([])
+    assert taken(queue) == ids(cells, 2, 1, 3, 0)
+
+
 def test_a_parent_comes_before_its_child_wherever_it_stands() -> None:
     cells = chain(None, None, 1, 2)
     queue = Queue([cells[3], cells[0], cells[2], cells[1]])

@@ -19,7 +19,7 @@ from bench.scheduling.engines.inline import InlineEngine
 from bench.scheduling.job import Job
 from bench.scheduling.run import RunOptions, run
 from bench.scheduling.summary import RunSummary
-from bench.spec.cell import Parent, PlannedCell
+from bench.spec.cell import Parent, PlannedCell, Resources
 from bench.spec.recipe import Use
 from tests.records.built import cell, planned, record
 from tests.scheduling.conftest import Execute
@@ -57,6 +57,37 @@ def test_everything_is_executed_once_and_then_never_again(store: Store, execute:
     assert (summary.done, summary.before, summary.attempts, summary.exit_code) == (0, 5, 0, 0)
     assert summary.overhead is None
     assert len(journal(store)) == 5
+
+
+def test_several_suites_share_a_cell_and_are_told_apart(store: Store) -> None:
+    shared, bad = act("sleep", seconds=0.0), act("nan")
+    child = planned(cell(9, parents={"start": Parent(bad.cell.id)}), 1)
+    of = {"a/x": [shared, act("sleep", 1, seconds=0.0)], "a/y": [shared, bad, child]}
+    plan = [each for cells in of.values() for each in cells]
+    there = Resources(folders={"mine": "/there"})
+    seen: dict[str, Resources] = {}
+
+    class Seeing(InlineEngine):
+        def start(self, job: Job, device: Device) -> None:
+            seen[job.cell.id] = job.resources
+            super().start(job, device)
+
+    summary = run(
+        plan,
+        store,
+        Seeing(target=TARGET),
+        resources={bad.cell.id: there},
+        suites={name: {each.cell.id for each in cells} for name, cells in of.items()},
+    )
+    assert len(journal(store)) == summary.attempts == len(seen) == 3
+    assert seen == {shared.cell.id: Resources(), plan[1].cell.id: Resources(), bad.cell.id: there}
+    assert [share.line for share in summary.suites] == ["a/x 2/2 done", "a/y 1/3 done, 2 failed"]
+
+
+def test_the_cell_from_which_the_longest_way_leads_starts_first(store: Store) -> None:
+    leaf, more = act("sleep", 5, seconds=0.0), family()
+    assert inline([leaf, *more], store).exit_code == 0
+    assert journal(store) == [each.cell.id for each in [*more[:2], leaf, more[2]]]
 
 
 def test_children_start_when_their_parents_are_done(store: Store, execute: Execute) -> None:

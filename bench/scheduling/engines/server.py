@@ -19,6 +19,8 @@ import sys
 import traceback
 from collections.abc import Sequence
 
+from bench.errors import UserError
+from bench.records.code import read_ahead
 from bench.scheduling.engines import child
 
 REQUEST = struct.Struct("=Q")
@@ -65,11 +67,17 @@ def _serve(runner: socket.socket) -> None:
 
 
 def preload(modules: Sequence[str]) -> None:
-    """Import modules for all workers; it must not initialise CUDA, which no fork survives."""
+    """Import modules for all workers, and read their code's digests.
+
+    It must not initialise CUDA, which no fork survives.
+    """
     for name in modules:
         # A module that cannot be imported fails in each worker, where the record can tell of it.
         with contextlib.suppress(Exception):
             importlib.import_module(name)
+    # Each worker compares the digests of its cell's code; a fault of ours it reports itself.
+    with contextlib.suppress(UserError):
+        read_ahead()
     # What is here now stays: garbage collection in the workers need not touch, and so copy, it.
     gc.collect()
     gc.freeze()

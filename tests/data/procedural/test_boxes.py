@@ -9,7 +9,7 @@ import pytest
 from scipy import ndimage
 
 from bench.data.procedural import boxes, glyphs
-from bench.data.sources.procedural import PLANS, procedural_source
+from bench.data.sources.procedural import PLANS, Plan, procedural_source
 
 
 def extents(drawn: np.ndarray) -> np.ndarray:
@@ -88,10 +88,11 @@ def test_an_image_does_not_depend_on_how_many_are_made():
     assert np.array_equal(boxes.targets(4, "train", 2), boxes.targets(4, "train", 52)[:2])
 
 
-def test_the_source_pairs_images_with_their_boxes_and_has_no_classes():
+def test_the_source_pairs_images_with_their_boxes_and_has_no_classes(monkeypatch):
+    plan = Plan(classes=3, train=8, test=10)
+    monkeypatch.setitem(PLANS, "boxes", plan)
     source = procedural_source("boxes")
     assert source.classes is None
-    plan = PLANS["boxes"]
     assert source.train.targets.shape == (plan.classes * plan.train, 4)
     assert np.array_equal(source.test.targets[10:20], boxes.targets(1, "test", 10))
     blobs = source.test.blobs()

@@ -2,12 +2,22 @@
 
 from __future__ import annotations
 
+import json
+import os
+import traceback
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
 import pytest
+import torch
 from click.testing import CliRunner
 
+from bench.cli import checking
 from bench.cli.main import group
 from bench.cli.test_method import _parts
 from bench.errors import SpecError
+from bench.parts.checks import worker
 
 FILE = """
 import numpy as np
@@ -30,6 +40,37 @@ def command():
     return lambda *given: CliRunner().invoke(group, ["test-method", *given])
 
 
+class Forked:
+    """The process that checks run in, forked from this one, which has torch imported already."""
+
+    def __init__(self, command: Sequence[str], **_: Any) -> None:
+        *_, descriptor, job = command
+        with warnings.catch_warnings():
+            # Threads of other libraries are there, and wait.
+            warnings.simplefilter("ignore", DeprecationWarning)
+            self.pid = os.fork()
+        if not self.pid:
+            try:
+                os.setsid()
+                torch.set_num_threads(1)
+                worker.main(int(descriptor), json.loads(job))
+                os._exit(0)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+        self._code: int | None = None
+
+    def wait(self) -> int:
+        if self._code is None:
+            self._code = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+        return self._code
+
+
+@pytest.fixture
+def forked(monkeypatch):
+    monkeypatch.setattr(checking.subprocess, "Popen", Forked)
+
+
 def test_every_part_of_a_file_is_checked(command, tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(FILE.format(value=0.01))
@@ -44,7 +85,7 @@ def test_every_part_of_a_file_is_checked(command, tmp_path):
     assert "  ok     stream: the same for every stream" in lines
 
 
-def test_a_failed_check_is_counted_and_the_exit_code_is_1(command, tmp_path):
+def test_a_failed_check_is_counted_and_the_exit_code_is_1(command, forked, tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(FILE.format(value="1, dtype='float32'"))
     result = command(str(path))
@@ -85,23 +126,25 @@ class Good(Penalty):
 """
 
 
-def test_a_part_that_ends_or_holds_its_process_fails_and_the_next_is_checked(command, tmp_path):
+def test_a_part_that_ends_or_holds_its_process_fails_and_the_next_is_checked(
+    command, forked, tmp_path
+):
     path = tmp_path / "mine.py"
     path.write_text(ENDS)
-    result = command(str(path), "--time-limit", "8")
+    result = command(str(path), "--time-limit", "5")
     assert result.exit_code == 1
     leaves, hangs, dies, good = result.output.split("penalty ")[1:]
     # One fault is one message, at its line in the user's file.
     assert leaves.count("calls exit(0), line 8 of mine.py") == 1
     assert "FAILED pairing: calls exit(0)" in leaves
     assert "FAILED gradient: as pairing" in leaves
-    assert "FAILED process: pairing has not ended after 8 s" in hangs
+    assert "FAILED process: pairing has not ended after 5 s" in hangs
     assert "FAILED process: the process ended within pairing (exit code 0)" in dies
     assert "FAILED" not in good
     assert result.output.endswith("3 checks failed\n")
 
 
-def test_a_fault_of_the_file_is_one_message_with_its_line(command, tmp_path):
+def test_a_fault_of_the_file_is_one_message_with_its_line(command, forked, tmp_path):
     path = tmp_path / "mine.py"
     path.write_text(FILE.format(value=1) + "\n1 / 0\n")
     result = command(str(path))
