@@ -154,8 +154,9 @@ def _store_side(name: str, suite: str, profile: str, store: Path) -> _Given:
             file=session.store.root,
             remedy=again("run", suite, profile, store),
         )
-    declared, shown = session.plan.metrics.values(), session.plan.suite.metrics
-    units = {metric.name: metric.unit for metric in (*declared, *shown)}
+    shown = session.plan.suite.metrics
+    units = {metric.name: metric.unit for metric in session.plan.metrics.values()}
+    units |= {metric.name: metric.unit for metric in shown}
     side = Side(name, cell_frame(session.results()), units)
     return _Given(side, shown[0].name, records)
 

@@ -147,7 +147,7 @@ def _draw(picture: Picture, results: Results) -> Canvas:
                 axes.xaxis.set_major_formatter(FuncFormatter(lambda tick, _: compact(tick)))
             if column == 0:
                 axes.set_ylabel(plain(_named(plan, panel.curve, panel.label)))
-    marks = {"color": _GREY, "linestyle": "none", "marker": "o"}
+    marks: dict[str, Any] = {"color": _GREY, "linestyle": "none", "marker": "o"}
     legend["start"] = Line2D([], [], **marks, markerfacecolor="white")
     legend["end"] = Line2D([], [], **marks)
     canvas.legend(legend.values(), legend.keys(), loc="outside right upper")
@@ -178,7 +178,7 @@ def _panel(
             axes.plot(*seed.T, color=style["color"], linewidth=0.6, alpha=0.35)
         (handles[line],) = axes.plot(*path.mean.T, **style)
         colour = style["color"]
-        ends = {"marker": "o", "color": colour, "linestyle": "none", "zorder": 3}
+        ends: dict[str, Any] = {"marker": "o", "color": colour, "linestyle": "none", "zorder": 3}
         axes.plot(*path.mean[0], **ends, markerfacecolor="white")
         axes.plot(*path.mean[-1], **ends)
     up = [np.stack([seed[:, 1]] * 3) for path in paths for seed in path.seeds if seed.size]
