@@ -57,9 +57,12 @@ class PROFIT(torch.optim.Optimizer):
     n_ref
         Number of reference steps.
     ratio
-        λ_ref is each group's rate divided by it, and so follows the schedule.
+        λ_ref is each group's rate divided by it.
     lr_ref
-        λ_ref itself, the same for all groups and steps; instead of ``ratio``.
+        λ_ref itself, the same for all groups; instead of ``ratio``.
+    follows
+        Whether λ_ref changes as a group's rate does from its first (its ``initial_lr``, where a
+        scheduler has set that). Where not given, a ``ratio`` does and ``lr_ref`` does not.
     reference
         Makes O_ref from a list of tensors; plain SGD where not given. Its rate is set here. What
         it adds must not depend on the parameters: no decay.
@@ -85,6 +88,7 @@ class PROFIT(torch.optim.Optimizer):
         n_ref: int = 1,
         ratio: float | None = None,
         lr_ref: float | None = None,
+        follows: bool | None = None,
         reference: Reference | None = None,
         guard: bool = True,
         products: Literal["global", "tensor"] = "global",
@@ -104,6 +108,7 @@ class PROFIT(torch.optim.Optimizer):
         self.n_ref = n_ref
         self.ratio = None if lr_ref is not None else scale
         self.lr_ref = lr_ref
+        self.follows = lr_ref is None if follows is None else follows
         self.guard = guard
         self.products = products
         self.look: Look | None = None
@@ -115,6 +120,8 @@ class PROFIT(torch.optim.Optimizer):
         self._walks: list[Tensor] = []
         self._reference: torch.optim.Optimizer | None = None
         self.defaults = dict(optimizer.defaults)
+        for group in optimizer.param_groups:
+            self._check_rate(group)
 
     # -- as an optimizer ---------------------------------------------------------------------
 
@@ -135,6 +142,7 @@ class PROFIT(torch.optim.Optimizer):
     def add_param_group(self, param_group: dict[str, Any]) -> None:
         """Add parameters; O_ref's state begins anew."""
         self.optimizer.add_param_group(param_group)
+        self._check_rate(self.param_groups[-1])
         self._walks, self._reference = [], None
 
     def state_dict(self) -> dict[str, Any]:
@@ -289,7 +297,24 @@ class PROFIT(torch.optim.Optimizer):
     def _set_rates(self) -> None:
         assert self._reference is not None
         for theirs, ours in zip(self._reference.param_groups, self.param_groups, strict=True):
-            theirs["lr"] = self.lr_ref if self.ratio is None else ours["lr"] / self.ratio
+            theirs["lr"] = self._rate(ours)
+
+    def _rate(self, group: dict[str, Any]) -> float:
+        """Return λ_ref of a group of O."""
+        if self.ratio is not None:
+            return float((group["lr"] if self.follows else group["initial_lr"]) / self.ratio)
+        assert self.lr_ref is not None
+        if self.follows:
+            return float(self.lr_ref * group["lr"] / group["initial_lr"])
+        return self.lr_ref
+
+    def _check_rate(self, group: dict[str, Any]) -> None:
+        """Note a group's first rate, as schedulers do, where λ_ref is counted from it."""
+        if self.follows == (self.ratio is not None):
+            return
+        first = group.setdefault("initial_lr", group["lr"])
+        if self.ratio is None and not first > 0:
+            raise ValueError("lr_ref cannot follow a rate that begins at 0: use ratio")
 
     def _parameters(self) -> list[Tensor]:
         return [p for group in self.param_groups for p in group["params"]]

@@ -32,11 +32,11 @@ class Figure(Frozen):
         Axis with a column of panels for each of its values. Of every other axis that varies,
         each combination of values is a picture of its own.
     kind
-        ``curves``; another kind's name: ``heatmap``, whose panels name arrays, or ``points``,
-        whose panels name metrics.
+        ``curves``; another kind's name: ``heatmap``, whose panels name arrays, ``points``,
+        whose panels name metrics, or ``trade-off``, whose panels' curves stand over another one.
     points, over
         Of the kind ``points``: the axis with a point for each of its values, and the metric over
-        which they stand; over the axis's values where absent.
+        which they stand; over the axis's values where absent. Of a trade-off: the other curve.
     panels
         From top to bottom.
     steps
@@ -66,8 +66,15 @@ class Figure(Frozen):
     def _points_stand_over_something(self) -> Figure:
         if (self.kind == "points") != (self.points is not None):
             raise ValueError("`kind: points` and an axis of `points` need each other")
-        if self.over is not None and self.points is None:
-            raise ValueError("only points stand over a metric")
+        trades = self.kind == "trade-off"
+        if trades and self.over is None:
+            raise ValueError("`kind: trade-off` needs the curve that its panels stand over (over:)")
+        if self.over is not None and self.points is None and not trades:
+            raise ValueError("only points stand over a metric, and a trade-off over a curve")
+        if trades and self.over in {panel.curve for panel in self.panels}:
+            raise ValueError("a trade-off is of two curves, and `over` is one of its panels")
+        if trades and self.seeds is not None:
+            raise ValueError("a trade-off draws each seed beside the mean: leave seeds out")
         return self
 
     def selection(self) -> dict[str, tuple[Scalar, ...]]:

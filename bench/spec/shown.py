@@ -168,13 +168,21 @@ def shown_metrics(layers: Layers, declared: Declarations) -> tuple[ShownMetric, 
         drawn = [planned for planned in declared.distinct if figure.selects(planned.place)]
         for panel, written in enumerate(figure.panels):
             loc = ("figures", index, "panels", panel, "curve")
-            if figure.kind in ("curves", "points"):
-                of_curves = figure.kind == "curves"
+            if figure.kind in ("curves", "points", "trade-off"):
+                of_curves = figure.kind != "points"
                 source = layers.source_of("figures")
                 check_recorded(source, loc, written.curve, declared, drawn, curve=of_curves)
         if figure.over is not None:
             loc = ("figures", index, "over")
-            check_recorded(layers.source_of("figures"), loc, figure.over, declared, drawn)
+            of_curves = figure.kind == "trade-off"
+            source = layers.source_of("figures")
+            check_recorded(source, loc, figure.over, declared, drawn, curve=of_curves)
+            for panel_curve in (panel.curve for panel in figure.panels if of_curves):
+                axis, other = (declared.curves[c].axis for c in (figure.over, panel_curve))
+                if axis != other:
+                    raise source.error(
+                        f"{figure.over} runs over {axis}, and {panel_curve} over {other}", loc
+                    )
     return tuple(shown)
 
 

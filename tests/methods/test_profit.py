@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import functools
 import itertools
 import subprocess
 import sys
@@ -203,23 +204,53 @@ def test_reference_optimizers_state_and_rates_go_on() -> None:
     np.testing.assert_array_equal(joined(resumed), joined(whole))
 
 
-def test_a_scheduler_sets_the_rates_of_both() -> None:
+@pytest.mark.parametrize(
+    ("settings", "rates"),
+    [
+        ({"ratio": 10}, [0.02, 0.01]),
+        ({"ratio": 10, "follows": False}, [0.02, 0.02]),
+        ({"lr_ref": 0.03}, [0.03, 0.03]),
+        ({"lr_ref": 0.03, "follows": True}, [0.03, 0.015]),
+    ],
+    ids=str,
+)
+@pytest.mark.parametrize("made_before", [True, False])
+def test_a_scheduler_sets_both_rates_where_the_walk_follows_it(
+    settings: dict[str, Any], rates: list[float], made_before: bool
+) -> None:
+    """The walk of a first and a second step from one place, by a rate of 0.2 that is halved."""
     parameters = split(np.linspace(-1, 1, 5))
-    optimizer = PROFIT(torch.optim.SGD(parameters, lr=RATE), ratio=10)
-    scheduler = torch.optim.lr_scheduler.StepLR(optimizer, step_size=1, gamma=0.5)
+    inner = torch.optim.SGD(parameters, lr=0.2)
+    halving = functools.partial(torch.optim.lr_scheduler.StepLR, step_size=1, gamma=0.5)
+    scheduler = halving(inner) if made_before else None
+    optimizer = PROFIT(inner, **settings)
+    scheduler = scheduler or halving(optimizer)
     batch = quadratics(7, 1)
-    moves = []
-    for _ in range(2):
+    slope = np.linalg.norm(gradient(batch[0], joined(parameters)))
+    for rate in rates:
         optimizer.step(closure_of(parameters, iter(batch * 2)))
         assert optimizer.look is not None
-        theta = joined(parameters)
-        moves.append(optimizer.look.displacement)
+        assert optimizer.look.displacement == pytest.approx(rate * slope, rel=1e-12)
         scheduler.step()
         with torch.no_grad():
             for p, was in zip(parameters, split(np.linspace(-1, 1, 5)), strict=True):
                 p.copy_(was)
-    assert moves[1] == pytest.approx(0.5 * moves[0], rel=1e-12)
-    assert np.isfinite(theta).all()
+
+
+def test_a_walk_that_follows_goes_on_at_its_rate_after_a_break() -> None:
+    parameters = split(np.linspace(-1, 1, 5))
+
+    def make() -> PROFIT:
+        return PROFIT(torch.optim.SGD(parameters, lr=0.2), lr_ref=0.03, follows=True)
+
+    optimizer, resumed = make(), make()
+    optimizer.param_groups[0]["lr"] = 0.05
+    resumed.load_state_dict(optimizer.state_dict())
+    batch = quadratics(7, 1)
+    slope = np.linalg.norm(gradient(batch[0], joined(parameters)))
+    resumed.step(closure_of(parameters, iter(batch * 2)))
+    assert resumed.look is not None
+    assert resumed.look.displacement == pytest.approx(0.03 / 4 * slope, rel=1e-12)
 
 
 def test_two_groups_walk_at_their_own_rates() -> None:
@@ -300,6 +331,13 @@ def test_an_infinite_reference_gradient_is_no_step_and_lowers_the_scale() -> Non
 def test_what_is_out_of_range_is_refused(wrong: dict[str, Any]) -> None:
     with pytest.raises(ValueError, match=r"ratio|n_ref|lr_ref|products"):
         PROFIT(torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.1), **wrong)
+
+
+def test_a_walk_cannot_follow_a_rate_that_is_zero() -> None:
+    still = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=0.0)
+    with pytest.raises(ValueError, match="begins at 0"):
+        PROFIT(still, lr_ref=0.1, follows=True)
+    PROFIT(still, ratio=10, follows=False)
 
 
 def test_a_reference_that_decays_is_refused() -> None:

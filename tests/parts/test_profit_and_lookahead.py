@@ -92,8 +92,8 @@ def test_a_suite_names_their_parameters_and_how_many_gradients_a_step_takes() ->
     profit = built_in_parts()["update", "profit"]
     lookahead = built_in_parts()["update", "lookahead"]
     assert profit.parameters(n_ref=2, ratio=100, statistics="main").model_dump() == {
-        "n_ref": 2, "ratio": 100, "lr_ref": None, "reference": "sgd", "guard": True,
-        "products": "global", "statistics": "main",
+        "n_ref": 2, "ratio": 100, "lr_ref": None, "follows": None, "reference": "sgd",
+        "guard": True, "products": "global", "statistics": "main",
     }  # fmt: skip
     assert lookahead.parameters(k=5).model_dump() == {"k": 5, "alpha": 0.5}
     assert [gradients_per_step(profit, {"n_ref": n}) for n in (1, 2, 5)] == [2, 3, 6]
@@ -127,8 +127,9 @@ def test_a_ratio_of_averaged_velocities_rate_is_refused() -> None:
     training = Plain(network(), 0.1, 0.9)
     velocity = Optimizer(sgd=SGD(lr=0.1, momentum=0.9, velocity="average"))
     training.optimizer = build_optimizer(velocity, training.network)
-    with pytest.raises(UserError, match="averaged velocities"):
-        Profit(ratio=10).begin(training)
+    for told_by_it in (Profit(ratio=10), Profit(lr_ref=0.01, follows=True)):
+        with pytest.raises(UserError, match="averaged velocities"):
+            told_by_it.begin(training)
     Profit(lr_ref=0.01).begin(training)
 
 

@@ -161,12 +161,14 @@ def study(
         metrics=tuple(
             ShownMetric(
                 metric=column.metric,
+                at=column.at,
                 label=column.label,
                 decimals=column.decimals,
-                unit=metrics[column.metric].unit,
-                best=metrics[column.metric].best,
+                unit=known[column.metric].unit,
+                best=known[column.metric].best,
             )
             for column in table.shown
+            for known in [metrics if column.at is None else curves]
         ),
         labels={k: dict(v) for k, v in (labels or {}).items()},
         axes=tuple(values),

@@ -27,9 +27,10 @@ _REFERENCES: dict[str, Reference] = {
 class Profit(Update):
     """Algorithm 1 of the PROFIT paper around the recipe's optimizer; see `bench.methods.PROFIT`.
 
-    A step takes n_ref + 1 gradients. ``ratio`` is λ_main / λ_ref and follows the schedule;
-    ``lr_ref`` is λ_ref itself, which does not. Averaged velocities need ``lr_ref``: torch's rate is
-    not the recipe's there. ``statistics``: whether the running statistics of
+    A step takes n_ref + 1 gradients. ``ratio`` is λ_main / λ_ref, ``lr_ref`` λ_ref itself, and
+    ``follows`` whether λ_ref follows the schedule: by default a ratio does, and ``lr_ref`` does
+    not. Averaged velocities need ``lr_ref`` that does not: torch's rate is not the recipe's
+    there. ``statistics``: whether the running statistics of
     batch normalisation follow ``all`` gradients or the last of a step alone (``main``); the paper
     does not say.
     """
@@ -40,6 +41,7 @@ class Profit(Update):
     n_ref: PositiveInt = 1
     ratio: PositiveFloat | None = None
     lr_ref: PositiveFloat | None = None
+    follows: bool | None = None
     reference: Literal["sgd", "adam", "rmsprop"] = "sgd"
     guard: bool = True
     products: Literal["global", "tensor"] = "global"
@@ -47,7 +49,7 @@ class Profit(Update):
 
     def begin(self, training: Training) -> Callable[[GradientFunction], None]:
         """Return the step; it keeps what O_ref keeps."""
-        if self.lr_ref is None:
+        if self.lr_ref is None or self.follows:
             _check_rates(training.optimizer)
         buffers = list(_statistics(training.network)) if self.statistics == "main" else []
         optimizer = PROFIT(
@@ -55,6 +57,7 @@ class Profit(Update):
             n_ref=self.n_ref,
             ratio=self.ratio,
             lr_ref=self.lr_ref,
+            follows=self.follows,
             reference=_REFERENCES[self.reference],
             guard=self.guard,
             products=self.products,
@@ -73,7 +76,7 @@ class Profit(Update):
 
 
 def _check_rates(optimizer: torch.optim.Optimizer) -> None:
-    """See that a group's rate is the recipe's, of which ``ratio`` gives λ_ref.
+    """See that a group's rate is the recipe's, which λ_ref is told by.
 
     Raises
     ------
@@ -82,10 +85,10 @@ def _check_rates(optimizer: torch.optim.Optimizer) -> None:
     """
     if any(group.get("step_scale", 1.0) != 1.0 for group in optimizer.param_groups):
         raise UserError(
-            "profit's ratio is of the recipe's rate, and with averaged velocities the optimizer "
-            "has 1 - momentum times that",
+            "profit's ratio, or lr_ref that follows the schedule, is told by the recipe's rate, "
+            "and with averaged velocities the optimizer has 1 - momentum times that",
             field="recipe.optimizer.sgd.velocity",
-            remedy="use velocity: sum, or profit's lr_ref instead of its ratio",
+            remedy="use velocity: sum, or profit's lr_ref without follows, instead of its ratio",
         )
 
 

@@ -66,7 +66,7 @@ def _draw(picture: Picture, plan: Plan) -> Canvas:
     )
     FigureCanvasSVG(canvas)
     grid = canvas.subplots(down, across, squeeze=False, sharex="col")
-    styles = _styles(lines, picture, suite)
+    styles = curve_styles(lines, picture, suite)
     over = next((band.axis for band in picture.bands), STEP)
     legend: dict[str, Any] = {}
     for row, panel in enumerate(figure.panels):
@@ -75,9 +75,9 @@ def _draw(picture: Picture, plan: Plan) -> Canvas:
             axes = grid[row][column]
             drawn = _panel(axes, panel, picture.panel(panel.curve, value), figure, styles, unit)
             for line, handle in drawn.items():
-                legend.setdefault(plain(_legend_label(picture, suite, line)), handle)
+                legend.setdefault(plain(legend_label(picture, suite, line)), handle)
             if row == 0:
-                axes.set_title(plain(_title(picture, suite, value)))
+                axes.set_title(plain(panel_title(picture, suite, value)))
             if row == down - 1:
                 # All panels of a column have one axis.
                 axes.set_xlabel(plain(over.replace("_", " ")))
@@ -100,13 +100,15 @@ def _entries_across(width: float, labels: Iterable[str]) -> int:
     return max(1, int(width / (0.7 + 0.08 * max(map(len, labels)))))
 
 
-def _legend_label(picture: Picture, suite: Suite, line: Scalar) -> str:
+def legend_label(picture: Picture, suite: Suite, line: Scalar) -> str:
+    """Return how a line is named in the legend, marked where seeds are missing."""
     axis = picture.figure.lines
     partial = any(band.partial for band in picture.bands if band.where[axis] == line)
     return line_label(picture.figure, suite, line) + (" (partial)" if partial else "")
 
 
-def _title(picture: Picture, suite: Suite, column: Scalar | None) -> str:
+def panel_title(picture: Picture, suite: Suite, column: Scalar | None) -> str:
+    """Return what stands over a column: the picture's own axis values, and the column's."""
     names = [label(suite, axis, value) for axis, value in picture.key.items()]
     if picture.figure.columns is not None and column is not None:
         names.append(label(suite, picture.figure.columns, column))
@@ -161,9 +163,10 @@ def _points(band: Band, values: str, factor: float, *, logarithmic: bool) -> NDA
     return points[:, extremes(place, points[1], POINTS)]
 
 
-def _styles(
+def curve_styles(
     lines: Sequence[Scalar], picture: Picture, suite: Suite
 ) -> dict[Scalar, dict[str, Any]]:
+    """Return each line's colour, dashes and width; many numbers are coloured in their order."""
     width = 1.0 if picture.figure.seeds and picture.figure.seeds > 1 else 1.5
     if _is_ordered(lines):
         ranks = sorted(lines, key=float)

@@ -9,6 +9,7 @@ from bench.report.figures.curves import draw_curves
 from bench.report.figures.drawn import Drawn
 from bench.report.figures.heatmap import draw_heatmaps
 from bench.report.figures.points import draw_points
+from bench.report.figures.trade_off import draw_trade_offs
 from bench.report.results import Results
 from bench.spec.figure import Figure
 
@@ -16,6 +17,7 @@ KINDS: Mapping[str, Callable[[Results, Figure], Drawn]] = {
     "curves": draw_curves,
     "heatmap": draw_heatmaps,
     "points": draw_points,
+    "trade-off": draw_trade_offs,
 }
 
 
