@@ -20,9 +20,10 @@ from bench.parts.checks.common import (
     twice,
     undrawn,
 )
-from bench.parts.checks.random_data import NETWORKS
+from bench.parts.checks.random_data import NETWORKS, RESNET, Inputs
 from bench.parts.checks.trial import Trial, awake, ends_in_one_state
 from bench.parts.kinds import Patch
+from bench.parts.patches.conv_adapter import ConvAdapter
 from bench.parts.patches.private_normalisation import PrivateNormalisation
 from bench.training.loop import set_trainable
 
@@ -51,15 +52,23 @@ def checks(subject: Subject) -> Checks:
 
 
 def _trial(subject: Subject, tasks: tuple[str, ...] = ("",)) -> Trial:
-    """Return a trial on the first network on which the part can be used."""
+    """Return a trial on the first network on which the part can be used.
+
+    The last has adapters, for a set that needs some.
+    """
+    patched: tuple[tuple[Inputs, tuple[Patch, ...]], ...] = (
+        *((inputs, ()) for inputs in NETWORKS),
+        (RESNET, (ConvAdapter(),)),
+    )
 
     def on(number: int) -> Trial:
-        return Trial(NETWORKS[number], tasks=tasks, trainable=subject.part())
+        inputs, patches = patched[number]
+        return Trial(inputs, tasks=tasks, patches=patches, trainable=subject.part())
 
     def use(number: int) -> None:
         subject.part()(on(number).build())
 
-    return on(first_that_takes(range(len(NETWORKS)), use))
+    return on(first_that_takes(range(len(patched)), use))
 
 
 def _applied(trial: Trial) -> Network:
@@ -143,8 +152,12 @@ def _tasks(subject: Subject) -> None:
 
 
 def _smoke_run(subject: Subject) -> None:
-    # As it is drawn, little or nothing passes through a residual network's branches.
-    trained = ends_in_one_state(lambda: replace(_trial(subject), patches=(_Awake(),)))
+    def anew() -> Trial:
+        trial = _trial(subject)
+        # As it is drawn, little or nothing passes through a residual network's branches.
+        return replace(trial, patches=(*trial.patches, _Awake()))
+
+    trained = ends_in_one_state(anew)
     after = dict(trained.network.state_dict())
     for name, parameter in trained.network.named_parameters():
         still = trained.before[name].equal(after[name])
