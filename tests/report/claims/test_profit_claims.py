@@ -137,9 +137,7 @@ def test_rows_that_are_one_run_have_one_number() -> None:
             assert means["ratio"][backbone, None, None, ratio] == headline
             first = means["n-ref"][backbone, None, 1, None]
             tiny = backbone == "vit_tiny_patch16_224"
-            assert first == (
-                means["ratio"][backbone, None, None, 100] if tiny else headline
-            )
+            assert first == (means["ratio"][backbone, None, None, 100] if tiny else headline)
 
 
 def test_the_best_constant_has_the_error_that_table_1_prints() -> None:
