@@ -27,12 +27,14 @@ Score = Callable[[Network, int], Mapping[str, float]]
 class Scores:
     """What can be scored; None where the recipe does not.
 
-    ``objectives`` are the tasks', by name: they say which metric states are chosen by.
+    ``source_as_it_is`` takes no statistics again, so that a score costs no pass over training
+    rows. ``objectives`` are the tasks', by name: they say which metric states are chosen by.
     """
 
     validation: Score | None = None
     test: Score | None = None
     source: Score | None = None
+    source_as_it_is: Score | None = None
     objectives: Mapping[str, Objective] = field(default_factory=dict)
 
     def names(self, split: str) -> list[str]:
@@ -86,8 +88,9 @@ class Monitor:
             accuracy = self._offer("validation", self._scores.validation, step)
         if due and self._recipe.selection == "best-on-test":
             self._offer("test", self._scores.test, step)
-        if (due or always) and self._recipe.forgetting_curves and self._scores.source is not None:
-            for name, value in self._scores.source(self._network, step).items():
+        followed = self._scores.source_as_it_is if self._recipe.forgetting_curves else None
+        if (due or always) and followed is not None:
+            for name, value in followed(self._network, step).items():
                 self._book.add(name, step, value)
         if step in self._checkpoints:
             self._deploy(step)
