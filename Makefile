@@ -21,7 +21,7 @@ FAST += $(if $(filter paper,$(PROFILE)),,statistics warmup-steps)
 MODELPATCH := table1 table2 table5 learning-rates multitask resolutions cascade components
 # The toy's choices are all ours: it has no paper profile.
 MODELPATCH += $(if $(filter paper,$(PROFILE)),,toy)
-PROFIT := old old-new n-ref ratio scratch toy
+PROFIT := old old-new n-ref ratio scratch toy toy-walk cost
 # A suite with a failed cell does not keep the others from running; the target fails in the end.
 run-all = status=0; for suite in $(1); do $(BENCH) run $$suite --profile $(PROFILE) --engine local $(RUN_FLAGS) || status=1; done; \
 	for suite in $(1); do $(BENCH) report $$suite --profile $(PROFILE) --store "$(STORE)" || status=1; done
