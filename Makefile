@@ -21,7 +21,7 @@ FAST += $(if $(filter paper,$(PROFILE)),,statistics warmup-steps)
 MODELPATCH := table1 table2 table5 learning-rates multitask resolutions cascade components
 # The toy's choices are all ours: it has no paper profile.
 MODELPATCH += $(if $(filter paper,$(PROFILE)),,toy)
-PROFIT := old old-new n-ref ratio scratch toy long-tail motion vtab adapters cost
+PROFIT := old old-new n-ref ratio scratch toy toy-walk long-tail motion vtab adapters cost
 # A failed cell keeps no other from running; the target fails in the end.
 run-all = status=0; $(BENCH) run $(1) --profile $(PROFILE) --engine local $(RUN_FLAGS) || status=1; \
 	$(BENCH) report $(1) --profile $(PROFILE) --store "$(STORE)" || status=1

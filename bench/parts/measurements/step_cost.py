@@ -47,7 +47,8 @@ class StepCost(Measurement):
     such pairs, so that what slows the machine down slows both.
     ``machine/memory`` is the most that lives during a step, parameters and batch included: what
     PyTorch's allocator says on a GPU, else the tensors as counted by `LiveTensors`. ``kept`` is
-    what optimizer and update keep from one step to the next, and ``gradients`` how many a step takes.
+    what optimizer and update keep from one step to the next, and ``gradients`` how many a step
+    takes.
     """
 
     roles = ("network",)

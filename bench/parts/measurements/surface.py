@@ -9,24 +9,32 @@ from torch import Tensor
 from bench.errors import DataError, UserError
 from bench.models.network import Network
 from bench.parts import Measured, Measurement, Measuring, measurement
+from bench.parts.objectives.noisy_regression import NoisyRegression
 
 _BATCH = 2000
 
 
 @measurement("surface")
 class Surface(Measurement):
-    """The first output over a grid of the plane, and its error on the test split.
+    """The first output over a grid of the plane, and its errors on the test split.
 
     The arrays ``output`` and ``target`` are ``(side, side)`` float32, their first row at the
     highest second coordinate and their first column at the lowest first one, as a picture is
     seen; a point is the middle of a cell of the square from ``lowest`` to ``highest`` in both
-    coordinates. ``target`` is the first target of the nearest point of the test split. ``mse`` is
-    the mean squared difference of the first output and the first target over that split.
+    coordinates. ``target`` is the first target of the nearest point of the test split.
+
+    Errors are those of `NoisyRegression`, of the first output over that split: the first number
+    of a target is true, the last is what was observed, and a single one is both.
     """
 
     roles = ("trained",)
     data = "task"
-    metrics = {"mse": ("", "lowest")}
+    metrics = {
+        "mse": ("", "lowest"),
+        "half_mse": ("", "lowest"),
+        "smooth_l1": ("", "lowest"),
+        "noisy_half_mse": ("", "lowest"),
+    }
     lowest: float = -1.0
     highest: float = 1.0
     side: PositiveInt = 64
@@ -47,15 +55,18 @@ class Surface(Measurement):
                 f"shape {tuple(inputs.shape[1:])}",
                 remedy="use vectors of two numbers",
             )
-        true = targets.reshape(len(targets), -1)[:, 0].float()
+        numbers = targets.reshape(len(targets), -1).float()
         network, grid = measuring.network("trained"), self._grid().to(measuring.device)
-        error = _first_output(network, inputs).double() - true.double()
+        errors = NoisyRegression().scores(
+            _first_output(network, inputs)[:, None].cpu().numpy(),
+            numbers[:, [0, -1]].cpu().numpy(),
+        )
         shape = (self.side, self.side)
         return Measured(
-            {"mse": error.square().mean().item()},
+            {name: errors[name] for name in self.metrics},
             arrays={
                 "output": _first_output(network, grid).reshape(shape),
-                "target": true[_nearest(inputs, grid)].reshape(shape),
+                "target": numbers[_nearest(inputs, grid), 0].reshape(shape),
             },
         )
 
