@@ -184,7 +184,8 @@ def test_a_curve_is_followed_where_the_recipe_says_so(
         ("penalty/l2/gradient", True, {}, "set recipe.penalty_gradients"),
         ("validation/top1", False, {}, "set recipe.validation, or evaluation.test"),
         ("validation/top1", True, {"validation": 0.1}, "set recipe.validate_every"),
-        ("test/top1", True, {}, "show anytime/test/top1"),
+        ("test/top1", True, {}, "set recipe.test_curves"),
+        ("test/top1", True, ANYTIME, "show anytime/test/top1"),
         ("a/validation/top1", False, {}, "set recipe.validation, or evaluation.test"),
     ],
 )
