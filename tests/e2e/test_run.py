@@ -14,7 +14,7 @@ pytestmark = pytest.mark.e2e
 CELLS = 2 * 2 * 3
 
 
-def wait_until(condition, seconds=60.0):
+def wait_until(condition, seconds=120.0):
     end = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < end, "waited in vain"
