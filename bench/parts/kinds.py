@@ -207,7 +207,8 @@ class Objective(Part):
     ``%`` is recorded as a fraction, and ``top1-{groups}`` is a metric for each name in the
     parameter ``groups``, a ``dict``. ``score`` is the metric that states are chosen by, ``term``
     the loss's name, ``targets`` ``classes``, ``numbers``, ``boxes`` (four numbers), or
-    ``trajectories`` (`bench.data.trajectories`), ``views`` how often a step augments each of its rows.
+    ``trajectories`` (`bench.data.trajectories`), ``views`` how often a step augments each of its
+    rows.
 
     What learns by more than outputs and targets defines ``learn``, and perhaps ``modules``.
     """
