@@ -10,7 +10,7 @@ RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
 .PHONY: help install reproduce-bss reproduce-fast fast-settings reproduce-modelpatch modelpatch-settings
-.PHONY: reproduce-sources pretrain
+.PHONY: reproduce-profit profit-settings reproduce-sources pretrain
 .PHONY: site test lint check clean
 
 BSS := table2
@@ -21,6 +21,7 @@ FAST += $(if $(filter paper,$(PROFILE)),,statistics warmup-steps)
 MODELPATCH := table1 table2 table5 learning-rates multitask resolutions cascade components
 # The toy's choices are all ours: it has no paper profile.
 MODELPATCH += $(if $(filter paper,$(PROFILE)),,toy)
+PROFIT := old old-new n-ref ratio scratch toy
 # A suite with a failed cell does not keep the others from running; the target fails in the end.
 run-all = status=0; for suite in $(1); do $(BENCH) run $$suite --profile $(PROFILE) --engine local $(RUN_FLAGS) || status=1; done; \
 	for suite in $(1); do $(BENCH) report $$suite --profile $(PROFILE) --store "$(STORE)" || status=1; done
@@ -56,6 +57,12 @@ reproduce-modelpatch: install ## Run Model Patch's experiments and write their l
 
 modelpatch-settings: install ## Show how Model Patch's offline learning rates were chosen
 	$(call run-all,modelpatch/settings); exit $$status
+
+reproduce-profit: install ## Run PROFIT's experiments and write their leaderboards (PROFILE=…)
+	$(call run-all,$(PROFIT:%=profit/%)); $(BENCH) claims profit --profile $(PROFILE) --store "$(STORE)"; exit $$status
+
+profit-settings: install ## Show how PROFIT's offline learning rates were chosen
+	$(call run-all,profit/settings); exit $$status
 
 reproduce-sources: install ## Show that the shipped sources help, and how settings were chosen
 	$(call run-all,sources/transfer sources/settings); exit $$status

@@ -46,7 +46,7 @@ def suites_of(called: list[list[str]], command: str) -> set[str]:
     return {call[2] for call in called if call[1] == command}
 
 
-@pytest.mark.parametrize("paper", ["fast", "modelpatch"])
+@pytest.mark.parametrize("paper", ["fast", "modelpatch", "profit"])
 def test_a_papers_target_runs_every_suite_that_the_profile_has(make, paper):
     """All but those that choose settings, which have a target of their own."""
     _, *called = make(f"reproduce-{paper}", "PROFILE=smoke")

@@ -154,9 +154,10 @@ def _store_side(name: str, suite: str, profile: str, store: Path) -> _Given:
             file=session.store.root,
             remedy=again("run", suite, profile, store),
         )
-    units = {metric.name: metric.unit for metric in session.plan.metrics.values()}
+    declared, shown = session.plan.metrics.values(), session.plan.suite.metrics
+    units = {metric.name: metric.unit for metric in (*declared, *shown)}
     side = Side(name, cell_frame(session.results()), units)
-    return _Given(side, session.plan.suite.metrics[0].metric, records)
+    return _Given(side, shown[0].name, records)
 
 
 def _print(found: Diff, a: str, b: str) -> None:

@@ -167,7 +167,7 @@ def _curves_of_training(work: Train, find: FindPart, earlier: Earlier) -> Iterab
         if recipe.anytime is not None:
             for metric in _scores(f"{prefix}anytime/{name}", task, find):
                 yield _curve(metric.name, metric)
-        if recipe.forgetting_curves:
+        if recipe.forgetting_curves and not name.endswith(RETAKEN):
             for metric in _scores(f"{prefix}{name}", task, find):
                 yield _curve(metric.name, metric)
     if recipe.anytime is not None:
@@ -284,6 +284,8 @@ def _why_not_of_source(name: str, recipe: Recipe, *, curve: bool) -> Lack | None
         )
     if curve and "anytime" in parts and recipe.anytime is None:
         return Lack("the recipe follows no curve of it", "set recipe.anytime")
+    if curve and "anytime" not in parts and RETAKEN in parts:
+        return Lack("statistics are re-taken at the end alone", "show it as a metric")
     if curve and "anytime" not in parts and not recipe.forgetting_curves:
         return Lack("the source is scored at the end alone", "set recipe.forgetting_curves")
     if "source" not in parts:

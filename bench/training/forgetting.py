@@ -68,6 +68,13 @@ class Sources:
         """
         return {name: v for each in self._all for name, v in each.score(network, step).items()}
 
+    def score_as_it_is(self, network: Network, step: int) -> dict[str, float]:
+        """Return the same of the running statistics that the network has, and of no others."""
+        found: dict[str, float] = {}
+        for each in self._all:
+            found |= each.score(network, step, retaken=False)
+        return found
+
     def forgotten(
         self, before: Mapping[str, float], after: Mapping[str, float]
     ) -> dict[str, float]:
@@ -117,19 +124,19 @@ class Source:
             task: head_of(heads[task]).requires_grad_(False).to(device) for task in self._data
         }
 
-    def score(self, network: Network, step: int) -> dict[str, float]:
+    def score(self, network: Network, step: int, *, retaken: bool = True) -> dict[str, float]:
         """Return the metrics on the test split of each task, as ``NAME/METRIC``.
 
-        Where the recipe says so, once more with the running statistics of batch normalisations
-        re-taken on the task's own training rows: ``NAME/retaken/METRIC``. The network is left as
-        it was, its statistics bit for bit.
+        Where the recipe says so, and with ``retaken``, once more with the running statistics of
+        batch normalisations re-taken on the task's own training rows: ``NAME/retaken/METRIC``. The
+        network is left as it was, its statistics bit for bit.
         """
         found: dict[str, float] = {}
         for task, data in self._data.items():
             prefix = f"{prefix_of(task)}{self._name}"
             metrics = self._metrics(network, task, data)
             found |= named(prefix, metrics, step)
-            if self._ours.forgetting_statistics == "retaken-too":
+            if retaken and self._ours.forgetting_statistics == "retaken-too":
                 with put_back(network):
                     if running(network):
                         average_anew(network, {_any_task(network): data}, self._as_theirs())

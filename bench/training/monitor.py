@@ -27,12 +27,14 @@ Score = Callable[[Network, int], Mapping[str, float]]
 class Scores:
     """What can be scored; None where the recipe does not.
 
-    ``objectives`` are the tasks', by name: they say which metric states are chosen by.
+    ``source_as_it_is`` takes no statistics again, so that a score costs no pass over training
+    rows. ``objectives`` are the tasks', by name: they say which metric states are chosen by.
     """
 
     validation: Score | None = None
     test: Score | None = None
     source: Score | None = None
+    source_as_it_is: Score | None = None
     objectives: Mapping[str, Objective] = field(default_factory=dict)
 
     def names(self, split: str) -> list[str]:
@@ -88,8 +90,9 @@ class Monitor:
             self._offer("test", self._scores.test, step)
         if due and self._recipe.test_curves and self._scores.test is not None:
             self._follow(self._scores.test, step)
-        if (due or always) and self._recipe.forgetting_curves and self._scores.source is not None:
-            self._follow(self._scores.source, step)
+        followed = self._scores.source_as_it_is if self._recipe.forgetting_curves else None
+        if (due or always) and followed is not None:
+            self._follow(followed, step)
         if step in self._checkpoints:
             self._deploy(step)
         if self._recipe.anytime is not None and (accuracy is not None or step in self._checkpoints):

@@ -278,6 +278,7 @@ def _scores(recipe: Recipe, tasks: Tasks, sources: Sources | None, device: torch
         validation=on("validation") if recipe.validation > 0 else None,
         test=on("test") if recipe.evaluation.test else None,
         source=sources.score if sources is not None else None,
+        source_as_it_is=sources.score_as_it_is if sources is not None else None,
         objectives={name: data.objective for name, data in tasks.items()},
     )
 

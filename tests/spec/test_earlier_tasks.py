@@ -90,6 +90,13 @@ def test_curves_of_earlier_tasks_are_drawn_where_they_are_taken(plan: Any) -> No
         plan(without)
 
 
+def test_statistics_are_retaken_at_the_end_and_not_for_a_curve(plan: Any) -> None:
+    text = asking("source2/retaken/top1", *CURVES, "forgetting_statistics: retaken-too")
+    assert plan(text)
+    with pytest.raises(SpecError, match=r"re-taken at the end alone\n.*as a metric"):
+        plan(text + FIGURE.format("source2/retaken/top1"))
+
+
 @pytest.mark.parametrize(
     ("metric", "settings", "message"),
     [

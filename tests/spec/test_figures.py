@@ -102,7 +102,37 @@ def test_points_are_of_metrics_over_an_axis_or_a_metric(plan: Load) -> None:
     assert plan(BASE + alone).suite.figures[0].over is None
 
 
+TRADE_OFF = """
+figures:
+  - title: Loss over accuracy
+    kind: trade-off
+    over: validation/top1
+    lines: method
+    panels: [{curve: head/norm}]
+"""
+
+
+def test_a_trade_off_is_of_curves(plan: Load) -> None:
+    (figure,) = plan(BASE + TRADE_OFF).suite.figures
+    assert (figure.over, figure.panels[0].curve) == ("validation/top1", "head/norm")
+
+
 CASES = {
+    "a trade-off over what is no curve": (
+        changed(TRADE_OFF, "validation/top1", "parameters/trained"),
+        "over:",
+        r"figures.0.over: 'parameters/trained' is not a curve",
+    ),
+    "a trade-off of what is no curve": (
+        changed(TRADE_OFF, "head/norm", "parameters/trained"),
+        "parameters/trained",
+        r"figures.0.panels.0.curve: 'parameters/trained' is not a curve",
+    ),
+    "a trade-off over nothing": (
+        changed(TRADE_OFF, "    over: validation/top1\n", ""),
+        "title: Loss",
+        r"figures.0: `kind: trade-off` needs the curve that its panels stand over",
+    ),
     "points that are no metric": (
         changed(POINTS, "test/top1", "head/norms"),
         "head/norms",
@@ -253,7 +283,7 @@ CASES = {
     "a better side, which the metric declares": (
         changed(TABLE, "decimals: 1", "best: lowest"),
         "best:",
-        r"table.metrics.1.best: unknown key\n.*one of: metric, label, decimals",
+        r"table.metrics.1.best: unknown key\n.*one of: metric, at, label, decimals",
     ),
     "a unit of a curve": (
         changed(FIGURE, "scale: log", 'unit: "%"'),
