@@ -148,7 +148,8 @@ def of_classes(
             remedy=f"end at {known} or before" if known else "leave train_classes out",
         )
     mine = labels[rows]
-    return rows[(mine >= first) & (mine < stop)]
+    kept: Indices = rows[(mine >= first) & (mine < stop)]
+    return kept
 
 
 def holdout(

@@ -320,7 +320,8 @@ class Network(nn.Module):
     def own_parameters(self, task: str) -> dict[str, nn.Parameter]:
         """Return the parameters of a task's head, of its copies of modules and beside, by name."""
         copies = self._copies()
-        modules = {"head": self.heads[task]} | ({"private": copies[task]} if copies else {})
+        modules: dict[str, nn.Module] = {"head": self.heads[task]}
+        modules |= {"private": copies[task]} if copies else {}
         modules |= {"beside": self.beside[task]} if task in self.beside else {}
         return dict(nn.ModuleDict(modules).named_parameters())
 

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Literal, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 from pydantic import (
     BaseModel,
@@ -75,6 +75,10 @@ _TYPES: dict[str, Any] = {
     "NonNegativeInt": NonNegativeInt, "PositiveInt": PositiveInt,
 }  # fmt: skip
 
+# Which values of a metric are the better ones.
+Side = Literal["highest", "lowest"]
+S = TypeVar("S", bound=str)
+
 
 @dataclass(frozen=True)
 class Part:
@@ -96,7 +100,7 @@ class Part:
             return declared[name]
         raise AttributeError(name)
 
-    def metrics_with(self, settings: Mapping[str, Any]) -> Mapping[str, tuple[str, str]]:
+    def metrics_with(self, settings: Mapping[str, Any]) -> Mapping[str, tuple[str, Side]]:
         """Return an objective's metrics by name, where its parameters are these."""
         return named_metrics(self.metrics, settings)
 
@@ -107,8 +111,8 @@ _PLACE = re.compile(r"\{(\w+)\}")
 
 
 def named_metrics(
-    metrics: Mapping[str, tuple[str, str]], settings: Mapping[str, Any]
-) -> dict[str, tuple[str, str]]:
+    metrics: Mapping[str, tuple[str, S]], settings: Mapping[str, Any]
+) -> dict[str, tuple[str, S]]:
     """Return metrics by name: one with ``{PARAMETER}`` in its name is one for each name in that.
 
     >>> named_metrics({"top1-{groups}": ("%", "highest")}, {"groups": {"base": (0, 90)}})

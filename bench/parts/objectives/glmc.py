@@ -84,6 +84,8 @@ class GLMC(GroupedClassification):
                 remedy="use objective: grouped-classification",
             )
         assert isinstance(step.modules, nn.ModuleDict)
+        head = step.modules["plain"]
+        assert isinstance(head, nn.Linear)
         first, second = step.inputs
         draws = step.stream.uniform(3 + len(first))
         share = float(draws[0])
@@ -91,7 +93,7 @@ class GLMC(GroupedClassification):
         others = others.to(first.device)
         box = cut_box(share, first.shape[-2:], draws[1:3])
         mixtures = (mixed(first, first[others], share), pasted(second, second[others], box))
-        weights = self._class_weights(step.targets, len(step.modules["plain"].bias))
+        weights = self._class_weights(step.targets, head.out_features)
         own = one_hot(step.targets, len(weights)).to(weights.dtype)
         wanted = share * own + (1 - share) * own[others]
         done = step.progress**2
@@ -99,7 +101,7 @@ class GLMC(GroupedClassification):
         projected, predicted = [], []
         for inputs in mixtures:
             output = step.network(inputs)
-            plain = step.modules["plain"](output.features)
+            plain = head(output.features)
             supervised = supervised + (1 - done) * _cross_entropy(plain, wanted)
             supervised = supervised + done * _cross_entropy(output.logits, weights * wanted)
             projected.append(step.modules["projector"](output.features))

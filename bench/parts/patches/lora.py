@@ -6,7 +6,7 @@ import math
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
-from timm.models.vision_transformer import Attention
+from timm.models.vision_transformer import Attention  # type: ignore[attr-defined]
 from torch import Tensor, nn
 
 from bench.data.streams import Stream
