@@ -17,6 +17,7 @@ import torch
 
 from bench.data.batches import Batches
 from bench.models.network import Network
+from bench.models.weights import load_backbone
 from bench.parts.compose import compose
 from bench.scheduling.job import Job
 from bench.spec.cell import Cell, Resources
@@ -28,7 +29,7 @@ from bench.training.loop import train
 from bench.training.loss import Asked, Loss
 from bench.training.numerics import deterministic
 from bench.training.task_data import TaskData, load_task
-from bench.training.train_cell import build_network, load_backbone
+from bench.training.train_cell import build_network
 
 CPU = torch.device("cpu")
 # Network, side of the images, steps that run the backbone.

@@ -61,7 +61,9 @@ def _recipe_of(work: Train) -> Recipe:
         "image": all(task.image is not None for task in tasks),
         "augmentation": all(task.augmentation is not None for task in tasks),
         "validation_seed": recipe.validation == 0,
-        "validate_every": recipe.validation == 0 and recipe.selection != "best-on-test",
+        "validate_every": recipe.validation == 0
+        and recipe.selection != "best-on-test"
+        and not recipe.forgetting_curves,
         "head_init": recipe.head == "kept",
         "penalty_gradients": not work.penalties,
     }

@@ -52,7 +52,7 @@ class Sources:
                 remedy="use weights: stage:NAME, or forgetting: false",
             )
         assert job.cell.recipe is not None
-        self._all = []
+        self._all: list[Source] = []
         for name, parent in parents.items():
             own = load_heads(parent.path, parent.sha256) if self._all else heads
             source = Source(name, parent.cell, job.cell.recipe, own, job.resources, device)

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import torch
-from timm.optim import Adan
+from timm.optim.adan import Adan
 from torch import nn
 
 from bench.models.network import Network

@@ -7,8 +7,10 @@ from typing import Any
 import pytest
 
 from bench.errors import SpecError
+from bench.spec.acting import read_of
 from bench.spec.cell import START, Parent
-from bench.spec.recipe import Recipe
+from bench.spec.recipe import Recipe, Use
+from bench.spec.work import Task, Train
 
 CHAIN = """
 title: Old, older, oldest
@@ -122,3 +124,15 @@ def test_stages_inherit_none_of_it(plan: Any) -> None:
     default = Recipe()
     for name in ("forgetting", "forgetting_statistics", "forgetting_curves"):
         assert getattr(stage, name) == getattr(default, name)
+
+
+def test_where_curves_of_earlier_tasks_are_taken_counts_without_a_validation_split() -> None:
+    def reads(**given: Any) -> str:
+        parts = {"trainable": Use(name="all"), "update": Use(name="gradient")}
+        task = Task(dataset="digits", objective=Use(name="classification"))
+        recipe = Recipe.model_validate({"forgetting": True, **given})
+        return read_of(Train("test_resnet", "stage", {"": task}, recipe, **parts)).canonical
+
+    assert reads(validate_every=5) == reads(validate_every=7)
+    curves = {"forgetting_curves": True}
+    assert reads(validate_every=5, **curves) != reads(validate_every=7, **curves)

@@ -34,6 +34,8 @@ DEFAULTS: dict[str, Any] = {
     "selection": "last",
     "validation": 0,
     "forgetting": False,
+    "forgetting_statistics": "kept",
+    "forgetting_curves": False,
     "precision": "float32",
     "channels_last": True,
     "measurements": {},
@@ -140,8 +142,8 @@ def test_any_other_value_of_the_task_changes_every_id(plan, name):
 
 def test_every_setting_of_a_recipe_is_tried():
     untried = {
-        "head", "selection", "validate_every", "anytime", "forgetting", "measurements",
-        "frozen_features",
+        "head", "selection", "validate_every", "anytime", "forgetting", "forgetting_statistics",
+        "forgetting_curves", "measurements", "frozen_features",
     }  # fmt: skip
     assert set(Recipe.model_fields) == {*OTHERS, *untried}
     # A task's head is another task's: see test_tasks.
@@ -157,6 +159,9 @@ def test_what_other_settings_need_changes_the_id_too():
         {**held_out, "anytime": {}},
         {**held_out, "anytime": {"gap": 3}},
         {"forgetting": True},
+        {"forgetting": True, "forgetting_statistics": "retaken-too"},
+        {"forgetting": True, "validate_every": 5},
+        {"forgetting": True, "validate_every": 5, "forgetting_curves": True},
         {"head": "kept"},
         {},
     ]
