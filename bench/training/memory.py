@@ -12,7 +12,7 @@ from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
 
-class LiveTensors(TorchDispatchMode):
+class LiveTensors(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Counts the bytes of tensors made within it, for as long as they live.
 
     What a kernel takes for itself and gives back before it ends is not counted, nor what an
@@ -25,7 +25,7 @@ class LiveTensors(TorchDispatchMode):
     """
 
     def __init__(self, before: Iterable[Tensor] = ()) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.now = self.peak = 0
         self._known = weakref.WeakSet[torch.UntypedStorage]()
         for tensor in before:

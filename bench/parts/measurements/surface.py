@@ -80,12 +80,12 @@ class Surface(Measurement):
 
 def _first_output(network: Network, inputs: Tensor) -> Tensor:
     with torch.no_grad():
-        return torch.cat([network(part).logits[:, 0] for part in inputs.split(_BATCH)])
+        return torch.cat([network(part).logits[:, 0] for part in torch.split(inputs, _BATCH)])
 
 
 def _nearest(inputs: Tensor, points: Tensor) -> Tensor:
     """Return for each point ``(p, 2)`` the row of ``inputs`` (n, 2) that is nearest."""
     # A part at a time: the distances of all would need p · n numbers.
     exact = "donot_use_mm_for_euclid_dist"
-    parts = points.split(200)
+    parts = torch.split(points, 200)
     return torch.cat([torch.cdist(p, inputs, compute_mode=exact).argmin(dim=1) for p in parts])
