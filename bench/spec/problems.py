@@ -137,11 +137,11 @@ def _plain(problem: Any) -> str:
 def _written(sources: list[Source], problem: Any) -> Where:
     """Return the path as it stands in a file, without pydantic's names of union branches."""
     loc = tuple(problem["loc"])
-    if problem["type"] == "missing":
-        return loc
-    for length in range(len(loc), 0, -1):
+    # What is missing stands nowhere: that in which it is missing does.
+    absent = loc[-1:] if problem["type"] == "missing" else ()
+    for length in range(len(loc) - len(absent), 0, -1):
         if any(source.has(loc[:length]) for source in sources):
-            return loc[:length]
+            return loc[:length] + absent
     return loc
 
 

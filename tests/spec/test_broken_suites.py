@@ -184,7 +184,7 @@ CASES = {
     "a broken recipe in a when": (
         BASE + "when:\n  - {dataset: digits, recipe: {steps: -3}}\n",
         "steps: -3",
-        r"when.0.recipe.steps: .*greater than 0 \(given: -3\)",
+        r"when.0.recipe.steps: .*greater than or equal to 0 \(given: -3\)",
     ),
     "a broken recipe in a profile": (
         broken("offline: {}", "offline: {recipe: {precision: float8}}"),

@@ -144,7 +144,7 @@ def test_any_other_value_of_the_task_changes_every_id(plan, name):
 def test_every_setting_of_a_recipe_is_tried():
     untried = {
         "head", "selection", "validate_every", "anytime", "forgetting", "forgetting_statistics",
-        "forgetting_curves", "measurements", "frozen_features",
+        "forgetting_curves", "test_curves", "measurements", "frozen_features",
     }  # fmt: skip
     assert set(Recipe.model_fields) == {*OTHERS, *untried}
     # A task's head is another task's: see test_tasks.

@@ -261,7 +261,9 @@ def test_a_backbone_is_timms_a_part_or_a_name_of_the_suite(plan):
         "deep": "mlp(activation=tanh, widths=(8, 8, 8))",
     }  # fmt: skip
     assert found["mlp"].id == found["same"].id
-    assert found["mlp"].work.network.settings == {"widths": (64, 64), "activation": "relu"}
+    assert found["mlp"].work.network.settings == {
+        "widths": (64, 64), "activation": "relu", "layer_norm": False,
+    }  # fmt: skip
     assert all(("network", "mlp") in cell.parts for cell in found.values())
     cell = of(plan(LIGHT))
     assert cell.work.network == "test_resnet"
