@@ -262,10 +262,10 @@ def test_the_cache_is_where_the_environment_says(tmp_path, monkeypatch):
 
 def test_procedural_pixels_do_not_depend_on_the_image_library(cache, monkeypatch):
     image = Image(resize=64, size=64)
-    start = time.perf_counter()
+    start = time.process_time()
     first = prepare("glyphs", image, cache=cache)
     assert first.digest == catalogue.entry("glyphs").digest
-    built = time.perf_counter() - start
+    built = time.process_time() - start
     assert built < 30
     monkeypatch.setattr(door, "decoder_versions", lambda: {"pillow": "0.0"})
     monkeypatch.setattr(door, "build", lambda *_: pytest.fail("built again"))

@@ -72,10 +72,10 @@ def test_at_one_seed_all_methods_see_the_same_batches_and_start_alike(
     seen: list[tuple[Tensor, Tensor]] = []
     terms = Loss.terms
 
-    def spy(self: Loss, batches: Mapping[str, Batch]) -> Tensor:
+    def spy(self: Loss, batches: Mapping[str, Batch], **draws: Any) -> Tensor:
         ((images, labels),) = batches.values()
         seen.append((images.clone(), labels.clone()))
-        return terms(self, batches)
+        return terms(self, batches, **draws)
 
     monkeypatch.setattr(Loss, "terms", spy)
     batches, first = {}, set()

@@ -126,10 +126,10 @@ def _batches_seen(made: Job, monkeypatch: pytest.MonkeyPatch) -> dict[str, list[
     seen: dict[str, list[Batch]] = {name: [] for name in made.cell.tasks}
     terms = Loss.terms
 
-    def spy(self: Loss, batches: Mapping[str, Batch]) -> Tensor:
+    def spy(self: Loss, batches: Mapping[str, Batch], **draws: Any) -> Tensor:
         for name, (inputs, targets) in batches.items():
             seen[name].append((inputs.clone(), targets.clone()))
-        return terms(self, batches)
+        return terms(self, batches, **draws)
 
     with monkeypatch.context() as patch:
         patch.setattr(Loss, "terms", spy)

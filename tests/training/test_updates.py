@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -62,9 +63,9 @@ def batches_of(monkeypatch: pytest.MonkeyPatch) -> Callable[[Job], list[Tensor]]
         seen: list[Tensor] = []
         terms = Loss.terms
 
-        def spy(self: Loss, batches: Mapping[str, Batch]) -> Tensor:
+        def spy(self: Loss, batches: Mapping[str, Batch], **draws: Any) -> Tensor:
             seen.append(next(iter(batches.values()))[0].clone())
-            return terms(self, batches)
+            return terms(self, batches, **draws)
 
         with monkeypatch.context() as patch:
             patch.setattr(Loss, "terms", spy)
