@@ -110,13 +110,27 @@ def test_every_number_of_the_tables_is_there() -> None:
             assert key not in seen
             seen.add(key)
             counts[table.source.rpartition(", ")[2]] += 1
-    # Table 3's 19 of AdamW stand for its runs with and without a break; half of Table 13 is NOAH's.
+    # Table 3's 19 of AdamW stand for its runs with and without a break; half of Table 13 is NOAH's;
+    # Table 11's 12 are 6 ratios to Adam's.
     assert counts["appendix C.2.3"] == 1
     assert {name: n for name, n in counts.items() if name.startswith("Table")} == {
         "Table 1": 8, "Table 2": 30, "Table 3": 114, "Table 4": 14, "Table 5": 28, "Table 6": 3,
-        "Table 7": 13, "Table 8": 18, "Table 9": 24, "Table 11": 12, "Table 12": 28,
+        "Table 7": 13, "Table 8": 18, "Table 9": 24, "Table 11": 6, "Table 12": 28,
         "Table 13": 19, "Table 14": 20,
     }  # fmt: skip
+
+
+def test_costs_are_the_printed_ones_over_adams() -> None:
+    assert REPORTED is not None
+    entries = [
+        entry
+        for table in REPORTED.tables
+        if table.source.endswith("Table 11")
+        for entry in table.entries
+    ]
+    for entry in entries:
+        profit, adam = (float(printed) for printed in (entry.note or "").split(" / "))
+        assert entry.mean == pytest.approx(profit / adam, abs=0.0005)
 
 
 def test_rows_that_are_one_run_have_one_number() -> None:
@@ -153,8 +167,9 @@ def test_the_best_constant_has_the_error_that_table_1_prints() -> None:
     printed = {
         e.where["method"]: e.mean
         for t in REPORTED.tables
-        if (t.suite, t.profile, t.metric) == ("toy", "paper", "test/mse")
+        if (t.suite, t.profile, t.metric) == ("toy", "paper", "mse")
         for e in t.entries
+        if e.where["dataset"] == "ripples-new"
     }
     assert printed["full"] == pytest.approx(square - mean**2, abs=0.005)
     assert printed["profit-10"] == pytest.approx(square - mean**2, abs=0.0015)
