@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import statistics
 import time
 from collections.abc import Callable
@@ -105,7 +106,7 @@ class StepCost(Measurement):
     def _update(self) -> Update:
         if self.update == "profit":
             return Profit(n_ref=self.n_ref, ratio=10)
-        return Lookahead() if self.update == "lookahead" else Gradient()
+        return Lookahead(k=1, alpha=0.5) if self.update == "lookahead" else Gradient()
 
 
 class _Steps:
@@ -175,6 +176,8 @@ def _now(device: torch.device) -> float:
 
 def _memory(build: Callable[[], _Steps], batch: tuple[Tensor, Tensor]) -> tuple[int, int]:
     """Return the bytes that live at most in a step, and those kept from one to the next."""
+    # What was measured before refers to itself, and is only freed so.
+    gc.collect()
     if batch[0].device.type == "cuda":
         return _allocated(build, batch)
     with LiveTensors(batch) as live:
