@@ -66,8 +66,10 @@ def cells_of(page: Path, claim: dict[str, Any]) -> dict[tuple[tuple[str, object]
         for row in csv.DictReader(file):
             axes = list(row)[: list(row).index("cell")]
             place = tuple((a, plain(row[a])) for a in axes if a != "seed")
-            if row[claim["metric"]]:
-                found[place][row["seed"]] = scale * float(row[claim["metric"]])
+            # One metric, or a difference of two.
+            own, *less = (row[metric] for metric in claim["metric"].split(" - "))
+            if own and all(less):
+                found[place][row["seed"]] = scale * (float(own) - sum(map(float, less)))
     return found
 
 

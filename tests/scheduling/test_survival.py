@@ -41,13 +41,19 @@ class Runner:
         grace: float = 0.5,
         together: int = 1,
         ttl: float = TIME_TO_LIVE,
+        hangup: signal.Handlers = signal.SIG_DFL,
     ) -> None:
         self.store = store
         command = [sys.executable, "-m", "tests.scheduling.runner", str(store.root)]
-        self.process = subprocess.Popen(
-            [*command, json.dumps(acts), str(slots), str(grace), str(together), str(ttl)],
-            cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True,
-        )  # fmt: skip
+        # What these tests were started with, such as `nohup`, is not the runner's.
+        before = signal.signal(signal.SIGHUP, hangup)
+        try:
+            self.process = subprocess.Popen(
+                [*command, json.dumps(acts), str(slots), str(grace), str(together), str(ttl)],
+                cwd=ROOT, stdout=subprocess.PIPE, start_new_session=True,
+            )  # fmt: skip
+        finally:
+            signal.signal(signal.SIGHUP, before)
 
     def wait(self) -> dict[str, Any]:
         out, _ = self.process.communicate(timeout=120)
@@ -345,11 +351,7 @@ def test_a_stopped_runner_is_passed_over_and_finds_nothing_done_twice(
 def test_a_runner_whose_terminal_hangs_up_under_nohup_goes_on(
     store: Store, running: list[Runner]
 ) -> None:
-    before = signal.signal(signal.SIGHUP, signal.SIG_IGN)
-    try:
-        runner = Runner(store, [["sleep", {"seconds": 0.5}, None]])
-    finally:
-        signal.signal(signal.SIGHUP, before)
+    runner = Runner(store, [["sleep", {"seconds": 0.5}, None]], hangup=signal.SIG_IGN)
     running.append(runner)
     runner.wait_for_workers()
     runner.process.send_signal(signal.SIGHUP)
