@@ -133,7 +133,7 @@ def test_curves_have_as_many_points_by_either_budget() -> None:
             assert recipe.validate_every is not None
             assert recipe.steps % recipe.validate_every == 0
             points.add(recipe.steps // recipe.validate_every)
-        assert points == {8}
+        assert points == {16}
 
 
 def test_every_optimizer_has_as_many_rates_to_choose_from() -> None:
