@@ -155,7 +155,7 @@ def _axis(name: str, row: dict[str, str]) -> str:
 def _scale(metric: str) -> float:
     plain = (
         "loss", "norm", "distance", "steps", "ended", "gradient", "gradients",
-        "trained", "private", "total", "components", "mse", "half_mse", "noisy_half_mse", "cosine",
+        "trained", "private", "total", "components", "ratio", "mse", "half_mse", "noisy_half_mse", "cosine",
         "min_ade_3s", "min_ade_8s", "min_fde_3s", "min_fde_8s",
     )  # fmt: skip
     return 1.0 if metric.rpartition("/")[2] in plain else 100.0
