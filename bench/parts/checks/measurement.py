@@ -110,8 +110,11 @@ class _Case:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             expect(number, f"{name} is a {type(value).__name__}, not a number")
             expect(math.isfinite(value), f"{name} is {value}")
+            unit, best = declared[name]
+            # A difference of two fractions is one whose lower side is better: it may be negative.
+            lowest = 0 if best == "highest" else -1
             expect(
-                declared[name][0] != "%" or 0 <= value <= 1,
+                unit != "%" or lowest <= value <= 1,
                 f"{name} is recorded as a fraction, and shown times 100: it is {value}",
             )
         return f"measured on {self.inputs.name}"
