@@ -351,11 +351,30 @@ class Measuring(Protocol):
             The first so many rows only.
         """
 
-    def scores(self, network: Network, split: str) -> dict[str, float]:
-        """Return the objective's metrics of a network on a split."""
+    def scores(
+        self,
+        network: Network,
+        split: str,
+        *,
+        shuffle: Stream | None = None,
+        limit: int | None = None,
+    ) -> dict[str, float]:
+        """Return the objective's metrics of a network on a split; parameters as of `batches`."""
 
     def scores_of(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Return the objective's metrics of outputs ``(n, width)``."""
+
+    def average_anew(self, network: Network, batch_size: int) -> None:
+        """Average running statistics over all training rows anew, in place.
+
+        Rows come shuffled, in one order for all networks, in batches of nearly one size.
+        """
+
+    def settings(self, role: str) -> Mapping[str, Any]:
+        """Return all settings of the training that left a role's network, as records keep them.
+
+        Empty of a network that no cell has trained.
+        """
 
     def parent(self, role: str) -> dict[str, Tensor]:
         """Return the tensors that a role's cell has kept for this one: its predictions, say.
@@ -377,7 +396,7 @@ class Measurement(Part):
     gives any number, ``judge1``, ``judge2``, …; ``data`` is ``task``, ``source`` (the task that
     the start was trained on) or ``none``; ``reads`` says which artifact of a role's cell is asked
     for, ``checkpoint`` or ``predictions``; ``metrics`` as of an objective; ``curves`` maps a
-    curve's name to the axis it runs over.
+    curve's name, made as a metric's, to the axis it runs over.
     """
 
     roles: ClassVar[tuple[str, ...]] = ()
@@ -393,6 +412,10 @@ class Measurement(Part):
     def metric_names(self) -> Mapping[str, tuple[str, str]]:
         """Return ``metrics``, by the names that the parameters give them."""
         return named_metrics(self.metrics, dict(self))
+
+    def curve_names(self) -> Mapping[str, str]:
+        """Return ``curves``, by the names that the parameters give them."""
+        return named_metrics(self.curves, dict(self))
 
 
 penalty = decorator("penalty", Penalty)
