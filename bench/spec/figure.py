@@ -9,6 +9,9 @@ from pydantic import Field, PositiveInt, model_validator
 
 from bench.spec.recipe import Frozen, Items, Pair, Scalar
 
+# Kinds that show arrays: they have rows by an axis only where one is written.
+_OF_ARRAYS = ("heatmap", "images", "valley")
+
 
 class Panel(Frozen):
     """One row of a figure: a curve of the records, and how it is drawn.
@@ -112,6 +115,12 @@ class Figure(Frozen):
             if panel.limits is not None or panel.down or panel.across:
                 raise ValueError("limits, down and across are settings of a heatmap's panels")
         return self
+
+    @property
+    def line_axis(self) -> str | None:
+        """The axis with a line, or row, for each value; None of arrays where none is written."""
+        written = self.kind not in _OF_ARRAYS or "lines" in self.model_fields_set
+        return self.lines if written else None
 
     def selection(self) -> dict[str, tuple[Scalar, ...]]:
         """Return ``where`` with each axis's values as a tuple."""

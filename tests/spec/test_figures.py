@@ -137,6 +137,13 @@ def test_maps_have_limits_and_curves_a_region(plan: Load) -> None:
     assert plan(BASE + REGION).suite.figures[0].region == (0.0, 1.0)
 
 
+@pytest.mark.parametrize("kind", ["heatmap", "images", "valley"])
+def test_arrays_may_stand_in_columns_by_method_and_need_no_lines(plan: Load, kind: str) -> None:
+    text = f"\nfigures: [{{title: Maps, kind: {kind}, columns: method, panels: [{{curve: a}}]}}]\n"
+    (figure,) = plan(BASE + text).suite.figures
+    assert (figure.columns, figure.line_axis) == ("method", None)
+
+
 CASES = {
     "limits of what is no map": (
         changed(HEATMAP, "heatmap", "valley"),

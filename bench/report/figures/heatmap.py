@@ -66,7 +66,7 @@ def draw_heatmaps(results: Results, figure: Figure) -> Drawn:
     ]
     if not found:
         return Drawn((), nothing_drawn(figure, plan, "these arrays"))
-    key = [a for a in varying_axes(plan) if a not in (figure.columns, _line_axis(figure))]
+    key = [a for a in varying_axes(plan) if a not in (figure.columns, figure.line_axis)]
     pictures: dict[tuple[Scalar, ...], list[Maps]] = {}
     for maps in found:
         pictures.setdefault(tuple(maps.where[axis] for axis in key), []).append(maps)
@@ -110,11 +110,6 @@ def _maps(results: Results, figure: Figure, cells: Sequence[PlannedCell]) -> Map
     return Maps(cells[0].place, maps, min(counts, default=0), len(drawn), names)
 
 
-def _line_axis(figure: Figure) -> str | None:
-    """Return the axis with a row for each value; a figure that names none has a row a panel."""
-    return figure.lines if "lines" in figure.model_fields_set else None
-
-
 def _value(maps: Maps, axis: str | None) -> Scalar | None:
     return maps.where[axis] if axis is not None else None
 
@@ -130,7 +125,7 @@ def _chunks(group: Sequence[Maps], figure: Figure) -> Iterator[list[Scalar | Non
 
 
 def _svg(group: Sequence[Maps], figure: Figure, suite: Suite, key: Sequence[str]) -> str:
-    axis = _line_axis(figure)
+    axis = figure.line_axis
     columns, lines = _values(group, figure.columns), _values(group, axis)
     at = {(_value(maps, axis), _value(maps, figure.columns)): maps for maps in group}
     across, down = len(columns), len(figure.panels) * len(lines)
@@ -248,7 +243,7 @@ def _norm(maps: Sequence[Map], panel: Panel) -> tuple[Normalize | None, str]:
 def _caption(found: Sequence[Maps], figure: Figure, suite: Suite, key: Sequence[str]) -> str:
     numbers = sorted({maps.n for maps in found})
     n = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-    axis = _line_axis(figure)
+    axis = figure.line_axis
     alike = "row" if axis is None else "picture" if len(figure.panels) == 1 else "panel"
     texts = [f"Colours: means over seeds, n = {n}; one scale for all maps of a {alike}."]
     sizes = {each.shape for maps in found for each in maps.maps.values()}
