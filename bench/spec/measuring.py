@@ -14,12 +14,11 @@ from bench.spec.paper import Paper
 from bench.spec.parts import Part, find_part, known_parts, named_metrics, part_names, read_parts
 from bench.spec.plan import Plan, plan_of
 from bench.spec.problems import Source, validate
+from bench.spec.roles import described, numbered
 from bench.spec.suite import METRIC
 
 # What stands where an error names a file: the command, or the option that said it.
 COMMAND = Path("bench measure")
-# Ends the name of a role of which there may be any number: judge1, judge2, …
-_OPEN = "*"
 
 
 @dataclass(frozen=True)
@@ -111,53 +110,34 @@ def measurement_named(given: str, plugins: Sequence[str] = ()) -> tuple[Part, tu
 
 
 def roles_of(part: Part, given: Sequence[str], named: Mapping[str, str]) -> dict[str, str]:
-    """Return role to what is measured in it: first what is given by role, then in their order.
-
-    What is left when the fixed roles are filled is numbered through in the open one, if any.
+    """Return role to what is measured in it: what is given by role, and the others in their order.
 
     Raises
     ------
     UserError
         If there is no such role, or there are too few networks, or too many.
     """
-    fixed = [role for role in part.roles if not role.endswith(_OPEN)]
-    opened = next((r.removesuffix(_OPEN) for r in part.roles if r.endswith(_OPEN)), None)
-    for role in named:
-        number = role.removeprefix(opened) if opened else ""
-        if role not in fixed and not (opened and role.startswith(opened) and number.isdigit()):
-            raise UserError(
-                f"{part.name} has no role {role!r}", field="--role",
-                remedy=did_you_mean(role, part.roles),
-            )  # fmt: skip
-    left = list(given)
-    found = dict(named)
-    for role in fixed:
-        if role not in found and left:
-            found[role] = left.pop(0)
-    number = 1
-    while left and opened:
-        if f"{opened}{number}" not in found:
-            found[f"{opened}{number}"] = left.pop(0)
-        number += 1
-    missing = [role for role in fixed if role not in found]
-    if missing or left:
-        wanted = ", ".join(part.roles).replace(
-            f"{opened}{_OPEN}", f"and any {opened}1, {opened}2 …"
-        )
+    count = len(given) + len(named)
+    roles = numbered(part.roles, count - len(numbered(part.roles, 0)))
+    strange = next((role for role in named if role not in roles), None)
+    if strange is not None:
         raise UserError(
-            f"{part.name} measures {wanted or 'no network'}, and "
-            f"{len(given) + len(named)} {'is' if len(given) + len(named) == 1 else 'are'} given",
-            remedy=f"nothing is given for {', '.join(missing)}"
-            if missing
-            else f"leave {', '.join(left)} out",
+            f"{part.name} measures {described(part.roles)}, and of {count} none is {strange!r}",
+            field="--role",
+            remedy=did_you_mean(strange, roles),
         )
-    return {role: found[role] for role in sorted(found, key=lambda r: _place(r, fixed, opened))}
-
-
-def _place(role: str, fixed: Sequence[str], opened: str | None) -> tuple[int, int]:
-    if role in fixed:
-        return fixed.index(role), 0
-    return len(fixed), int(role.removeprefix(opened or ""))
+    free = [role for role in roles if role not in named]
+    if len(free) != len(given):
+        missing, left = free[len(given) :], given[len(free) :]
+        raise UserError(
+            f"{part.name} measures {described(part.roles)}, and {count} "
+            f"{'is' if count == 1 else 'are'} given",
+            remedy=f"name one for {' and '.join(missing)}"
+            if missing
+            else f"leave {' and '.join(left)} out",
+        )
+    found = {**named, **dict(zip(free, given, strict=True))}
+    return {role: found[role] for role in roles}
 
 
 def parameters(name: str, file: Path | None, settings: Sequence[str]) -> list[Document]:
