@@ -95,8 +95,9 @@ def command(
 
     own = [str(Path(plugin).expanduser().resolve()) for plugin in plugins]
     found, own_plugins = measurement_named(part, own)
+    if found.data == "none" and on is not None:
+        raise UserError(f"{found.name} looks at no data", field="--on", remedy="leave --on out")
     given_networks = roles_of(found, networks, _by_role(named))
-    # What can be wrong with parameters alone is said before any file is read.
     given = parameters(found.name, file, settings)
     network = value_of(backbone, "--backbone") if backbone else None
     reads = found.reads == "predictions"
@@ -108,10 +109,6 @@ def command(
     if found.data != "none":
         scored = value_of(objective, "--objective") if objective else None
         data = data_of(subjects, on, image=image, sampling_rate=sampling_rate, objective=scored)
-    elif on is not None:
-        raise UserError(
-            f"{found.name} looks at no data", field="--on", remedy="leave --on out"
-        )  # fmt: skip
     plan = measuring_plan(
         Asked(
             found,
