@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -106,7 +106,7 @@ def plan_of(documents: Sequence[Document], paper: Paper) -> Plan:
     layers = lay(documents)
     check_names(layers)
     _check_written(layers)
-    return _expanded(layers, paper, "", ())
+    return _expanded(layers, paper, "", iter(()))
 
 
 def _check_written(layers: Layers) -> None:
@@ -118,7 +118,7 @@ def _expanded(
     layers: Layers,
     paper: Paper,
     profile: str,
-    others: Iterable[tuple[str, list[Place]]],
+    others: Iterator[tuple[str, list[Place]]],
     seeds: int = 0,
 ) -> Plan:
     expansion = Expansion(layers, seeds)
