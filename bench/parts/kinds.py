@@ -320,6 +320,8 @@ class Measuring(Protocol):
     device: torch.device
     dataset: str
     classes: int | None
+    roles: tuple[str, ...]
+    """Of its networks, as declared; those of an open role by their numbers, from 1 on."""
 
     def network(self, role: str) -> Network:
         """Return a role's network in evaluation mode on the device; its heads as it was left.
@@ -371,7 +373,8 @@ class Measurement(Part):
     """Looks at networks, and trains nothing that is reported.
 
     Literals: ``roles`` name the networks it looks at (``start`` is what a training cell starts
-    from, where a penalty needs the measurement); ``data`` is ``task``, ``source`` (the task that
+    from, where a penalty needs the measurement), and the last may be open: of ``judge*`` a suite
+    gives any number, ``judge1``, ``judge2``, …; ``data`` is ``task``, ``source`` (the task that
     the start was trained on) or ``none``; ``reads`` says which artifact of a role's cell is asked
     for, ``checkpoint`` or ``predictions``; ``metrics`` as of an objective; ``curves`` maps a
     curve's name to the axis it runs over.
@@ -386,6 +389,10 @@ class Measurement(Part):
     def __call__(self, measuring: Measuring) -> Measured:
         """Return what was found."""
         raise TypeError(f"{type(self).__name__} does not define __call__(self, measuring)")
+
+    def metric_names(self) -> Mapping[str, tuple[str, str]]:
+        """Return ``metrics``, by the names that the parameters give them."""
+        return named_metrics(self.metrics, dict(self))
 
 
 penalty = decorator("penalty", Penalty)

@@ -23,6 +23,7 @@ from bench.spec.resolve import (
     resolve_use,
     resolve_uses,
 )
+from bench.spec.roles import described, roles_in
 from bench.spec.suite import DOTTED, MeasureSpec, Role, Stage, TaskSpec
 from bench.spec.work import Measure, Network, Start, Task, Train, Work
 
@@ -160,7 +161,7 @@ class Families:
         if set(part.roles) - {START}:
             raise SpecError(
                 f"the penalty {penalty.name!r} needs {name}, which measures "
-                f"{', '.join(part.roles)}: a training has a network in the role {START} alone",
+                f"{described(part.roles)}: a training has a network in the role {START} alone",
                 file=penalty.file,
                 field="needs",
             )
@@ -327,15 +328,17 @@ class Families:
             chosen = {name: given}
         use = resolve_use(self.layers, "measurement", chosen, sources, ("part",))
         part = self.layers.part("measurement", use.name)
-        if set(spec.roles) != set(part.roles):
-            raise self.layers.source_of("measure", "roles").error(
-                f"{use.name} measures {', '.join(part.roles) or 'no network'}, "
+        roles = roles_in(part.roles, spec.roles)
+        if roles is None:
+            where = next((s for s in reversed(sources) if s.has(("roles",))), sources[0])
+            raise where.error(
+                f"{use.name} measures {described(part.roles)}, "
                 f"not {', '.join(spec.roles) or 'none'}",
-                ("measure", "roles"),
-                "give each of its roles a stage, or weights",
+                ("roles",),
+                "give each of its roles a stage, or weights; numbers go from 1 on without a gap",
             )
         starts, stages = {}, {}
-        for name, role in spec.roles.items():
+        for name, role in ((name, spec.roles[name]) for name in roles):
             loc = ("measure", "roles", name)
             starts[name], found = self._role(role, place, loc)
             if part.reads == PREDICTIONS and (found is None or role.checkpoint != "reported"):

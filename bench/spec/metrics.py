@@ -113,7 +113,7 @@ def declared_metrics(cell: Cell, find: FindPart, earlier: Earlier) -> Metrics:
     """
     work = cell.work
     if isinstance(work, Measure):
-        declared = find("measurement", work.kind).metrics
+        declared = find("measurement", work.kind).metrics_with(work.measurement.settings)
         return {name: Metric(name, unit, best) for name, (unit, best) in declared.items()}
     return {m.name: m for m in _of_training(work, find, earlier)}
 
@@ -123,7 +123,8 @@ def declared_curves(cell: Cell, find: FindPart, earlier: Earlier) -> Metrics:
     work = cell.work
     if isinstance(work, Measure):
         part = find("measurement", work.kind)
-        sides = {name: part.metrics.get(name, ("", "highest")) for name in part.curves}
+        declared = part.metrics_with(work.measurement.settings)
+        sides = {name: declared.get(name, ("", "highest")) for name in part.curves}
         return {
             name: Metric(name, sides[name][0], sides[name][1], axis)
             for name, axis in part.curves.items()

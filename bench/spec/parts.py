@@ -6,6 +6,7 @@ import ast
 import importlib.metadata
 import importlib.util
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +28,7 @@ from bench.errors import SpecError
 from bench.spec.counts import count
 from bench.spec.naming import Name
 from bench.spec.recipe import Frozen, Items
+from bench.spec.roles import fault_of
 
 Kind = Literal[
     "penalty", "trainable", "patch", "update", "objective", "transform", "head", "network",
@@ -101,13 +103,31 @@ class Part:
         raise AttributeError(name)
 
     def metrics_with(self, settings: Mapping[str, Any]) -> Mapping[str, tuple[str, Side]]:
-        """Return an objective's metrics by name, where its parameters are these."""
+        """Return an objective's or a measurement's metrics, where its parameters are these."""
         return named_metrics(self.metrics, settings)
+
+    def fault_with(self, settings: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with the metrics' names, where the parameters are these; else None.
+
+        Two metrics are not to have one name, and none the name of what is derived from another.
+        """
+        metrics = self.declared.get("metrics", {})
+        names = [name for metric in metrics for name in _names_of(metric, settings)]
+        for name, times in Counter(names).items():
+            if times > 1:
+                return f"two of its metrics would be {name}"
+            if name.endswith(_DERIVED):
+                return (
+                    f"the metric {name!r} would have the name of what is derived: one less a metric"
+                )
+        return None
 
 
 PartKey = tuple[Kind, str]
 # What stands in a metric's name for the names in a parameter.
 _PLACE = re.compile(r"\{(\w+)\}")
+# What ends the name of one less a metric.
+_DERIVED = "_error"
 
 
 def named_metrics(
@@ -118,12 +138,15 @@ def named_metrics(
     >>> named_metrics({"top1-{groups}": ("%", "highest")}, {"groups": {"base": (0, 90)}})
     {'top1-base': ('%', 'highest')}
     """
-    found = {}
-    for name, sides in metrics.items():
-        place = _PLACE.search(name)
-        for given in settings[place[1]] if place else ("",):
-            found[_PLACE.sub(given, name)] = sides
-    return found
+    return {name: of for metric, of in metrics.items() for name in _names_of(metric, settings)}
+
+
+def _names_of(metric: str, settings: Mapping[str, Any]) -> list[str]:
+    place = _PLACE.search(metric)
+    if place is None:
+        return [metric]
+    # A record of before the part had this parameter has none of its metrics.
+    return [_PLACE.sub(given, metric) for given in settings.get(place[1], ())]
 
 
 def declared_as(name: str, metrics: Iterable[str]) -> str | None:
@@ -297,7 +320,7 @@ def _check_names(declared: Mapping[str, Any], part: str, node: ast.ClassDef, fil
     problems = [
         f"the metric {metric!r} has the name of what is derived: one less a metric"
         for metric in declared.get("metrics", ())
-        if metric.endswith("_error")
+        if metric.endswith(_DERIVED)
     ]
     if declared.get("term", "").replace("-", "_") in _CURVES:
         problems.append(f"the term {declared['term']!r} has the name of another curve")
@@ -379,6 +402,8 @@ def _read_declared(kind: Kind, name: str, value: ast.expr, file: Path, line: int
         ok = ok and all(isinstance(key, str) for key in given)
     if not ok:
         raise SpecError(f"{name} {problem}", file=file, line=line, field=name)
+    if name == "roles" and (fault := fault_of(given)) is not None:
+        raise SpecError(f"{name} {fault}", file=file, line=line, field=name)
     return tuple(given) if isinstance(expected, tuple) else given
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import torch
@@ -16,12 +16,13 @@ from bench.models.checkpoint import write_tensors
 from bench.models.network import Network
 from bench.models.weights import LoadedBackbone
 from bench.parts.compose import load_part
-from bench.parts.kinds import Measured
+from bench.parts.kinds import Measured, Measurement
 from bench.records.artifacts import place
 from bench.records.record import Curve, Outcome
 from bench.scheduling.job import Job
 from bench.spec.cell import START
 from bench.spec.recipe import Evaluation
+from bench.spec.roles import described, roles_in
 from bench.spec.seeds import stream_seed
 from bench.spec.work import Measure, network_name
 from bench.training.evaluate import evaluate
@@ -65,7 +66,7 @@ def measure_cell(job: Job) -> Outcome:
             held_out=work.held_out,
         )
     clock.append(time.perf_counter())
-    subject = Subject(job, work, data, device)
+    subject = Subject(job, work, part.roles, data, device)
     found = part(subject)
     _check(work, part, found)
     clock.append(time.perf_counter())
@@ -109,8 +110,8 @@ def _finite(name: str, value: float) -> float:
     return float(value)
 
 
-def _check(work: Measure, part: object, found: Measured) -> None:
-    declared = {"metrics": set(part.metrics), "curves": set(part.curves)}  # type: ignore[attr-defined]
+def _check(work: Measure, part: Measurement, found: Measured) -> None:
+    declared = {"metrics": set(part.metric_names()), "curves": set(part.curves)}
     given = {"metrics": set(found.metrics), "curves": set(found.curves)}
     for what, names in declared.items():
         if names != given[what]:
@@ -125,13 +126,25 @@ class Subject:
 
     Attributes
     ----------
+    roles
+        Of the cell's networks, in the order in which the measurement declares them; those that
+        are numbered by their number.
     loaded
         The networks asked for so far, with where their weights came from.
     """
 
     def __init__(
-        self, job: Job, work: Measure, data: TaskData | None, device: torch.device
+        self,
+        job: Job,
+        work: Measure,
+        declared: Sequence[str],
+        data: TaskData | None,
+        device: torch.device,
     ) -> None:
+        roles = roles_in(declared, work.starts)
+        if roles is None:
+            raise UserError(f"{work.kind} measures {described(declared)}, not {[*work.starts]}")
+        self.roles = roles
         self.seed = job.cell.seed
         self.device = device
         self.loaded: dict[str, LoadedBackbone] = {}

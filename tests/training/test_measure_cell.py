@@ -317,3 +317,60 @@ def test_a_measurement_without_arrays_leaves_no_file(
     made = _mine(resources, tmp_path, source, ('{"targets": torch.cat(rows)},', ""))
     assert execute(made).artifacts == {}
     assert not list(made.folder.iterdir())
+
+
+# -- open roles, and metrics by name -------------------------------------------------------------
+
+MANY = '''
+from bench.parts import Measured, Measurement, measurement
+
+
+@measurement("many")
+class Many(Measurement):
+    """Counts its networks, and the parameters of modules."""
+
+    roles = ("first", "judge*")
+    data = "none"
+    metrics = {"count": ("", "lowest"), "size/{modules}": ("", "lowest")}
+    modules: dict[str, str] = {}
+
+    def __call__(self, measuring):
+        backbone = measuring.network("first").backbone
+        sizes = {
+            f"size/{name}": float(sum(p.numel() for p in backbone.get_submodule(path).parameters()))
+            for name, path in self.modules.items()
+        }
+        assert measuring.roles[-1] == f"judge{len(measuring.roles) - 1}", measuring.roles
+        return Measured({"count": float(len(measuring.roles)), **sizes})
+'''
+
+
+def _many(resources: Resources, folder: Path, source: ParentArtifact, roles: list[str]) -> Job:
+    file = folder / "many.py"
+    file.write_text(MANY)
+    part = use("many", modules={"stem": "conv1"})
+    return _measure(resources, folder, dict.fromkeys(roles, source), part=part, plugins=[file])
+
+
+def test_a_measurement_is_told_its_roles_and_gives_its_metrics_by_name(
+    resources: Resources, tmp_path: Path, source: ParentArtifact
+) -> None:
+    # Not as they are written, and by number.
+    roles = [*(f"judge{number}" for number in range(10, 0, -1)), "first"]
+    made = _many(resources, tmp_path, source, roles)
+    conv1 = create_backbone("test_resnet").conv1
+    size = sum(p.numel() for p in conv1.parameters())
+    assert execute(made).metrics == {"count": 11.0, "size/stem": size}
+
+
+def test_a_metric_that_its_parameter_does_not_name_is_refused(
+    resources: Resources, tmp_path: Path, source: ParentArtifact
+) -> None:
+    made = _many(resources, tmp_path, source, ["first", "judge1"])
+    text = MANY.replace('f"size/{name}"', 'f"size/{path}"')
+    (tmp_path / "many.py").write_text(text.replace('"many"', '"more"'))
+    part = use("more", modules={"stem": "conv1"})
+    work = dataclasses.replace(made.cell.work, measurement=part)
+    made = dataclasses.replace(made, cell=Cell(work, 0, made.cell.parents))
+    with pytest.raises(UserError, match=r"\['count', 'size/stem'\] and gives .*'size/conv1'"):
+        execute(made)

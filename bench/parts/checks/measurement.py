@@ -28,9 +28,12 @@ from bench.parts.checks.random_data import NETWORKS, Inputs
 from bench.parts.checks.trial import Trial
 from bench.parts.kinds import Measured, Measurement
 from bench.spec.metrics import of_machine
+from bench.spec.roles import described, numbered
 
 # Smaller images than a training's: some measurements are slow.
 _NETWORKS = (Inputs("test_resnet", (3, 32, 32)), *NETWORKS[1:])
+# How many networks an open role has.
+_OPEN = 2
 
 
 def checks(subject: Subject) -> Checks:
@@ -88,7 +91,7 @@ class _Case:
         # Networks of one kind and of several seeds: of equal ones much would be zero.
         return {
             role: Trial(inputs, seed=seed).build().eval()
-            for seed, role in enumerate(self.part.roles)
+            for seed, role in enumerate(numbered(self.part.roles, _OPEN))
         }
 
     def roles(self) -> str:
@@ -97,10 +100,10 @@ class _Case:
         looks = bool(part.roles) or part.data != "none" or bool(type(part).model_fields)
         expect(looks, "looks at no network and at no data, and has no parameter")
         expect(len(set(part.roles)) == len(part.roles), f"declares a role twice: {part.roles}")
-        return f"looks at {', '.join(part.roles) or 'no network'}"
+        return f"looks at {described(part.roles)}"
 
     def metrics(self) -> str:
-        found, declared = self.found.metrics, self.part.metrics
+        found, declared = self.found.metrics, self.part.metric_names()
         given, said = sorted(found), sorted(declared)
         expect(given == said, f"gives {given}, and declares {said}")
         for name, value in found.items():

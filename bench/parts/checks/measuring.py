@@ -40,6 +40,7 @@ class RandomMeasuring:
 
     def __init__(self, networks: Mapping[str, Network], inputs: Inputs, *, data: bool) -> None:
         self._networks = networks
+        self.roles = tuple(networks)
         self._inputs = inputs
         self._has_data = data
         self._objective = Classification()
