@@ -351,11 +351,30 @@ class Measuring(Protocol):
             The first so many rows only.
         """
 
-    def scores(self, network: Network, split: str) -> dict[str, float]:
-        """Return the objective's metrics of a network on a split."""
+    def scores(
+        self,
+        network: Network,
+        split: str,
+        *,
+        shuffle: Stream | None = None,
+        limit: int | None = None,
+    ) -> dict[str, float]:
+        """Return the objective's metrics of a network on a split; parameters as of `batches`."""
 
     def scores_of(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Return the objective's metrics of outputs ``(n, width)``."""
+
+    def average_anew(self, network: Network, batch_size: int) -> None:
+        """Average running statistics over all training rows anew, in place.
+
+        Rows come shuffled, in one order for all networks, in batches of nearly one size.
+        """
+
+    def settings(self, role: str) -> Mapping[str, Any]:
+        """Return all settings of the training that left a role's network, as records keep them.
+
+        Empty of a network that no cell has trained.
+        """
 
     def parent(self, role: str) -> dict[str, Tensor]:
         """Return the tensors that a role's cell has kept for this one: its predictions, say.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -21,7 +22,7 @@ from bench.records.artifacts import place
 from bench.records.record import Curve, Outcome
 from bench.scheduling.job import Job
 from bench.spec.cell import START
-from bench.spec.recipe import Evaluation
+from bench.spec.recipe import Evaluation, Recipe
 from bench.spec.roles import described, roles_in
 from bench.spec.seeds import stream_seed
 from bench.spec.work import Measure, network_name
@@ -29,6 +30,7 @@ from bench.training.evaluate import evaluate
 from bench.training.finite import NotANumber
 from bench.training.parents import load_start, parent_tensors
 from bench.training.provenance import provenance
+from bench.training.statistics import average_anew
 from bench.training.task_data import Split, TaskData, input_shape, load_task
 
 ARRAYS = "arrays"
@@ -225,8 +227,30 @@ class Subject:
         evaluation = Evaluation(batch_size=batch_size)
         return data.evaluation_batches(split, evaluation, self.device, rows=rows[:limit])
 
-    def scores(self, network: Network, split: Split) -> dict[str, float]:
-        """Return the objective's metrics of a network on a split.
+    def average_anew(self, network: Network, batch_size: int) -> None:
+        """Average running statistics over all training rows anew, in place.
+
+        Rows come shuffled, in one order for all networks, in batches of nearly one size.
+        """
+        average_anew(network, {"": self.data}, Recipe(batch_size=batch_size, channels_last=False))
+
+    def settings(self, role: str) -> Mapping[str, Any]:
+        """Return all settings of the training that left a role's network, as records keep them.
+
+        Empty of a network that no cell has trained.
+        """
+        parent = self._job.parents.get(role)
+        return {} if parent is None else parent.cell.work.settings
+
+    def scores(
+        self,
+        network: Network,
+        split: Split,
+        *,
+        shuffle: Stream | None = None,
+        limit: int | None = None,
+    ) -> dict[str, float]:
+        """Return the objective's metrics of a network on a split; parameters as of `batches`.
 
         Raises
         ------
@@ -241,7 +265,8 @@ class Subject:
                 f"{self.data.width} outputs, and the network's heads have: {heads}",
                 remedy="measure it on the task that it was trained on, or give it a new head",
             )
-        return evaluate(network, self.batches(split, _BATCH), self.data.objective)
+        batches = self.batches(split, _BATCH, shuffle=shuffle, limit=limit)
+        return evaluate(network, batches, self.data.objective)
 
     def scores_of(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Return the objective's metrics of outputs ``(n, width)``."""

@@ -111,7 +111,8 @@ class _Case:
             expect(number, f"{name} is a {type(value).__name__}, not a number")
             expect(math.isfinite(value), f"{name} is {value}")
             expect(
-                declared[name][0] != "%" or 0 <= value <= 1,
+                # A difference of fractions has either sign.
+                declared[name][0] != "%" or -1 <= value <= 1,
                 f"{name} is recorded as a fraction, and shown times 100: it is {value}",
             )
         return f"measured on {self.inputs.name}"

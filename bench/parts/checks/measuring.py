@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,6 +17,7 @@ from bench.parts.objectives.classification import Classification
 from bench.spec.seeds import stream_seed
 from bench.training.cost import multiply_adds
 from bench.training.evaluate import evaluate
+from bench.training.statistics import average_over
 
 _TRAIN, _TEST = 8, 6
 _BATCH = 5
@@ -91,9 +93,28 @@ class RandomMeasuring:
         for chosen in torch.split(torch.from_numpy(rows[:limit]), batch_size):
             yield inputs[chosen], targets[chosen]
 
-    def scores(self, network: Network, split: str) -> dict[str, float]:
+    def average_anew(self, network: Network, batch_size: int) -> None:
+        """Average running statistics over the training rows anew, in place."""
+        stream = self.stream("statistics")
+        ((inputs, _),) = self.batches("train", _TRAIN, shuffle=stream)
+        parts = torch.tensor_split(inputs, -(-_TRAIN // batch_size))
+        average_over(network, {"": [(part, len(part) / _TRAIN) for part in parts]})
+
+    def settings(self, role: str) -> dict[str, Any]:
+        """Return nothing: no cell has trained the networks."""
+        return {}
+
+    def scores(
+        self,
+        network: Network,
+        split: str,
+        *,
+        shuffle: Stream | None = None,
+        limit: int | None = None,
+    ) -> dict[str, float]:
         """Return the metrics of a network on a split."""
-        return evaluate(network, self.batches(split, _BATCH), self._objective)
+        batches = self.batches(split, _BATCH, shuffle=shuffle, limit=limit)
+        return evaluate(network, batches, self._objective)
 
     def scores_of(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Return the metrics of outputs ``(n, width)``."""
