@@ -117,9 +117,7 @@ class Part:
             if times > 1:
                 return f"two of its metrics would be {name}"
             if name.endswith(_DERIVED):
-                return (
-                    f"the metric {name!r} would have the name of what is derived: one less a metric"
-                )
+                return f"the metric {name!r} would be named as what is derived: one less a metric"
         return None
 
 

@@ -163,7 +163,7 @@ def test_a_name_that_the_parameter_does_not_have_is_no_metric(mine):
     ("metric", "name", "message"),
     [
         ("mine/fixed", "fixed", "two of its metrics would be mine/fixed"),
-        ("mine/a", "a_error", "the metric 'mine/a_error' would have the name of what is derived"),
+        ("mine/a", "a_error", "the metric 'mine/a_error' would be named as what is derived"),
     ],
 )
 def test_names_that_would_mean_two_things_are_refused(mine, tmp_path, metric, name, message):
