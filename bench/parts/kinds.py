@@ -399,7 +399,7 @@ class Measurement(Part):
     gives any number, ``judge1``, ``judge2``, …; ``data`` is ``task``, ``source`` (the task that
     the start was trained on) or ``none``; ``reads`` says which artifact of a role's cell is asked
     for, ``checkpoint`` or ``predictions``; ``metrics`` as of an objective; ``curves`` maps a
-    curve's name to the axis it runs over.
+    curve's name, made as a metric's, to the axis it runs over.
     """
 
     roles: ClassVar[tuple[str, ...]] = ()
@@ -415,6 +415,10 @@ class Measurement(Part):
     def metric_names(self) -> Mapping[str, tuple[str, str]]:
         """Return ``metrics``, by the names that the parameters give them."""
         return named_metrics(self.metrics, dict(self))
+
+    def curve_names(self) -> Mapping[str, str]:
+        """Return ``curves``, by the names that the parameters give them."""
+        return named_metrics(self.curves, dict(self))
 
 
 penalty = decorator("penalty", Penalty)

@@ -124,10 +124,10 @@ def declared_curves(cell: Cell, find: FindPart, earlier: Earlier) -> Metrics:
     if isinstance(work, Measure):
         part = find("measurement", work.kind)
         declared = part.metrics_with(work.measurement.settings)
-        sides = {name: declared.get(name, ("", "highest")) for name in part.curves}
+        axes = part.curves_with(work.measurement.settings)
+        sides = {name: declared.get(name, ("", "highest")) for name in axes}
         return {
-            name: Metric(name, sides[name][0], sides[name][1], axis)
-            for name, axis in part.curves.items()
+            name: Metric(name, sides[name][0], sides[name][1], axis) for name, axis in axes.items()
         }
     return {m.name: m for m in _curves_of_training(work, find, earlier)}
 

@@ -79,7 +79,7 @@ _TYPES: dict[str, Any] = {
 
 # Which values of a metric are the better ones.
 Side = Literal["highest", "lowest"]
-S = TypeVar("S", bound=str)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -106,16 +106,23 @@ class Part:
         """Return an objective's or a measurement's metrics, where its parameters are these."""
         return named_metrics(self.metrics, settings)
 
+    def curves_with(self, settings: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return the axes of a measurement's curves, where its parameters are these."""
+        return named_metrics(self.curves, settings)
+
     def fault_with(self, settings: Mapping[str, Any]) -> str | None:
         """Return what is wrong with the metrics' names, where the parameters are these; else None.
 
-        Two metrics are not to have one name, and none the name of what is derived from another.
+        Two metrics are not to have one name, nor two curves, and no metric the name of what is
+        derived from another.
         """
-        metrics = self.declared.get("metrics", {})
-        names = [name for metric in metrics for name in _names_of(metric, settings)]
-        for name, times in Counter(names).items():
-            if times > 1:
-                return f"two of its metrics would be {name}"
+        for what in ("metrics", "curves"):
+            patterns = self.declared.get(what, {})
+            names = Counter(name for each in patterns for name in _names_of(each, settings))
+            for name, times in names.items():
+                if times > 1:
+                    return f"two of its {what} would be {name}"
+        for name in named_metrics(self.declared.get("metrics", {}), settings):
             if name.endswith(_DERIVED):
                 return f"the metric {name!r} would be named as what is derived: one less a metric"
         return None
@@ -128,15 +135,15 @@ _PLACE = re.compile(r"\{(\w+)\}")
 _DERIVED = "_error"
 
 
-def named_metrics(
-    metrics: Mapping[str, tuple[str, S]], settings: Mapping[str, Any]
-) -> dict[str, tuple[str, S]]:
+def named_metrics(patterns: Mapping[str, T], settings: Mapping[str, Any]) -> dict[str, T]:
     """Return metrics by name: one with ``{PARAMETER}`` in its name is one for each name in that.
+
+    Curves are named so too.
 
     >>> named_metrics({"top1-{groups}": ("%", "highest")}, {"groups": {"base": (0, 90)}})
     {'top1-base': ('%', 'highest')}
     """
-    return {name: of for metric, of in metrics.items() for name in _names_of(metric, settings)}
+    return {name: of for each, of in patterns.items() for name in _names_of(each, settings)}
 
 
 def _names_of(metric: str, settings: Mapping[str, Any]) -> list[str]:
@@ -335,13 +342,12 @@ def _check_names(declared: Mapping[str, Any], part: str, node: ast.ClassDef, fil
 def _check_places(
     declared: Mapping[str, Any], fields: Mapping[str, Any], node: ast.ClassDef, file: Path
 ) -> None:
-    """Refuse metrics by the names in a parameter that has none."""
-    for metric in declared.get("metrics", ()):
-        for place in _PLACE.findall(metric):
+    """Refuse metrics and curves by the names in a parameter that has none."""
+    for name in (*declared.get("metrics", ()), *declared.get("curves", ())):
+        for place in _PLACE.findall(name):
             if place not in fields or get_origin(fields[place][0]) is not dict:
                 raise SpecError(
-                    f"the metric {metric!r} is one for each name in {place}, which is no "
-                    "parameter of names",
+                    f"{name!r} is one for each name in {place}, which is no parameter of names",
                     file=file,
                     line=node.lineno,
                     field=node.name,

@@ -73,11 +73,12 @@ def measure_cell(job: Job) -> Outcome:
     _check(work, part, found)
     clock.append(time.perf_counter())
     metrics = {name: _finite(name, value) for name, value in found.metrics.items()}
+    axes = part.curve_names()
     curves = {
         name: Curve(
             tuple(map(float, line.at)),
             tuple(_finite(name, value) for value in line.value),
-            part.curves[name],
+            axes[name],
         )
         for name, line in found.curves.items()
     }
@@ -113,7 +114,7 @@ def _finite(name: str, value: float) -> float:
 
 
 def _check(work: Measure, part: Measurement, found: Measured) -> None:
-    declared = {"metrics": set(part.metric_names()), "curves": set(part.curves)}
+    declared = {"metrics": set(part.metric_names()), "curves": set(part.curve_names())}
     given = {"metrics": set(found.metrics), "curves": set(found.curves)}
     for what, names in declared.items():
         if names != given[what]:

@@ -98,7 +98,7 @@ def test_the_barrier_of_a_quadratic_is_an_eighth_of_its_curvature():
         "path/middle/top1": middle,
         "path/second/top1": ends[1],
         "path/best/top1": best,
-        "path/boost/top1": best - max(ends),
+        "path/boost/top1": max(0.0, best - max(ends)),
         "path/low/top1": subject.value(2 * one - other),
         "path/high/top1": subject.value(2 * other - one),
     }
@@ -114,11 +114,16 @@ def test_the_barrier_of_a_quadratic_is_an_eighth_of_its_curvature():
 
 def test_where_the_line_is_beaten_there_is_no_barrier():
     subject = Quadratic(pair())
+    one, other = (flat(subject.network(role)) for role in ("first", "second"))
+    along = float((other - one) @ subject.curvature @ (other - one))
+    # The top of the hill lies in the middle.
     subject.curvature = -subject.curvature
+    subject.slope = -subject.curvature @ (one + other) / 2
     found = LinearPath()(subject).metrics
     assert found["barrier/top1"] == found["barrier/loss"] == 0.0
-    assert found["barrier/middle/top1"] < 0
-    assert found["path/best/top1"] > min(found["path/first/top1"], found["path/second/top1"])
+    assert found["barrier/middle/top1"] == pytest.approx(-along / 8)
+    assert found["path/boost/top1"] == pytest.approx(along / 8)
+    assert found["path/best/top1"] == found["path/middle/top1"]
 
 
 def test_a_network_and_itself_have_exactly_no_barrier():

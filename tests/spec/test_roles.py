@@ -17,7 +17,7 @@ class Mine(Measurement):
     roles = ("first", "judge*")
     data = "none"
     metrics = {"mine": ("px", "lowest"), "top1/{modules}": ("%", "highest")}
-    curves = {"top1/stem": "module"}
+    curves = {"top1/{modules}": "module"}
     modules: dict[str, str] = {"stem": "conv1"}
 '''
 BASE = """
@@ -151,7 +151,10 @@ def test_metrics_by_the_names_in_a_parameter_are_known_before_anything_runs(mine
 
 
 def test_a_curve_that_has_a_named_metrics_name_has_its_unit(mine):
-    assert mine(("tail: layer4", "stem: conv1")).curves["top1/stem"].unit == "%"
+    curves = mine(("tail: layer4", "stem: conv1, tail: layer4")).curves
+    assert {n: (c.unit, c.axis) for n, c in curves.items() if not n.endswith("_error")} == {
+        "top1/stem": ("%", "module"), "top1/tail": ("%", "module"),
+    }  # fmt: skip
 
 
 def test_a_name_that_the_parameter_does_not_have_is_no_metric(mine):
@@ -172,6 +175,13 @@ def test_names_that_would_mean_two_things_are_refused(mine, tmp_path, metric, na
     with pytest.raises(SpecError, match=f"measure.part.mine: {message}") as error:
         mine(("tail: layer4", f"{name}: layer4"), ("metric: mine", f"metric: {metric}"))
     assert error.value.line
+
+
+def test_a_curve_by_the_names_of_no_parameter_is_refused(tmp_path):
+    file = tmp_path / "part.py"
+    file.write_text(PART.replace('"top1/{modules}": "module"', '"top1/{layers}": "module"'))
+    with pytest.raises(SpecError, match=r"'top1/\{layers\}' is one for each name in layers, which"):
+        read_parts(file)
 
 
 def test_a_record_of_before_the_parameter_has_none_of_its_metrics():

@@ -119,7 +119,7 @@ class _Case:
 
     def curves(self) -> None:
         found = self.found.curves
-        given, said = sorted(found), sorted(self.part.curves)
+        given, said = sorted(found), sorted(self.part.curve_names())
         expect(given == said, f"gives {given}, and declares {said}")
         for name, line in found.items():
             at, value = list(map(float, line.at)), list(map(float, line.value))

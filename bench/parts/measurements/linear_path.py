@@ -34,7 +34,8 @@ class LinearPath(Measurement):
     - ``path/A`` and ``path/loss`` are means over 0 ≤ λ ≤ 1, by the trapezoidal rule;
       ``path/first``, ``path/middle``, ``path/second`` are at λ = 0, ½, 1, ``path/low`` and
       ``path/high`` at the ends of the grid, ``path/best`` the highest strictly between 0 and 1,
-      and ``path/boost`` that less the better of A(0) and A(1): a maximum over points too.
+      and ``path/boost`` by how much that beats the better of A(0) and A(1), 0 where it does not:
+      a maximum over points too, which noise alone makes positive.
 
     ``scores`` names the objective's metrics that are followed, by the names that they are to
     have here: ``{auc: auc}`` of a multi-label task.
@@ -182,7 +183,7 @@ def _summary(name: str, at: Sequence[Fraction], values: Sequence[float]) -> dict
         f"path/middle/{name}": by_place[_MIDDLE],
         f"path/second/{name}": by_place[_SECOND],
         f"path/best/{name}": best,
-        f"path/boost/{name}": best - max(scores[0], scores[-1]),
+        f"path/boost/{name}": max(0.0, best - max(scores[0], scores[-1])),
         f"path/low/{name}": values[0],
         f"path/high/{name}": values[-1],
     }
