@@ -275,7 +275,9 @@ class Recipe(Frozen):
     one split is to serve several seeds or a stage and its children, else from the cell's seed.
     ``selection`` names the state that is reported:
     the last step's, or the best on a split. ``batches`` are drawn from all images, or
-    ``balanced``: equally many of each class. ``forgetting`` scores the source's test split too,
+    ``balanced``: equally many of each class. ``scalar_rate`` multiplies the backbone's learning
+    rate for those of its parameters that are one number, such as Fixup's scales and biases
+    (Zhang et al. 2019: 0.1). ``forgetting`` scores the source's test split too,
     by the adapted features and the head that the source was trained with, and those of all that
     the source itself goes back to; with statistics of batch normalisations as they are, or (under
     ``forgetting_statistics``) also as they are when re-taken on the earlier task's training rows;
@@ -301,6 +303,7 @@ class Recipe(Frozen):
     image: Image | None = Image()
     augmentation: Augmentation | None = Augmentation()
     optimizer: Optimizer = Optimizer(sgd=SGD(lr=0.01, backbone_lr=0.001, momentum=0.9))
+    scalar_rate: NonNegativeFloat = 1.0
     schedule: Schedule = Schedule(constant=Constant())
     head: Literal["new", "kept"] = "new"
     head_init: Use = Use(name="normal", settings={"std": 0.01})

@@ -187,3 +187,29 @@ def test_a_curve_by_the_names_of_no_parameter_is_refused(tmp_path):
 def test_a_record_of_before_the_parameter_has_none_of_its_metrics():
     metrics = {"mine": ("", "lowest"), "mine/{modules}": ("", "lowest")}
     assert set(named_metrics(metrics, {})) == {"mine"}
+
+
+# -- pairs of runs -------------------------------------------------------------------------------
+
+PAIRS = ("seed: 2", "seed: 5"), ("seed_plus: 2", "seed_plus: 5"), ("seed_plus: 4", "seed_plus: 10")
+
+
+def test_pairs_that_share_no_run_are_the_seeds_own(mine):
+    found = mine(*PAIRS)
+    runs = [parent.id for p in found.shown for parent in p.cell.parents.values()]
+    assert len(found.shown) == 10
+    assert len(set(runs)) == len(runs) == 30
+
+
+def test_an_initial_state_that_all_runs_share_is_a_condition(mine):
+    init = (
+        "{init: {weights: random, dataset: fractals, seed: 1000},"
+        ' target: {weights: "stage:init@start"}}'
+    )
+    found = mine(*PAIRS, ("{target: {weights: random}}", init))
+    (start,) = {p.cell.id for p in found.behind if p.name == "stage init"}
+    targets = [p.cell for p in found.behind if p.name == "stage target"]
+    assert len({cell.id for cell in targets}) == 30
+    assert {(c.parents["start"].id, c.parents["start"].artifact) for c in targets} == {
+        (start, "checkpoint@start")
+    }
