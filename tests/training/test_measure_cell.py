@@ -12,20 +12,26 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+from bench.data.streams import Stream
 from bench.errors import UserError, WeightsError
 from bench.files import file_sha256
 from bench.models.architecture import create_backbone
-from bench.records.record import Curve
+from bench.models.checkpoint import load_checkpoint
+from bench.models.network import Network
+from bench.records.record import Curve, Outcome
 from bench.scheduling.job import Job, ParentArtifact
 from bench.spec.cell import START, Cell, Resources
 from bench.spec.metrics import declared_curves, declared_metrics
 from bench.spec.parts import find_part
-from bench.spec.recipe import SGD, Optimizer
+from bench.spec.recipe import SGD, Evaluation, Optimizer, Recipe
+from bench.spec.seeds import stream_seed
 from bench.spec.work import Measure, Start
+from bench.training.evaluate import evaluate
 from bench.training.execute import execute
 from bench.training.finite import NotANumber
+from bench.training.statistics import average_anew, average_over
 from bench.training.task_data import load_task
-from tests.training.conftest import IMAGE, RECIPE, Build, job_of, left, task, use
+from tests.training.conftest import CLASSES, IMAGE, RECIPE, Build, job_of, left, task, use
 
 # -- channel attention ---------------------------------------------------------------------------
 
@@ -187,6 +193,85 @@ def test_a_changed_checkpoint_is_not_measured(
     changed = dataclasses.replace(pair["second"], path=path)
     with pytest.raises(WeightsError, match="is not the file that was written"):
         execute(_measure(resources, tmp_path, {**pair, "second": changed}))
+
+
+# -- the line through two ------------------------------------------------------------------------
+
+
+def _line(resources: Resources, folder: Path, pair: Pair, **settings: Any) -> Outcome:
+    part = use("linear-path", points=3, **settings)
+    made = _measure(resources, folder, pair, part=part, task=task(image=IMAGE))
+    return execute(made)
+
+
+def _network(parent: ParentArtifact) -> Network:
+    known = load_checkpoint(parent.path)
+    network = Network(create_backbone("test_resnet"), {"": CLASSES}, name="test_resnet")
+    network.backbone.load_state_dict(dict(known.backbone))
+    network.load_heads(known.heads)
+    return network.eval()
+
+
+def test_the_line_ends_in_what_both_trainings_left(
+    pair: Pair, resources: Resources, tmp_path: Path
+) -> None:
+    found = _line(resources, tmp_path, pair)
+    data = load_task(task(image=IMAGE), 0, resources)
+    for role in ("first", "second"):
+        batches = data.evaluation_batches("test", Evaluation(), torch.device("cpu"))
+        own = evaluate(_network(pair[role]), batches, data.objective)
+        assert found.metrics[f"path/{role}/top1"] == own["top1"]
+        assert found.curves["path/loss"].value[0 if role == "first" else 2] == own["loss"]
+    assert found.curves["path/top1"].axis == "lambda"
+
+
+def test_statistics_are_averaged_anew_over_shuffled_training_rows(
+    pair: Pair, resources: Resources, tmp_path: Path
+) -> None:
+    found = _line(resources, tmp_path, pair, statistics="averaged-anew", batch_size=6)
+    data = load_task(task(image=IMAGE), 0, resources)
+    losses = []
+    for role in ("first", "second"):
+        network = _network(pair[role])
+        average_anew(network, {"": data}, Recipe(batch_size=6))
+        batches = data.evaluation_batches("test", Evaluation(), torch.device("cpu"))
+        losses.append(evaluate(network, batches, data.objective)["loss"])
+    line = found.curves["path/loss"].value
+    assert (line[0], line[2]) == pytest.approx(losses, rel=1e-4)
+    # In the rows' own order, sorted by class, a batch has one colour: another loss altogether.
+    rows = next(data.evaluation_batches("train", Evaluation(batch_size=30), torch.device("cpu")))[0]
+    average_over(network, {"": [(part, 1.0) for part in rows.split(6)]})
+    batches = data.evaluation_batches("test", Evaluation(), torch.device("cpu"))
+    assert abs(evaluate(network, batches, data.objective)["loss"] / losses[1] - 1) > 0.01
+
+
+def test_statistics_that_were_frozen_while_training_are_not_averaged_anew(
+    pair: Pair, resources: Resources, tmp_path: Path
+) -> None:
+    parent = pair["second"]
+    work = dataclasses.replace(parent.cell.work, trainable=use("all", statistics="frozen"))
+    frozen = {**pair, "second": dataclasses.replace(parent, cell=Cell(work, 0))}
+    with pytest.raises(UserError, match="role second was trained with frozen statistics"):
+        _line(resources, tmp_path, frozen, statistics="averaged-anew")
+    _line(resources, tmp_path, frozen)
+
+
+def test_a_basin_is_of_the_first_rows_in_one_random_order(
+    pair: Pair, resources: Resources, tmp_path: Path
+) -> None:
+    part = use("basin", points=2, pairs=1, examples=5)
+    made = _measure(resources, tmp_path, pair, part=part, task=task(image=IMAGE))
+    found = execute(made).metrics
+    assert found["basin/diameter"] > 0
+    data = load_task(task(image=IMAGE), 0, resources)
+    rows = Stream(stream_seed(0, "measurement", "basin", "examples")).permutation(12)[:5]
+    losses = []
+    for role in ("first", "second"):
+        batches = data.evaluation_batches("test", Evaluation(), torch.device("cpu"), rows=rows)
+        losses.append(evaluate(_network(pair[role]), batches, data.objective)["loss"])
+    # The ends of the segment are where rays leave it.
+    expected = sum(losses) / 2 - found["basin/mean"]
+    assert found["basin/edge"] == pytest.approx(expected, abs=1e-6)
 
 
 # -- measurements of one's own -------------------------------------------------------------------
