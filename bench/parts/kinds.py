@@ -206,9 +206,9 @@ class Objective(Part):
     ``metrics`` maps a name to its unit and better side, literally: ``{"top1": ("%", "highest")}``;
     ``%`` is recorded as a fraction, and ``top1-{groups}`` is a metric for each name in the
     parameter ``groups``, a ``dict``. ``score`` is the metric that states are chosen by, ``term``
-    the loss's name, ``targets`` ``classes``, ``numbers``, ``boxes`` (four numbers), or
-    ``trajectories`` (`bench.data.trajectories`), ``views`` how often a step augments each of its
-    rows.
+    the loss's name, ``targets`` ``classes``, ``numbers``, ``labels`` (zeros and ones), ``boxes``
+    (four numbers), or ``trajectories`` (`bench.data.trajectories`), ``views`` how often a step
+    augments each of its rows.
 
     What learns by more than outputs and targets defines ``learn``, and perhaps ``modules``.
     """

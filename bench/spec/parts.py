@@ -61,7 +61,7 @@ DECLARED: Mapping[Kind, Mapping[str, Any]] = {
 }
 # The values that some of them may have.
 _WORDS: Mapping[str, tuple[str, ...]] = {
-    "targets": ("classes", "numbers", "boxes", "trajectories"),
+    "targets": ("classes", "numbers", "labels", "boxes", "trajectories"),
     "data": ("task", "source", "none"),
     "reads": ("checkpoint", "predictions"),
 }

@@ -69,12 +69,17 @@ class OneOf(Frozen):
 
 
 class Image(Frozen):
-    """From a file to the network's input, before augmentation."""
+    """From a file to the network's input, before augmentation.
+
+    ``fit`` makes it a square of side ``resize``: stretched, its centre cut out, or padded with grey
+    (128) on the right and below. ``normalise`` is by ImageNet's means and deviations, to [-1, 1]
+    (``half``), or (x - 128) / 64 (``quarter``).
+    """
 
     resize: PositiveInt = 256
-    fit: Literal["stretch", "crop"] = "stretch"
+    fit: Literal["stretch", "crop", "pad"] = "stretch"
     size: PositiveInt = 224
-    normalise: Literal["imagenet", "half"] = "imagenet"
+    normalise: Literal["imagenet", "half", "quarter"] = "imagenet"
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Image:
