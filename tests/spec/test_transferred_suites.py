@@ -126,7 +126,7 @@ def test_chexpert_is_trained_as_in_the_papers_code() -> None:
 def test_the_papers_checkpoints_are_those_of_its_code() -> None:
     epochs = [0, 1, 2, 5, 10, 29, 30, 31, 59, 60, 61, 89, 90]
     kept = {c.parents["start"].artifact for c in cells("checkpoints", "paper")}
-    steps = {round(1_281_167 / 256) * epoch for epoch in epochs[1:-1]}
+    steps = {1_281_167 // 256 * epoch for epoch in epochs[1:-1]}
     assert kept == {
         "checkpoint", "checkpoint@start", *(f"checkpoint@step {step}" for step in steps)
     }  # fmt: skip
