@@ -81,7 +81,14 @@ class _Case:
 
     def _of(self, inputs: Inputs, networks: Mapping[str, Network] | None = None) -> Measured:
         given = self._build(inputs) if networks is None else networks
-        measuring = RandomMeasuring(given, inputs, data=self.part.data != "none")
+        # What is asked of trained networks alone is asked of the last one that is declared.
+        single = [role for role in self.part.roles if not role.endswith("*")]
+        measuring = RandomMeasuring(
+            given,
+            inputs,
+            data=self.part.data != "none",
+            learnt=single[-1] if single else "",
+        )
         found: Any = self.part(measuring)
         expect(isinstance(found, Measured), f"gives a {type(found).__name__}, not a Measured")
         measured: Measured = found

@@ -34,14 +34,19 @@ class RandomMeasuring:
         What goes into them.
     data
         Whether the measurement declares any, and may ask for batches and scores.
+    learnt
+        The role, if any, whose network has learnt the training split: the labels are its answers.
     """
 
     seed = 0
     device = torch.device("cpu")
     dataset = "random"
 
-    def __init__(self, networks: Mapping[str, Network], inputs: Inputs, *, data: bool) -> None:
+    def __init__(
+        self, networks: Mapping[str, Network], inputs: Inputs, *, data: bool, learnt: str = ""
+    ) -> None:
         self._networks = networks
+        self._learnt = learnt
         self.roles = tuple(networks)
         self._inputs = inputs
         self._has_data = data
@@ -88,6 +93,9 @@ class RandomMeasuring:
         count, seed = {"train": (_TRAIN, 1), "test": (_TEST, 2)}[split]
         inputs = self._inputs.draw(seed, count)
         targets = random_targets(self._facts, count, seed)
+        if split == "train" and self._learnt:
+            with torch.no_grad():
+                targets = self.network(self._learnt)(inputs).logits.argmax(dim=1)
         rows = np.arange(count)
         if shuffle is not None:
             rows = shuffle.permutation(count)
