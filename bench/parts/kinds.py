@@ -14,6 +14,7 @@ from bench.data.streams import Stream
 from bench.models.network import Network, NetworkOutput
 from bench.parts.part import Part, decorator
 from bench.spec.parts import named_metrics
+from bench.spec.recipe import Image
 
 Tensors = Mapping[str, Tensor]
 Array = NDArray[Any]
@@ -317,7 +318,10 @@ class Measured:
 
 
 class Measuring(Protocol):
-    """What a measurement works on."""
+    """What a measurement works on.
+
+    ``image`` says how files became images, normalisation included; None of other inputs.
+    """
 
     seed: int
     device: torch.device
@@ -325,6 +329,7 @@ class Measuring(Protocol):
     classes: int | None
     roles: tuple[str, ...]
     """Of its networks, as declared; those of an open role by their numbers, from 1 on."""
+    image: Image | None
 
     def network(self, role: str) -> Network:
         """Return a role's network in evaluation mode on the device; its heads as it was left.

@@ -22,7 +22,7 @@ from bench.records.artifacts import place
 from bench.records.record import Curve, Outcome
 from bench.scheduling.job import Job
 from bench.spec.cell import START
-from bench.spec.recipe import Evaluation, Recipe
+from bench.spec.recipe import Evaluation, Image, Recipe
 from bench.spec.roles import described, roles_in
 from bench.spec.seeds import stream_seed
 from bench.spec.work import Measure, network_name
@@ -171,6 +171,11 @@ class Subject:
     def classes(self) -> int | None:
         """Number of classes; None of other targets."""
         return self.data.prepared.classes
+
+    @property
+    def image(self) -> Image | None:
+        """How files became images; None of other inputs."""
+        return self.data.image
 
     def network(self, role: str) -> Network:
         """Return a role's network in evaluation mode on the device; its heads as it was left.

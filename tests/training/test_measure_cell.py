@@ -459,3 +459,34 @@ def test_a_metric_that_its_parameter_does_not_name_is_refused(
     made = dataclasses.replace(made, cell=Cell(work, 0, made.cell.parents))
     with pytest.raises(UserError, match=r"\['count', 'size/stem'\] and gives .*'size/conv1'"):
         execute(made)
+
+
+# -- input examples ------------------------------------------------------------------------------
+
+
+def test_examples_are_the_same_rows_through_any_transform(
+    resources: Resources, tmp_path: Path
+) -> None:
+    def shown(**transform: Any) -> tuple[np.ndarray, Any]:
+        uses = tuple(use(name, **given) for name, given in transform.items())
+        made = _measure(
+            resources,
+            tmp_path,
+            {},
+            part=use("input-examples", count=5),
+            task=task(image=IMAGE, transforms=uses),
+        )
+        outcome = execute(made)
+        return load_file(left(made, outcome, "arrays").path)["images"].numpy(), outcome.metrics
+
+    plain, smooth = shown()
+    moved, rough = shown(**{"block-shuffle": {"block": 4}})
+    assert plain.shape == (5, 3, 32, 32)
+    assert not np.array_equal(plain, moved)
+    np.testing.assert_array_equal(
+        np.sort(plain.reshape(5, 3, -1)), np.sort(moved.reshape(5, 3, -1))
+    )
+    # Colours of files are 0 … 255, and 55 at least of the class's own.
+    assert 0 <= plain.min() < plain.max() <= 1
+    assert np.allclose(255 * plain, np.rint(255 * plain), atol=1e-3)
+    assert rough["inputs/mean"] == pytest.approx(smooth["inputs/mean"])

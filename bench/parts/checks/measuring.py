@@ -14,6 +14,7 @@ from bench.data.streams import Stream
 from bench.models.network import Network
 from bench.parts.checks.random_data import Inputs, facts_of, random_targets
 from bench.parts.objectives.classification import Classification
+from bench.spec.recipe import Image
 from bench.spec.seeds import stream_seed
 from bench.training.cost import multiply_adds
 from bench.training.evaluate import evaluate
@@ -41,6 +42,8 @@ class RandomMeasuring:
     seed = 0
     device = torch.device("cpu")
     dataset = "random"
+    # Its inputs are drawn as networks see them: no file was normalised.
+    image: Image | None = None
 
     def __init__(
         self, networks: Mapping[str, Network], inputs: Inputs, *, data: bool, learnt: str = ""

@@ -29,6 +29,8 @@ SETTINGS: Any = {
     "axes.linewidth": 0.8,
     "axes.titlesize": 9.5,
     "axes.titleweight": "bold",
+    "figure.titlesize": 9.5,
+    "figure.titleweight": "bold",
     "axes.grid": True,
     "axes.axisbelow": True,
     "grid.color": "#d0d7de",
