@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import Literal, Protocol
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from pydantic import PositiveInt
+from torch import Tensor
 
 from bench.data.streams import Stream
 from bench.errors import UserError
@@ -20,8 +22,8 @@ from bench.parts.mixture import Mixture
 Floats = NDArray[np.float64]
 # The search for δ begins at this part of the diameter, and goes so many doublings up or down.
 _BEGIN, _DOUBLINGS = 0.25, 12
-# How often a factor of two is then halved on the scale of logarithms: to 2.2%.
-_BISECTIONS = 5
+# How often a factor of two is then halved on the scale of logarithms: to 4.4%.
+_BISECTIONS = 4
 
 
 @measurement("basin")
@@ -51,7 +53,7 @@ class Basin(Measurement):
     hull's weights; in 2 and 3 over ``pairs`` draws (w₁, w₂), each taken both ways round, with one
     ν each in 2, and in 3 |ν| from as many equal parts of its distribution. All draws are the same
     at every δ. δ is sought upwards, or downwards, by factors of two from a quarter of the
-    diameter, then by bisection to 2.2%: what is given is the upper end, at which both hold.
+    diameter, then by bisection to 4.4%: what is given is the upper end, at which both hold.
     """
 
     roles = ("first", "second", "other*")
@@ -63,8 +65,8 @@ class Basin(Measurement):
         "basin/edge": ("", "highest"),
         "basin/diameter": ("", "lowest"),
     }
-    points: PositiveInt = 24
-    pairs: PositiveInt = 3
+    points: PositiveInt = 16
+    pairs: PositiveInt = 2
     examples: PositiveInt = 1000
     loss: Literal["loss", "error"] = "loss"
     split: Literal["test", "train"] = "test"
@@ -82,12 +84,15 @@ class Basin(Measurement):
         )
         hull = Hull(mixture.products(), mixture.parameters)
 
+        @cache
+        def standard(draw: int) -> Tensor:
+            return torch.from_numpy(measuring.stream("noise", draw).normal(hull.dimensions)).float()
+
         def loss(place: Place) -> float:
             noise = None
             if place.noise is not None:
                 draw, scale = place.noise
-                standard = measuring.stream("noise", draw).normal(hull.dimensions)
-                noise = torch.from_numpy(scale * standard)
+                noise = scale * standard(draw)
             network = mixture.put(
                 place.weights.tolist(), statistics=place.inside.tolist(), noise=noise
             )
@@ -255,7 +260,7 @@ def search(
 
 
 def smallest(holds: Callable[[float], bool], begin: float) -> float | None:
-    """Return the smallest positive number at which something holds, to 2.2% and not less.
+    """Return the smallest positive number at which something holds, to 4.4% and not less.
 
     What holds is taken to hold for all that is larger, and not to hold at 0. None if it does not
     within twelve doublings of ``begin``.
