@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from itertools import islice
 
 import torch
 from torch import Tensor, nn
 
-from bench.errors import UserError, did_you_mean
+from bench.errors import UserError
 from bench.models.network import Network
 from bench.models.outputs import OutputReader, Pooling
-from bench.models.sections import submodule, units
+from bench.models.sections import sections, units
 from bench.parts.kinds import Line, Measured, Measuring
 
 ROLES = ("first", "second")
@@ -31,62 +32,65 @@ class FeaturePairs:
         Shown name to path in the network.
     examples
         How many of the test split at most.
+    part
+        The measurement; errors say it.
 
     Attributes
     ----------
     device
         Where the features are.
     layers
-        Paths of the layers.
+        Names of the layers: of units their paths.
     widths
         Each network's number of features by layer.
 
     Raises
     ------
     UserError
-        If the networks have not the same units, or a named module is not there or gives no
+        If the networks have not the same units, or a module is named that is not there or has no
         features.
     """
 
     def __init__(
-        self, measuring: Measuring, modules: Mapping[str, str], examples: int, pooling: Pooling
+        self,
+        measuring: Measuring,
+        modules: Mapping[str, str],
+        *,
+        examples: int,
+        pooling: Pooling,
+        part: str,
     ) -> None:
         self.device = measuring.device
         self._measuring = measuring
-        self._named = modules
         self._examples = examples
         networks = [measuring.network(role) for role in ROLES]
         own = [list(units(network)) for network in networks]
         if own[0] != own[1]:
-            differing = next(iter(sorted(set(own[0]) ^ set(own[1]))), own[0][0])
+            differing = min(set(own[0]) ^ set(own[1]), default="their order")
             raise UserError(
-                f"the two networks do not have the same modules: {differing} is not in both, or "
-                "stands elsewhere",
+                f"the two networks do not have the same modules: {differing} differs",
                 field="measure.roles",
                 remedy="give both roles one backbone",
             )
         example, _ = next(iter(measuring.batches("test", 1, limit=1)))
+        layers = [_layers(network, modules, part) for network in networks]
+        self._named = layers[0].named
         self._readers = [
-            OutputReader(network, self._wanted(network), pooling, example) for network in networks
+            OutputReader(network, each.modules, pooling, example)
+            for network, each in zip(networks, layers, strict=True)
         ]
         first, second = (reader.widths for reader in self._readers)
-        self.layers = [path for path in first if path in second]
-        self._units = {path: n for n, path in enumerate(own[0], 1) if path in self.layers}
-        self._check_named()
-        self.widths = [[reader.widths[p] for p in self.layers] for reader in self._readers]
-
-    def _wanted(self, network: Network) -> dict[str, nn.Module]:
-        named = {path: submodule(network, path) for path in self._named.values()}
-        return {**units(network), **named}
-
-    def _check_named(self) -> None:
-        for shown, path in self._named.items():
-            if path not in self.layers:
+        self.layers = [name for name in first if name in second]
+        self._numbers = {path: n for n, path in enumerate(own[0], 1) if path in self.layers}
+        for shown, name in self._named.items():
+            if name not in self.layers:
                 raise UserError(
-                    f"{path} does not return a tensor with a row an example, or does not run",
-                    field=f"modules.{shown}",
-                    remedy=did_you_mean(path, self.layers),
+                    f"{modules[shown]} does not run, or does not return a tensor with a row an "
+                    "example",
+                    field=f"measure.part.{part}.modules.{shown}",
+                    remedy="name the module that holds it",
                 )
+        self.widths = [[reader.widths[n] for n in self.layers] for reader in self._readers]
 
     def features(
         self, batch_size: int, start: int = 0, stop: int | None = None
@@ -106,7 +110,7 @@ class FeaturePairs:
         )
         for inputs, _ in islice(batches, start, stop):
             found = [reader(inputs) for reader in self._readers]
-            first, second = ([each[path] for path in self.layers] for each in found)
+            first, second = ([each[name] for name in self.layers] for each in found)
             yield first, second
 
     def check_vary(self, spreads: Iterable[Spread]) -> None:
@@ -123,7 +127,8 @@ class FeaturePairs:
             If there is one.
         """
         for role, each in zip(ROLES, spreads, strict=True):
-            constant = [p for p, still in zip(self.layers, each.constant(), strict=True) if still]
+            still = zip(self.layers, each.constant(), strict=True)
+            constant = [name or "the backbone" for name, is_still in still if is_still]
             if constant:
                 raise UserError(
                     f"what {', '.join(constant)} of {role} returns is the same for all examples, "
@@ -135,14 +140,33 @@ class FeaturePairs:
     def measured(self, name: str, table: Tensor) -> Measured:
         """Return a table of similarities ``(layers, layers)`` as metrics, a curve and an array."""
         table = table.cpu()
-        at = {path: number for number, path in enumerate(self.layers)}
-        rows = [at[path] for path in self._units]
+        at = {layer: number for number, layer in enumerate(self.layers)}
+        rows = [at[path] for path in self._numbers]
         same = table.diagonal().tolist()
         return Measured(
-            {f"{name}/{shown}": same[at[path]] for shown, path in self._named.items()},
-            {f"{name}/module": Line([*self._units.values()], [same[row] for row in rows])},
+            {f"{name}/{shown}": same[at[layer]] for shown, layer in self._named.items()},
+            {f"{name}/module": Line([*self._numbers.values()], [same[row] for row in rows])},
             {name: table[rows][:, rows].clone()},
         )
+
+
+@dataclass(frozen=True)
+class _Layers:
+    """A network's layers by name, and the layer's name by the shown name of each that is named."""
+
+    modules: Mapping[str, nn.Module]
+    named: Mapping[str, str]
+
+
+def _layers(network: Network, modules: Mapping[str, str], part: str) -> _Layers:
+    found = dict(units(network))
+    paths = {module: path for path, module in found.items()}
+    named = {}
+    for shown, module in sections(network, modules, part=part).items():
+        # A unit that is named too is read once.
+        named[shown] = paths.get(module, f"modules.{shown}")
+        found[named[shown]] = module
+    return _Layers(found, named)
 
 
 class Spread:

@@ -32,12 +32,17 @@ def measured(given: Pair, part: type[CKA] | type[MinibatchCKA] = CKA, **settings
     return part(**settings)(given)  # type: ignore[arg-type]
 
 
+def pairs_of(given: Pair, modules: dict[str, str]) -> FeaturePairs:
+    return FeaturePairs(given, modules, examples=1000, pooling="flatten", part="cka")  # type: ignore[arg-type]
+
+
 def features(given: Pair, role: str, rows: Tensor) -> dict[str, Tensor]:
     """Return what named modules return, computed without hooks."""
     of = given.networks[role].requires_grad_(False)
     early = of.backbone.first(rows)  # type: ignore[operator]
     late = of.backbone.last(early.clamp(min=0))  # type: ignore[operator]
-    return {"first": early, "last": late, "head": of.heads[""](late.clamp(min=0))}
+    outputs = of.heads[""](late.clamp(min=0))
+    return {"first": early, "modules.late": late, "modules.outputs": outputs}
 
 
 def direct(x: Tensor, y: Tensor) -> float:
@@ -61,17 +66,15 @@ def test_it_is_that_of_gram_matrices_of_all_examples(
     for name in ("by_features", "by_examples"):
         of = getattr(cka_of, name)
         monkeypatch.setattr(cka_of, name, lambda *a, n=name, f=of: went.append(n) or f(*a))
-    found = FeaturePairs(given, NAMED, 1000, "flatten")  # type: ignore[arg-type]
+    found = pairs_of(given, NAMED)
     floats = sum(map(sum, found.widths))
     table = linear_cka(found, 4 * 8 * 3 * floats if "little" in road else ROOM)
     assert went == [road.partition(",")[0]]
     ours, theirs = (features(given, role, given.inputs) for role in given.roles)
-    for name in ("first", "last", "head"):
-        for other in ("first", "last", "head"):
-            row, column = found.layers.index(name), found.layers.index(other)
-            assert float(table[row, column]) == pytest.approx(
-                direct(ours[name], theirs[other]), abs=1e-10
-            )
+    for name, x in ours.items():
+        for other, y in theirs.items():
+            cell = table[found.layers.index(name), found.layers.index(other)]
+            assert float(cell) == pytest.approx(direct(x, y), abs=1e-10)
 
 
 def test_a_large_offset_of_features_costs_no_digits() -> None:
@@ -139,7 +142,7 @@ def test_memory_does_not_grow_with_the_examples(
     monkeypatch.setattr(cka_of.Centred, "batches", counted(cka_of.Centred.batches))
     monkeypatch.setattr(cka_of, "_BATCH", 5)
     for rows in (50, 100):
-        pairs = FeaturePairs(pair(rows, width, width), {}, 1000, "flatten")  # type: ignore[arg-type]
+        pairs = pairs_of(pair(rows, width, width), {})
         linear_cka(pairs, 50_000)
         peaks.append(0)
     assert 0 < peaks[0] == peaks[1] < 100_000
@@ -155,7 +158,7 @@ def test_a_unit_that_does_not_run_is_left_out_with_its_number() -> None:
     found = measured(Pair(network(Idle(0)), network(Idle(1))))
     assert list(found.curves["cka/module"].at) == [1, 3]
     assert found.arrays["cka"].shape == (2, 2)
-    with pytest.raises(UserError, match=r"modules.mine: idle does not return .* or does not run"):
+    with pytest.raises(UserError, match=r"modules.mine: idle does not run, or"):
         measured(Pair(network(Idle(0)), network(Idle(1))), modules={"mine": "idle"})
 
 
@@ -173,7 +176,7 @@ def test_networks_of_other_modules_are_refused() -> None:
             super().__init__(0)
             self.more = nn.Linear(3, 3)
 
-    with pytest.raises(UserError, match="do not have the same modules: more is not in both"):
+    with pytest.raises(UserError, match="do not have the same modules: more differs"):
         measured(Pair(network(Backbone(0)), network(Other())))
 
 
@@ -184,7 +187,9 @@ def test_features_that_are_the_same_for_all_examples_are_refused(
     given = pair()
     given.networks["second"].replace_heads({"": 4})
     given.networks["second"].double()
-    with pytest.raises(UserError, match=r"second: what head of second returns is the same .*0/0"):
+    with pytest.raises(
+        UserError, match=r"second: what modules.outputs of second returns is the same .*0/0"
+    ):
         measured(given, part, modules=NAMED)
     assert measured(given, part).metrics == {}
     # Of rounding alone there is a quotient, of noise over noise.
@@ -192,7 +197,7 @@ def test_features_that_are_the_same_for_all_examples_are_refused(
     with torch.no_grad():
         layer.weight *= 1e-9
         layer.bias += 1
-    with pytest.raises(UserError, match="what first, last.0"):
+    with pytest.raises(UserError, match=r"what first, last\.0"):
         measured(given, part)
 
 

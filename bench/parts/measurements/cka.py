@@ -45,5 +45,11 @@ class CKA(Measurement):
 
     def __call__(self, measuring: Measuring) -> Measured:
         """Return the similarity of the named modules, and of all units."""
-        pairs = FeaturePairs(measuring, self.modules, self.examples, self.pooling)
+        pairs = FeaturePairs(
+            measuring,
+            self.modules,
+            examples=self.examples,
+            pooling=self.pooling,
+            part="cka",
+        )
         return pairs.measured("cka", linear_cka(pairs, _MEMORY))

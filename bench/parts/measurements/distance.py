@@ -10,11 +10,8 @@ import torch
 from torch import Tensor, nn
 
 from bench.errors import UserError
-from bench.models.network import Network
-from bench.models.sections import submodule
+from bench.models.sections import HEAD, sections, submodule
 from bench.parts import Line, Measured, Measurement, Measuring, measurement
-
-HEAD = "head"
 
 
 @measurement("distance")
@@ -53,17 +50,19 @@ class Distance(Measurement):
         squares = [_square(first - second) for first, second in pairs]
         counted = [number for number, (own, _) in enumerate(pairs) if own.numel()]
         by_module = [math.sqrt(squares[number]) for number in counted]
-        heads = self._named(networks, HEAD, "head") if self.head == "counted" else []
+        heads = []
+        if self.head == "counted":
+            both = [submodule(network, HEAD, part="distance") for network in networks]
+            heads = self._pairs(both, HEAD, "head")
         whole = math.sqrt(sum(squares) + sum(_square(first - second) for first, second in heads))
         norm = math.sqrt(sum(_square(own) for own, _ in [*pairs, *heads]))
         if not norm:
             raise UserError("all parameters of the first network that are counted are zero")
-        named = {
-            f"distance/{shown}": math.sqrt(
-                sum(_square(a - b) for a, b in self._named(networks, path, f"modules.{shown}"))
-            )
-            for shown, path in self.modules.items()
-        }
+        named = {}
+        given = [sections(network, self.modules, part="distance") for network in networks]
+        for shown, path in self.modules.items():
+            pairs_of = self._pairs([each[shown] for each in given], path, f"modules.{shown}")
+            named[f"distance/{shown}"] = math.sqrt(sum(_square(a - b) for a, b in pairs_of))
         return Measured(
             {"distance": whole, "distance/relative": whole / norm, **named},
             {"distance/module": Line([number + 1 for number in counted], by_module)},
@@ -80,8 +79,8 @@ class Distance(Measurement):
                 found.append(torch.cat(counted).cpu() if counted else torch.zeros(0))
         return found
 
-    def _named(
-        self, networks: Sequence[Network], path: str, parameter: str
+    def _pairs(
+        self, modules: Sequence[nn.Module], path: str, parameter: str
     ) -> list[tuple[Tensor, Tensor]]:
         """Return the counted parameters of a module of both networks.
 
@@ -91,7 +90,6 @@ class Distance(Measurement):
             If there are none, or they differ in shape, or a network came without a head.
         """
         field = f"measure.part.distance.{parameter}"
-        modules = [submodule(network, path) for network in networks]
         if path == HEAD:
             _check_heads(modules, field)
         _check_alike(modules, field, path)

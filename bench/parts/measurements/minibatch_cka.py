@@ -39,7 +39,13 @@ class MinibatchCKA(Measurement):
 
     def __call__(self, measuring: Measuring) -> Measured:
         """Return the similarity of the named modules, and of all units."""
-        pairs = FeaturePairs(measuring, self.modules, self.examples, self.pooling)
+        pairs = FeaturePairs(
+            measuring,
+            self.modules,
+            examples=self.examples,
+            pooling=self.pooling,
+            part="minibatch-cka",
+        )
         return pairs.measured("minibatch-cka", minibatch_cka(pairs, self.batch_size))
 
 
