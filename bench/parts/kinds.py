@@ -261,10 +261,13 @@ class Transform(Part):
     """A change of inputs: fixed, or drawn anew for every training batch.
 
     ``random`` is a literal: False is one and the same change at every step and in evaluation too,
-    from a stream of the cell's seed; True is applied to training batches alone.
+    from a stream of the cell's seed; True is applied to training batches alone. ``draws``, a
+    literal too, is False where nothing is drawn, so that the change is one and the same at every
+    seed: a measurement may then look at networks of other seeds than its own.
     """
 
     random: ClassVar[bool] = False
+    draws: ClassVar[bool] = True
 
     def __call__(self, inputs: Tensor, stream: Stream) -> Tensor:
         """Return inputs ``(b, …)`` changed, as they go into the network."""

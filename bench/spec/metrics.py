@@ -213,8 +213,15 @@ def curve_name(term: str) -> str:
     return term.replace("-", "_")
 
 
+_SCORED_BY = {"test": "evaluation.test", "validation": "validation", "train": "evaluation.train"}
+
+
 def _splits(recipe: Recipe) -> dict[str, bool]:
-    return {"test": recipe.evaluation.test, "validation": recipe.validation > 0}
+    return {
+        "test": recipe.evaluation.test,
+        "validation": recipe.validation > 0,
+        "train": recipe.evaluation.train,
+    }
 
 
 def _sources(recipe: Recipe, earlier: Earlier) -> Iterable[tuple[Task, str, str]]:
@@ -271,9 +278,7 @@ def why_lacking(name: str, cell: Cell, *, curve: bool) -> Lack:
         return Lack("the recipe follows no curve of it", "set recipe.anytime")
     for split, scored in splits.items():
         if split in parts and not scored:
-            return Lack(
-                "the recipe does not score that split", "set recipe.validation, or evaluation.test"
-            )
+            return Lack("the recipe does not score that split", f"set recipe.{_SCORED_BY[split]}")
     if curve and "validation" in parts:
         return Lack("the recipe does not validate while it trains", "set recipe.validate_every")
     if curve and "test" in parts:

@@ -48,7 +48,7 @@ DECLARED: Mapping[Kind, Mapping[str, Any]] = {
     "patch": {},
     "update": {"curves": (), "gradients_per_step": "1"},
     "objective": {"metrics": {}, "score": "", "term": "", "targets": "classes", "views": 1},
-    "transform": {"random": False},
+    "transform": {"random": False, "draws": True},
     "head": {},
     "network": {},
     "measurement": {

@@ -226,9 +226,11 @@ class Evaluation(Frozen):
     """How a split is scored. ``crops``: 1 is the centre, 10 the corners, centre and flips.
 
     ``test`` false leaves the test split alone: for suites that choose settings on validation.
+    ``train`` scores the rows that were trained on too, at the end and without augmentation.
     """
 
     test: bool = True
+    train: bool = False
     crops: Literal[1, 10] = 1
     batch_size: PositiveInt = 200
 

@@ -270,7 +270,7 @@ def _is_asked_for(name: str, cell: Cell, curve: bool, declared: Declarations) ->
     uses = [task.objective for task in cell.tasks.values()]
     pairs = zip(objectives, uses, strict=True)
     scores = {s for each, use in pairs for s in each.metrics_with(use.settings)}
-    splits = ("test", "validation", "source")
+    splits = ("test", "validation", "train", "source")
     found = {f"{split}/{score}" for split in splits for score in scores}
     found |= {"source/forgotten", "warmup/steps", "warmup/ended", "warmup/drop"}
     if curve:

@@ -21,6 +21,8 @@ class Edges(Transform):
     ends. Nothing is drawn.
     """
 
+    draws = False
+
     def __call__(self, inputs: Tensor, stream: Stream) -> Tensor:
         """Return images ``(b, c, h, w)``, or ``(…, c, h, w)`` of several crops."""
         if inputs.ndim < 4:
