@@ -197,7 +197,8 @@ def test_the_rows_that_were_trained_on_are_scored_where_a_recipe_asks(job: Build
     ours = {name: v for name, v in outcome.metrics.items() if name not in without.metrics}
     assert set(ours) == {"train/top1", "train/top5", "train/mean_class_accuracy", "train/loss"}
     assert without.metrics == {n: v for n, v in outcome.metrics.items() if n not in ours}
-    data = outcome.provenance["data"]
+    assert outcome.provenance is not None
+    data = outcome.provenance.data
     assert data["validation_images"] > 0
     # Of those rows and no others, and the loss is not that of a batch.
     right = ours["train/top1"] * data["train_images"]
