@@ -119,8 +119,8 @@ def by_features(centred: Centred) -> InnerProducts:
 
 
 def _block_sums(matrix: Tensor, heights: Sequence[int], widths: Sequence[int]) -> Tensor:
-    rows = torch.stack([rows.sum(dim=0) for rows in matrix.split([*heights])])
-    return torch.stack([block.sum(dim=1) for block in rows.split([*widths], dim=1)], dim=1)
+    rows = torch.stack([rows.sum(dim=0) for rows in torch.split(matrix, [*heights])])
+    return torch.stack([block.sum(dim=1) for block in torch.split(rows, [*widths], dim=1)], dim=1)
 
 
 def by_examples(centred: Centred, held: int) -> InnerProducts:

@@ -121,7 +121,8 @@ def _check_alike(modules: Sequence[nn.Module], field: str, path: str = "") -> No
 def _check_heads(heads: Sequence[nn.Module], field: str) -> None:
     # A network that came without a head is given one of zeros, of one output where no data are.
     for role, head in zip(Distance.roles, heads, strict=True):
-        if len(head.weight) == 1 and not any(p.any() for p in head.parameters()):
+        assert isinstance(head, nn.Linear)
+        if head.out_features == 1 and not any(p.any() for p in head.parameters()):
             raise UserError(
                 f"the network {role} came without a head",
                 field=field,

@@ -74,6 +74,7 @@ def minibatch_cka(pairs: FeaturePairs, batch_size: int) -> Tensor:
             spread.add(features)
         # Equal batches have one divisor, n (n - 3), which the quotient does not see.
         centred = ([x - x.mean(dim=0) for x in features] for features in batch)
-        found.add(*(u_centred(grams(x, x)).flatten(1) for x in centred))
+        first, second = (u_centred(grams(x, x)).flatten(1) for x in centred)
+        found.add(first, second)
     pairs.check_vary(spreads)
     return found.alignment()
