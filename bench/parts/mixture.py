@@ -148,7 +148,7 @@ class Mixture:
         parts = torch.split(noise, [parameter.numel() for parameter in parameters])
         with torch.no_grad():
             for parameter, part in zip(parameters, parts, strict=True):
-                parameter += part.reshape(parameter.shape).to(parameter)
+                parameter.add_(part.reshape(parameter.shape).to(parameter))
 
     def _state(
         self, network: Network, networks: dict[str, Network], head: str

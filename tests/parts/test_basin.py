@@ -64,11 +64,11 @@ def test_a_bowl_beside_the_hull(across, binding):
     bowl = Bowl(2.0, -3.0, across)
     epsilon, mean, edge, noisy, outward = bowl.expected
     assert (noisy > outward) == (binding == "noisy")
-    found = search(bowl, bowl.hull, 200, 25, streams)
+    found = search(bowl, bowl.hull, 200, 40, streams)
     assert found.epsilon == pytest.approx(epsilon, rel=0.01)
     assert found.mean == pytest.approx(mean, rel=0.01)
     assert found.edge == pytest.approx(edge, abs=0.01 * mean)
-    assert found.delta == pytest.approx(1.02 * max(noisy, outward), rel=0.05)
+    assert found.delta == pytest.approx(1.02 * max(noisy, outward), rel=0.06)
 
 
 def test_few_draws_are_near_it():
