@@ -160,8 +160,8 @@ def _inside(path: str, line: int, file: Path) -> str:
 def _doubled(rows: Rows) -> Rows:
     """Return rows with those twice, one after the other, that have a finding of `_TWICE`."""
     columns = [list(FINDINGS).index(name) for name in _TWICE]
-    times = 1 + rows.findings[:, columns].any(axis=1)
-    taken = np.repeat(np.arange(len(times)), times)
+    twice = rows.findings[:, columns].any(axis=1)
+    taken = np.repeat(np.arange(len(rows.paths)), np.where(twice, 2, 1))
     return Rows(tuple(rows.paths[row] for row in taken), rows.findings[taken])
 
 
