@@ -35,7 +35,7 @@ class Examples:
     """The images at one place, as one seed saw them: ``(count, h, w, 3)`` by array's name."""
 
     where: Mapping[str, Scalar]
-    seed: Scalar
+    seed: Scalar | None
     images: Mapping[str, Sequence[Pixels]]
 
 

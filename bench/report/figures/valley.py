@@ -169,9 +169,11 @@ def _svg(rows: Sequence[Sequence[Shown]], key: Sequence[str]) -> str:
         )
         FigureCanvasSVG(canvas)
         grid = canvas.subplots(down, across, squeeze=False, sharex=True, sharey=True)
-        drawn, epsilons = None, {v.epsilon for row in rows for *_, v in row if v is not None}
+        drawn: Any = None
+        valleys = [valley for row in rows for *_, valley in row if valley is not None]
+        epsilons = {valley.epsilon for valley in valleys if valley.epsilon is not None}
         for y, x in np.ndindex(down, across):
-            axes = grid[y][x]
+            axes: Any = grid[y, x]
             name, title, beside, valley = rows[y][x] if x < len(rows[y]) else ("", "", "", None)
             if valley is None or name not in valley.errors:
                 axes.set_axis_off()
@@ -184,7 +186,7 @@ def _svg(rows: Sequence[Sequence[Shown]], key: Sequence[str]) -> str:
             if x == 0:
                 axes.set_ylabel(plain(f"{beside}\nσ" if beside else "σ"))
         bar = canvas.colorbar(drawn, ax=list(grid.ravel()), label="mean error (%)")
-        for epsilon in sorted(epsilons - {None}):
+        for epsilon in sorted(epsilons):
             bar.ax.axhline(epsilon, path_effects=_OUTLINED, **_LINE)
         if key:
             canvas.suptitle(plain(", ".join(key)))
