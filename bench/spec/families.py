@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.errors import SpecError, did_you_mean
-from bench.spec.cell import PREDICTIONS, SEED, START
+from bench.spec.cell import FILE, PREDICTIONS, SEED, START
 from bench.spec.layers import Layers, When, parse_stage
 from bench.spec.merge import merge
 from bench.spec.parts import SOURCE_MAPS, Part, find_part, known_parts, part_names
@@ -340,18 +340,24 @@ class Families:
         starts, stages = {}, {}
         for name, role in ((name, spec.roles[name]) for name in roles):
             loc = ("measure", "roles", name)
+            if part.reads == PREDICTIONS and (role.weights or "").startswith(FILE):
+                # A file of predictions, of whatever network.
+                starts[name] = Start("", str(role.weights))
+                continue
             starts[name], found = self._role(role, place, loc)
             if part.reads == PREDICTIONS and (found is None or role.checkpoint != "reported"):
                 raise self.layers.source_of(*loc).error(
                     f"{use.name} reads predictions, which a stage leaves of the state it reports",
                     loc,
-                    "use stage: NAME, without checkpoint",
+                    "use stage: NAME, without checkpoint, or weights: file:NAME",
                 )
             if found is not None:
                 stage, state, labels = found
                 stages[name] = (stage, PREDICTIONS if part.reads == PREDICTIONS else state, labels)
         task = None
-        if part.data == "source":
+        own_file = START in starts and starts[START].weights.startswith(FILE)
+        # What a file's weights were trained on is for the suite's task to say.
+        if part.data == "source" and not own_file:
             start = stages.get(START)
             origin, labels = (start[0], start[2]) if start else (None, place)
             task = self._source_task(origin, labels, use.name, ("measure", "roles"))

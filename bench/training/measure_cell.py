@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -13,7 +14,7 @@ from torch import Tensor, nn
 
 from bench.data.streams import Stream
 from bench.errors import UserError
-from bench.models.checkpoint import write_tensors
+from bench.models.checkpoint import read_tensors, write_tensors
 from bench.models.network import Network
 from bench.models.weights import LoadedBackbone
 from bench.parts.compose import load_part
@@ -21,7 +22,7 @@ from bench.parts.kinds import Measured, Measurement
 from bench.records.artifacts import place
 from bench.records.record import Curve, Outcome
 from bench.scheduling.job import Job
-from bench.spec.cell import START
+from bench.spec.cell import FILE, START
 from bench.spec.recipe import Evaluation, Image, Recipe
 from bench.spec.roles import described, roles_in
 from bench.spec.seeds import stream_seed
@@ -59,7 +60,7 @@ def measure_cell(job: Job) -> Outcome:
     data = None
     if work.task is not None:
         # What the start was trained on is drawn by the start's own seed and recipe.
-        source = job.parents[START].cell if part.data == "source" else cell
+        source = job.parents[START].cell if part.data == "source" and job.parents else cell
         data = load_task(
             work.task,
             source.seed,
@@ -151,6 +152,7 @@ class Subject:
         self.seed = job.cell.seed
         self.device = device
         self.loaded: dict[str, LoadedBackbone] = {}
+        self._headless: dict[str, None] = {}
         self._job = job
         self._work = work
         self._data = data
@@ -192,6 +194,8 @@ class Subject:
         network = Network(loaded.module, {"": width}, name=network_name(start.network))
         if loaded.heads:
             network.load_heads(loaded.heads)
+        else:
+            self._headless[role] = None
         return network.to(self.device).eval()
 
     def _input_shape(self, role: str) -> tuple[int, ...]:
@@ -214,7 +218,10 @@ class Subject:
         return network.heads[""]
 
     def parent(self, role: str) -> dict[str, Tensor]:
-        """Return the tensors that a role's cell has kept: its predictions, say."""
+        """Return the tensors that a role's cell has kept, or its file holds: predictions, say."""
+        weights = self._work.starts[role].weights
+        if weights.startswith(FILE):
+            return read_tensors(Path(self._job.resources.files[weights.removeprefix(FILE)][0]))[0]
         return parent_tensors(self._job, role)
 
     def batches(
@@ -261,7 +268,8 @@ class Subject:
         Raises
         ------
         UserError
-            If the network has no head of the width that the data ask for.
+            If the network has no head of the width that the data ask for, or one of zeros that
+            stands where a role came without any.
         """
         if network.widths != {"": self.data.width}:
             # The head of other classes would give a score too, and a wrong one.
@@ -271,13 +279,31 @@ class Subject:
                 f"{self.data.width} outputs, and the network's heads have: {heads}",
                 remedy="measure it on the task that it was trained on, or give it a new head",
             )
+        self._check_trained(network.heads[""].weight)
         batches = self.batches(split, _BATCH, shuffle=shuffle, limit=limit)
         return evaluate(network, batches, self.data.objective)
 
     def scores_of(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Return the objective's metrics of outputs ``(n, width)``."""
+        """Return the objective's metrics of outputs ``(n, width)``; raises as `scores` does."""
+        if outputs.shape[-1] != self.data.width:
+            raise UserError(
+                f"{self._work.kind} scores {outputs.shape[-1]} outputs on {self.dataset}, which "
+                f"needs {self.data.width}",
+                remedy="measure networks on the task that they were trained on",
+            )
+        self._check_trained(outputs)
         objective = self.data.objective
         return objective.scores(outputs.cpu().numpy(), targets.cpu().numpy())
+
+    def _check_trained(self, values: Tensor) -> None:
+        # A head of zeros gives every input one class: its score would be a number, and say nothing.
+        if self._headless and not values.any():
+            raise UserError(
+                f"{self._work.kind} scores a network, and {' and '.join(self._headless)} came "
+                "without a head",
+                remedy="measure networks with a head for the data; weights in a file have one "
+                "under the name that the backbone's classifier has in timm",
+            )
 
     def stream(self, *name: object) -> Stream:
         """Return a random stream of the cell's own, by name."""

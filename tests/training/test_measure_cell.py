@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
 from bench.data.streams import Stream
 from bench.errors import UserError, WeightsError
@@ -490,3 +490,93 @@ def test_examples_are_the_same_rows_through_any_transform(
     assert 0 <= plain.min() < plain.max() <= 1
     assert np.allclose(255 * plain, np.rint(255 * plain), atol=1e-3)
     assert rough["inputs/mean"] == pytest.approx(smooth["inputs/mean"])
+
+
+# -- files of the user's own ---------------------------------------------------------------------
+
+
+def _own(state: dict[str, torch.Tensor], classes: int = 3) -> dict[str, torch.Tensor]:
+    """Return a checkpoint's tensors as timm names them; with a head of so many rows, if any."""
+    timms = {n.removeprefix("backbone."): v for n, v in state.items() if n.startswith("backbone.")}
+    head = {f"fc.{n}": state[f"head.{n}"][:classes].clone() for n in ("weight", "bias")}
+    return timms | head if classes else timms
+
+
+def _on_file(
+    path: Path, classes: int, folder: Path, resources: Resources, text: str = PLUGIN
+) -> Job:
+    plugin = folder / "mine.py"
+    plugin.write_text(text)
+    work = Measure(use("mine"), {START: Start("test_resnet", "file:own")}, task(image=IMAGE))
+    made = job_of(work, folder, resources, plugins=[plugin])
+    files = {"own": (str(path), classes)}
+    return dataclasses.replace(made, resources=dataclasses.replace(made.resources, files=files))
+
+
+@pytest.mark.parametrize("as_timms", [True, False])
+def test_a_file_is_scored_by_its_own_head(
+    trained: tuple[ParentArtifact, float], resources: Resources, tmp_path: Path, as_timms: bool
+) -> None:
+    parent, top1 = trained
+    path = tmp_path / "own.safetensors"
+    if as_timms:
+        save_file(_own(load_file(parent.path)), path)
+    else:
+        path.write_bytes(parent.path.read_bytes())
+    outcome = execute(_on_file(path, 3, tmp_path, resources))
+    assert outcome.metrics["test/top1"] == top1
+    origin = outcome.provenance.weights[START]
+    assert (origin["source"], origin["file"]) == ("file:own", file_sha256(path))
+
+
+DIRECT = """
+    def direct(self, measuring, network):
+        rows = [(network(x).logits.detach(), y) for x, y in measuring.batches("test", 5)]
+        return measuring.scores_of(*map(torch.cat, zip(*rows, strict=True)))
+"""
+
+
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize("classes", [0, 2])
+def test_a_file_without_a_head_for_the_data_is_not_scored(
+    trained: tuple[ParentArtifact, float],
+    resources: Resources,
+    tmp_path: Path,
+    classes: int,
+    direct: bool,
+) -> None:
+    path = tmp_path / "own.safetensors"
+    save_file(_own(load_file(trained[0].path), classes), path)
+    scored = 'measuring.scores(network, "test")'
+    text = PLUGIN.replace(scored, "self.direct(measuring, network)") + DIRECT
+    made = _on_file(path, classes, tmp_path, resources, text if direct else PLUGIN)
+    lacks = "scores 2 outputs on noise, which needs 3" if direct else "needs 3 outputs.*have: 2"
+    with pytest.raises(UserError, match=lacks if classes else "start came without a head"):
+        execute(made)
+
+
+def test_a_file_of_predictions_is_read_as_a_cells(resources: Resources, tmp_path: Path) -> None:
+    plugin, path = tmp_path / "read.py", tmp_path / "p.safetensors"
+    plugin.write_text(
+        """
+from bench.parts import Measured, Measurement, measurement
+
+
+@measurement("read")
+class Read(Measurement):
+    roles = ("first",)
+    data = "none"
+    reads = "predictions"
+    metrics = {"right": ("%", "highest")}
+
+    def __call__(self, measuring):
+        kept = measuring.parent("first")
+        right = kept["outputs"].argmax(dim=1) == kept["targets"]
+        return Measured({"right": right.double().mean().item()})
+"""
+    )
+    save_file({"outputs": torch.eye(4), "targets": torch.tensor([0, 1, 2, 0])}, path)
+    work = Measure(use("read"), {"first": Start("", "file:first")})
+    made = job_of(work, tmp_path, resources, plugins=[plugin])
+    known = dataclasses.replace(made.resources, files={"first": (str(path), 0)})
+    assert execute(dataclasses.replace(made, resources=known)).metrics == {"right": 0.75}
