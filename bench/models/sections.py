@@ -51,7 +51,7 @@ def submodule(network: Network, path: str, *, part: str = "") -> nn.Module:
                 remedy="leave it out, or measure a network of one task",
             )
         return heads[0]
-    known = dict(network.backbone.named_modules())
+    known: dict[str, nn.Module] = dict(network.backbone.named_modules())
     if not path or path not in known:
         raise UserError(
             f"{network.name} has no module {path!r}",

@@ -64,7 +64,9 @@ class _Case:
 
     @cached_property
     def inputs(self) -> Inputs:
-        return first_that_takes(_NETWORKS, self._of)
+        # What looks at any number of networks puts them into many states: the smallest ones first.
+        many = any(role.endswith("*") for role in self.part.roles)
+        return first_that_takes(NETWORKS[::-1] if many else _NETWORKS, self._of)
 
     @cached_property
     def networks(self) -> dict[str, Network]:
@@ -117,9 +119,11 @@ class _Case:
             number = isinstance(value, int | float) and not isinstance(value, bool)
             expect(number, f"{name} is a {type(value).__name__}, not a number")
             expect(math.isfinite(value), f"{name} is {value}")
+            unit, best = declared[name]
+            # A difference of two fractions is one whose lower side is better: it may be negative.
+            lowest = 0 if best == "highest" else -1
             expect(
-                # What is lost or gained of a fraction may be below zero.
-                declared[name][0] != "%" or -1 <= value <= 1,
+                unit != "%" or lowest <= value <= 1,
                 f"{name} is recorded as a fraction, and shown times 100: it is {value}",
             )
         return f"measured on {self.inputs.name}"

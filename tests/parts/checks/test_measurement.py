@@ -148,3 +148,9 @@ def test_an_open_role_is_tried_with_two_networks(failures, tmp_path):
 def test_metrics_by_name_are_those_that_the_parameter_names(failures, name, found):
     named = body("return Measured({'norm/a': 1.0})", metrics='{"norm/{names}": ("", "lowest")}')
     assert failures("measurement", f'names: dict[str, str] = {{"{name}": "x"}}\n{named}') == found
+
+
+@pytest.mark.parametrize(("best", "found"), [("lowest", set()), ("highest", {"metrics"})])
+def test_a_difference_of_fractions_may_be_negative(failures, best, found):
+    given = body("return Measured({'norm': -0.5})", metrics=f'{{"norm": ("%", "{best}")}}')
+    assert set(failures("measurement", given)) == found
