@@ -10,7 +10,7 @@ RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
 .PHONY: help install reproduce-bss reproduce-fast fast-settings reproduce-modelpatch modelpatch-settings
-.PHONY: reproduce-profit profit-settings reproduce-sources pretrain
+.PHONY: reproduce-profit profit-settings reproduce-transferred reproduce-sources pretrain
 .PHONY: site test lint check clean
 
 BSS := table2
@@ -21,6 +21,8 @@ FAST += $(if $(filter paper,$(PROFILE)),,statistics warmup-steps)
 MODELPATCH := table1 table2 table5 learning-rates multitask resolutions cascade components
 # The toy's choices are all ours: it has no paper profile.
 MODELPATCH += $(if $(filter paper,$(PROFILE)),,toy)
+TRANSFERRED := learning block-shuffle shuffled-images mistakes similarity distance barriers extrapolation cross-domain checkpoints rewinding criticality
+TRANSFERRED += basin
 PROFIT := old old-new n-ref ratio scratch toy toy-walk long-tail motion vtab adapters cost
 # A failed cell keeps no other from running; the target fails in the end.
 run-all = status=0; $(BENCH) run $(1) --profile $(PROFILE) --engine local $(RUN_FLAGS) || status=1; \
@@ -63,6 +65,9 @@ reproduce-profit: install ## Run PROFIT's experiments and write their leaderboar
 
 profit-settings: install ## Show how PROFIT's offline learning rates were chosen
 	$(call run-all,profit/settings); exit $$status
+
+reproduce-transferred: install ## Run the experiments of What is being transferred? (PROFILE=…)
+	$(call run-all,$(TRANSFERRED:%=transferred/%)); $(BENCH) claims transferred --profile $(PROFILE) --store "$(STORE)"; exit $$status
 
 reproduce-sources: install ## Show that the shipped sources help, and how settings were chosen
 	$(call run-all,sources/transfer sources/settings); exit $$status

@@ -48,7 +48,7 @@ def suites_of(called: list[list[str]], command: str) -> set[str]:
     return set(given[: given.index("--profile")])
 
 
-@pytest.mark.parametrize("paper", ["fast", "modelpatch", "profit"])
+@pytest.mark.parametrize("paper", ["fast", "modelpatch", "profit", "transferred"])
 def test_a_papers_target_runs_every_suite_that_the_profile_has(make, paper):
     """All but those that choose settings, which have a target of their own."""
     _, *called = make(f"reproduce-{paper}", "PROFILE=smoke")

@@ -20,6 +20,7 @@ COMMANDS = {
     "show": "Show one cell: its settings, results, curves, log and provenance.",
     "report": "Rebuild a paper's tables from the records, as leaderboards.",
     "claims": "Say whether a paper's claims hold: supported, refuted, undecided, not run.",
+    "measure": "Measure networks in files or cells: print, draw, write JSON.",
     "site": "Build a static site: an index, a page a paper, a page a cell.",
     "diff": "Say what changed between two stores, profiles or leaderboards, beyond noise.",
     "verify": "Check every digest, a page against its records, and run cells again.",

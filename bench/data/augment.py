@@ -13,8 +13,16 @@ from bench.data.streams import Stream
 from bench.spec.recipe import Augmentation, Image
 
 TRIES = 10
-MEANS = {"imagenet": (0.485, 0.456, 0.406), "half": (0.5, 0.5, 0.5)}
-DEVIATIONS = {"imagenet": (0.229, 0.224, 0.225), "half": (0.5, 0.5, 0.5)}
+MEANS = {
+    "imagenet": (0.485, 0.456, 0.406),
+    "half": (0.5, 0.5, 0.5),
+    "quarter": (128 / 255, 128 / 255, 128 / 255),
+}
+DEVIATIONS = {
+    "imagenet": (0.229, 0.224, 0.225),
+    "half": (0.5, 0.5, 0.5),
+    "quarter": (64 / 255, 64 / 255, 64 / 255),
+}
 Ints = NDArray[np.int64]
 
 

@@ -15,6 +15,8 @@ from bench.spec.recipe import Image
 
 # Pillow opens 16-bit greys of these as integers of 32 bits.
 _SIXTEEN_BITS = ("PNG", "PPM")
+# Of 0 to 255, what is neither dark nor light.
+_GREY = 128
 # How a picture is turned so that it stands as its EXIF orientation says.
 _TURNS = {
     2: Pillow.Transpose.FLIP_LEFT_RIGHT,
@@ -36,6 +38,17 @@ def decoder_versions() -> dict[str, str]:
 def decode_file(data: bytes, image: Image) -> NDArray[np.uint8]:
     """Return ``(resize, resize, 3)`` uint8 RGB from an encoded image.
 
+    Raises
+    ------
+    ValueError
+        As `picture_of` does.
+    """
+    return fitted(picture_of(data), image)
+
+
+def picture_of(data: bytes) -> Pillow.Image:
+    """Return an encoded image as it is seen, in RGB.
+
     It is turned as its EXIF orientation says, what is transparent lies on white, 16 bits become 8
     by division by 257, and of several frames the first counts.
 
@@ -50,10 +63,9 @@ def decode_file(data: bytes, image: Image) -> NDArray[np.uint8]:
             warnings.simplefilter("ignore")
             with Pillow.open(io.BytesIO(data)) as opened:
                 opened.load()
-                picture = _opaque(_eight_bits(_upright(opened), opened.format))
+                return _opaque(_eight_bits(_upright(opened), opened.format))
     except (OSError, SyntaxError, ValueError, Pillow.DecompressionBombError) as error:
         raise ValueError(str(error)) from None
-    return fitted(picture, image)
 
 
 def _upright(picture: Pillow.Image) -> Pillow.Image:
@@ -99,12 +111,20 @@ def fitted(picture: Pillow.Image, image: Image) -> NDArray[np.uint8]:
     """Resize (bilinear, antialiased) to a square of side ``resize``.
 
     ``stretch`` changes the aspect; ``crop`` scales the short side and cuts the centre, where an
-    odd excess leaves the extra pixel on the right and below.
+    odd excess leaves the extra pixel on the right and below; ``pad`` scales the long side, and what
+    is missing on the right and below is grey, 128.
     """
     side = image.resize
     if image.fit == "stretch":
         return _resized(picture, side, side)
     width, height = picture.size
+    if image.fit == "pad":
+        longest = max(width, height)
+        sides = (max(1, round(length * side / longest)) for length in (width, height))
+        pixels = _resized(picture, *sides)
+        square = np.full((side, side, *pixels.shape[2:]), _GREY, dtype=np.uint8)
+        square[: pixels.shape[0], : pixels.shape[1]] = pixels
+        return square
     # Rounding must not leave the long side short of the square.
     if width <= height:
         wide, high = side, max(side, round(height * side / width))

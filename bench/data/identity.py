@@ -25,7 +25,7 @@ def source_identity(name: str, resources: Resources) -> dict[str, Any]:
 
     A user's folder or file of that name goes before the catalogue. For these it is the (relative)
     paths, sizes, times and inodes of the files; for others, the entry's own fields, and of Waymo's
-    licensed files both.
+    and CheXpert's licensed files both.
 
     Raises
     ------
@@ -44,9 +44,15 @@ def source_identity(name: str, resources: Resources) -> dict[str, Any]:
         file, modality = resources.arrays[name]
         state = _state(file, "correct its path under `datasets:` in the suite")
         return {"format": FORMAT, "arrays": file, "modality": modality, "state": state}
-    fields = entry(name).model_dump(mode="json", include=_SOURCE_FIELDS)
-    if fields["kind"] == "waymo":
+    known = entry(name)
+    fields = known.model_dump(mode="json", include=_SOURCE_FIELDS)
+    if known.draw is not None:
+        # Only where there is one: sets that were prepared before there were any are the same.
+        fields["draw"] = known.draw.model_dump()
+    if known.kind == "waymo":
         fields["files"] = list(_waymo())
+    if known.kind == "chexpert":
+        fields["files"] = list(_chexpert(known))
     return {"format": FORMAT, **fields}
 
 
@@ -57,6 +63,17 @@ def _waymo() -> Iterator[tuple[str, list[int]]]:
     for split, paths in files().items():
         for path in paths:
             yield f"{split}/{path.name}", _state(path, "check the file's permissions")
+
+
+def _chexpert(known: DatasetEntry) -> Iterator[tuple[str, list[int]]]:
+    """Yield path and state of CheXpert's list, and of every image that is taken of it."""
+    from bench.data.sources.chexpert import LIST, folder, listed
+
+    top = folder()
+    yield LIST, _state(top / LIST, "put CheXpert's own list there")
+    for split, rows in listed(top, known).items():
+        for path in rows.paths:
+            yield f"{split}/{path}", _state(top / path, f"put the image there, or correct {LIST}")
 
 
 def known_entry(name: str, resources: Resources) -> DatasetEntry | None:

@@ -162,6 +162,10 @@ def _source(name: str, entry: DatasetEntry | None, resources: Resources) -> Sour
         from bench.data.sources.waymo import waymo_source
 
         return waymo_source(entry)
+    if entry.kind == "chexpert":
+        from bench.data.sources.chexpert import chexpert_source
+
+        return chexpert_source(entry)
     remedy = None
     if entry.kind == "folder":
         remedy = f"get it from {entry.source} and name its folder under `datasets:` in the suite"

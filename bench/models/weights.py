@@ -265,6 +265,10 @@ def _from_file(network: Blueprint, name: str, resources: Resources) -> _Loaded:
         )
     path, classes = Path(resources.files[name][0]), resources.files[name][1]
     tensors, facts = read_tensors(path)
+    if "backbone" in facts:
+        # A checkpoint of this program, copied out of a store.
+        loaded = _as_left(network, load_checkpoint(path), path, None)
+        return loaded._replace(source=f"file:{name}", file=file_sha256(path))
     trainings = trainings_in(facts)
     if not network.timm:
         module = _filled(network, tensors, path)

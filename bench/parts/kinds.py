@@ -14,6 +14,7 @@ from bench.data.streams import Stream
 from bench.models.network import Network, NetworkOutput
 from bench.parts.part import Part, decorator
 from bench.spec.parts import named_metrics
+from bench.spec.recipe import Image
 
 Tensors = Mapping[str, Tensor]
 Array = NDArray[Any]
@@ -206,9 +207,9 @@ class Objective(Part):
     ``metrics`` maps a name to its unit and better side, literally: ``{"top1": ("%", "highest")}``;
     ``%`` is recorded as a fraction, and ``top1-{groups}`` is a metric for each name in the
     parameter ``groups``, a ``dict``. ``score`` is the metric that states are chosen by, ``term``
-    the loss's name, ``targets`` ``classes``, ``numbers``, ``boxes`` (four numbers), or
-    ``trajectories`` (`bench.data.trajectories`), ``views`` how often a step augments each of its
-    rows.
+    the loss's name, ``targets`` ``classes``, ``numbers``, ``labels`` (zeros and ones), ``boxes``
+    (four numbers), or ``trajectories`` (`bench.data.trajectories`), ``views`` how often a step
+    augments each of its rows.
 
     What learns by more than outputs and targets defines ``learn``, and perhaps ``modules``.
     """
@@ -260,10 +261,13 @@ class Transform(Part):
     """A change of inputs: fixed, or drawn anew for every training batch.
 
     ``random`` is a literal: False is one and the same change at every step and in evaluation too,
-    from a stream of the cell's seed; True is applied to training batches alone.
+    from a stream of the cell's seed; True is applied to training batches alone. ``draws``, a
+    literal too, is False where nothing is drawn, so that the change is one and the same at every
+    seed: a measurement may then look at networks of other seeds than its own.
     """
 
     random: ClassVar[bool] = False
+    draws: ClassVar[bool] = True
 
     def __call__(self, inputs: Tensor, stream: Stream) -> Tensor:
         """Return inputs ``(b, …)`` changed, as they go into the network."""
@@ -314,12 +318,18 @@ class Measured:
 
 
 class Measuring(Protocol):
-    """What a measurement works on."""
+    """What a measurement works on.
+
+    ``image`` says how files became images, normalisation included; None of other inputs.
+    """
 
     seed: int
     device: torch.device
     dataset: str
     classes: int | None
+    roles: tuple[str, ...]
+    """Of its networks, as declared; those of an open role by their numbers, from 1 on."""
+    image: Image | None
 
     def network(self, role: str) -> Network:
         """Return a role's network in evaluation mode on the device; its heads as it was left.
@@ -349,11 +359,30 @@ class Measuring(Protocol):
             The first so many rows only.
         """
 
-    def scores(self, network: Network, split: str) -> dict[str, float]:
-        """Return the objective's metrics of a network on a split."""
+    def scores(
+        self,
+        network: Network,
+        split: str,
+        *,
+        shuffle: Stream | None = None,
+        limit: int | None = None,
+    ) -> dict[str, float]:
+        """Return the objective's metrics of a network on a split; parameters as of `batches`."""
 
     def scores_of(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Return the objective's metrics of outputs ``(n, width)``."""
+
+    def average_anew(self, network: Network, batch_size: int) -> None:
+        """Average running statistics over all training rows anew, in place.
+
+        Rows come shuffled, in one order for all networks, in batches of nearly one size.
+        """
+
+    def settings(self, role: str) -> Mapping[str, Any]:
+        """Return all settings of the training that left a role's network, as records keep them.
+
+        Empty of a network that no cell has trained.
+        """
 
     def parent(self, role: str) -> dict[str, Tensor]:
         """Return the tensors that a role's cell has kept for this one: its predictions, say.
@@ -371,10 +400,11 @@ class Measurement(Part):
     """Looks at networks, and trains nothing that is reported.
 
     Literals: ``roles`` name the networks it looks at (``start`` is what a training cell starts
-    from, where a penalty needs the measurement); ``data`` is ``task``, ``source`` (the task that
+    from, where a penalty needs the measurement), and the last may be open: of ``judge*`` a suite
+    gives any number, ``judge1``, ``judge2``, …; ``data`` is ``task``, ``source`` (the task that
     the start was trained on) or ``none``; ``reads`` says which artifact of a role's cell is asked
     for, ``checkpoint`` or ``predictions``; ``metrics`` as of an objective; ``curves`` maps a
-    curve's name to the axis it runs over.
+    curve's name, made as a metric's, to the axis it runs over.
     """
 
     roles: ClassVar[tuple[str, ...]] = ()
@@ -386,6 +416,14 @@ class Measurement(Part):
     def __call__(self, measuring: Measuring) -> Measured:
         """Return what was found."""
         raise TypeError(f"{type(self).__name__} does not define __call__(self, measuring)")
+
+    def metric_names(self) -> Mapping[str, tuple[str, str]]:
+        """Return ``metrics``, by the names that the parameters give them."""
+        return named_metrics(self.metrics, dict(self))
+
+    def curve_names(self) -> Mapping[str, str]:
+        """Return ``curves``, by the names that the parameters give them."""
+        return named_metrics(self.curves, dict(self))
 
 
 penalty = decorator("penalty", Penalty)

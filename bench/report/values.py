@@ -19,14 +19,16 @@ from bench.spec.suite import ShownMetric
 def metric_unit(metric: str) -> str:
     """Return the unit that a built-in part declares for a metric; for numbers without a plan.
 
-    >>> metric_unit("test/top1_error"), metric_unit("features/distance")
-    ('%', '')
+    >>> [metric_unit(m) for m in ("test/top1_error", "cascade/saving", "features/distance")]
+    ['%', '%', '']
     """
-    name = (complement_of(metric) or metric).rpartition("/")[2]
-    for part in built_in_parts().values():
-        declared = declared_as(name, part.metrics) if part.kind == "objective" else None
-        if declared is not None:
-            return str(part.metrics[declared][0])
+    whole = complement_of(metric) or metric
+    # A measurement's names are whole; an objective's stand behind a task's and a split's.
+    for kind, name in (("measurement", whole), ("objective", whole.rpartition("/")[2])):
+        for part in built_in_parts().values():
+            declared = declared_as(name, part.metrics) if part.kind == kind else None
+            if declared is not None:
+                return str(part.metrics[declared][0])
     return ""
 
 

@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import yaml
-from pydantic import Field, PositiveInt, model_validator
+from pydantic import Field, NonNegativeInt, PositiveInt, model_validator
 
 from bench.errors import SpecError, did_you_mean
 from bench.spec.recipe import Frozen, Items
 
 FILE = Path(__file__).with_name("catalogue.yaml")
-Kind = Literal["hub", "digits", "procedural", "folder", "waymo", "unavailable"]
+Kind = Literal["hub", "digits", "procedural", "folder", "waymo", "chexpert", "unavailable"]
 Modality = Literal["images", "vectors", "tokens", "trajectories"]
-Targets = Literal["classes", "numbers", "boxes", "trajectories"]
+Targets = Literal["classes", "numbers", "labels", "boxes", "trajectories"]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
 Digest = Annotated[str, Field(pattern=r"^[0-9a-f]{64}$")]
 
@@ -41,6 +41,13 @@ class Keep(Frozen):
     value: int | str
 
 
+class Draw(Frozen):
+    """At most so many rows a split, in an order drawn by a seed (`bench.data.draw`)."""
+
+    rows: PositiveInt
+    seed: NonNegativeInt
+
+
 class DatasetEntry(Frozen):
     """What is known of a dataset, and how it is had.
 
@@ -50,12 +57,14 @@ class DatasetEntry(Frozen):
         ``hub``: Parquet on the Hugging Face Hub. ``digits``: scikit-learn's. ``procedural``:
         generated here. ``folder``: the user's own image folder, which the suite names under
         ``datasets:``. ``waymo``: Waymo's licensed files (`bench.data.sources.waymo`).
+        ``chexpert``: CheXpert's (`bench.data.sources.chexpert`).
         ``unavailable``: cannot be had or cannot be used; ``reason`` says why.
     modality
         What a row is. All but ``images`` are arrays, taken as they are.
     targets
-        ``classes``; ``numbers``; ``boxes``, four numbers (`bench.parts.objectives.boxes`); or
-        ``trajectories``, states to come (`bench.data.trajectories`).
+        ``classes``; ``numbers``; ``labels``, zeros and ones; ``boxes``, four numbers
+        (`bench.parts.objectives.boxes`); or ``trajectories``, states to come
+        (`bench.data.trajectories`).
     hub, revision, config
         Hub id, pinned commit (absent: none is known in full, see ``notes``) and configuration;
         of ``waymo`` the configuration is the type of agents.
@@ -66,6 +75,11 @@ class DatasetEntry(Frozen):
     test_fraction
         Of each class's rows, the part that is made the test split (a fixed rule) where no
         official one exists.
+    draw
+        Which rows are taken, where a paper takes some: of ``hub`` at most so many of each split; of
+        ``chexpert`` the first so many of the training list train, as many after them test.
+    repeats
+        Whether an image may be several training rows, so that none can be held out.
     classes
         Number of classes, checked when the data is read.
     terms
@@ -92,6 +106,8 @@ class DatasetEntry(Frozen):
     keep: Keep | None = None
     drop_labels: Items[int] = ()
     test_fraction: Annotated[float, Field(gt=0, lt=1)] | None = None
+    draw: Draw | None = None
+    repeats: bool = False
     terms: str | None = None
     licence: str = "not stated"
     source: str | None = None
@@ -114,6 +130,7 @@ class DatasetEntry(Frozen):
             "procedural": ("classes", "digest") if self.targets == "classes" else ("digest",),
             "folder": ("classes", "reason"),
             "waymo": ("config",),
+            "chexpert": ("draw",),
             "unavailable": ("reason",),
         }[self.kind]
         absent = [field for field in needed if getattr(self, field) is None]

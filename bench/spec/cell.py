@@ -17,6 +17,8 @@ SEED = "seed"
 START = "start"
 CHECKPOINT = "checkpoint"
 PREDICTIONS = "predictions"
+# How weights begin that a file of the suite's holds.
+FILE = "file:"
 # All that a training may have changed, beside what it started from.
 PATCH = "patch"
 # The role of what the cell in the role START started from itself, where that left a patch.
@@ -287,7 +289,7 @@ class Resources:
 
 
 __all__ = [
-    "CHECKPOINT", "PATCH", "PREDICTIONS", "SEED", "START", "Cell", "Measure", "Parent", "Place",
-    "PlannedCell", "Resources", "Scalar", "Train", "body_of", "source_name", "sources_in",
+    "CHECKPOINT", "FILE", "PATCH", "PREDICTIONS", "SEED", "START", "Cell", "Measure", "Parent",
+    "Place", "PlannedCell", "Resources", "Scalar", "Train", "body_of", "source_name", "sources_in",
     "with_bodies", "with_sources",
 ]  # fmt: skip

@@ -153,7 +153,8 @@ class Expansion:
         if self.layers.part("measurement", family.work.kind).data != "task":
             return
         for use in task.transforms:
-            if not self.layers.part("transform", use.name).random:
+            transform = self.layers.part("transform", use.name)
+            if transform.draws and not transform.random:
                 raise self.layers.source_of("measure", "roles", role).error(
                     f"was trained with seed {parent.seed}, and {use.name} is drawn by the "
                     f"measurement's own, {seed}: it would see other inputs",

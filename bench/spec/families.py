@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from bench.errors import SpecError, did_you_mean
-from bench.spec.cell import PREDICTIONS, SEED, START
+from bench.spec.cell import FILE, PREDICTIONS, SEED, START
 from bench.spec.layers import Layers, When, parse_stage
 from bench.spec.merge import merge
 from bench.spec.parts import SOURCE_MAPS, Part, find_part, known_parts, part_names
@@ -23,6 +23,7 @@ from bench.spec.resolve import (
     resolve_use,
     resolve_uses,
 )
+from bench.spec.roles import described, roles_in
 from bench.spec.suite import DOTTED, MeasureSpec, Role, Stage, TaskSpec
 from bench.spec.work import Measure, Network, Start, Task, Train, Work
 
@@ -160,7 +161,7 @@ class Families:
         if set(part.roles) - {START}:
             raise SpecError(
                 f"the penalty {penalty.name!r} needs {name}, which measures "
-                f"{', '.join(part.roles)}: a training has a network in the role {START} alone",
+                f"{described(part.roles)}: a training has a network in the role {START} alone",
                 file=penalty.file,
                 field="needs",
             )
@@ -327,28 +328,36 @@ class Families:
             chosen = {name: given}
         use = resolve_use(self.layers, "measurement", chosen, sources, ("part",))
         part = self.layers.part("measurement", use.name)
-        if set(spec.roles) != set(part.roles):
-            raise self.layers.source_of("measure", "roles").error(
-                f"{use.name} measures {', '.join(part.roles) or 'no network'}, "
+        roles = roles_in(part.roles, spec.roles)
+        if roles is None:
+            where = next((s for s in reversed(sources) if s.has(("roles",))), sources[0])
+            raise where.error(
+                f"{use.name} measures {described(part.roles)}, "
                 f"not {', '.join(spec.roles) or 'none'}",
-                ("measure", "roles"),
-                "give each of its roles a stage, or weights",
+                ("roles",),
+                "give each of its roles a stage, or weights; numbers go from 1 on without a gap",
             )
         starts, stages = {}, {}
-        for name, role in spec.roles.items():
+        for name, role in ((name, spec.roles[name]) for name in roles):
             loc = ("measure", "roles", name)
+            if part.reads == PREDICTIONS and (role.weights or "").startswith(FILE):
+                # A file of predictions, of whatever network.
+                starts[name] = Start("", str(role.weights))
+                continue
             starts[name], found = self._role(role, place, loc)
             if part.reads == PREDICTIONS and (found is None or role.checkpoint != "reported"):
                 raise self.layers.source_of(*loc).error(
                     f"{use.name} reads predictions, which a stage leaves of the state it reports",
                     loc,
-                    "use stage: NAME, without checkpoint",
+                    "use stage: NAME, without checkpoint, or weights: file:NAME",
                 )
             if found is not None:
                 stage, state, labels = found
                 stages[name] = (stage, PREDICTIONS if part.reads == PREDICTIONS else state, labels)
         task = None
-        if part.data == "source":
+        own_file = START in starts and starts[START].weights.startswith(FILE)
+        # What a file's weights were trained on is for the suite's task to say.
+        if part.data == "source" and not own_file:
             start = stages.get(START)
             origin, labels = (start[0], start[2]) if start else (None, place)
             task = self._source_task(origin, labels, use.name, ("measure", "roles"))

@@ -19,9 +19,9 @@ def check_held_out(layers: Layers, cells: Iterable[PlannedCell]) -> None:
     Raises
     ------
     SpecError
-        For the first cell that holds out more than there is, whose batch is larger than its
-        data, or that would be validated on rows that another of its tasks, its stage or the
-        weights that it starts from were trained on.
+        For the first cell that holds out more than there is, or of rows that repeat, whose batch
+        is larger than its data, or that would be validated on rows that another of its tasks, its
+        stage or the weights that it starts from were trained on.
     """
     by_id = {planned.cell.id: planned.cell for planned in cells}
     for work in {id(cell.work): cell.work for cell in by_id.values()}.values():
@@ -41,6 +41,13 @@ def check_held_out(layers: Layers, cells: Iterable[PlannedCell]) -> None:
 
 def _check_sizes(layers: Layers, work: Train, task: Task, known: DatasetEntry) -> None:
     rows, recipe = known.rows.train, work.recipe
+    if known.repeats and recipe.validation:
+        raise layers.source_of("recipe", "validation").error(
+            f"an image of {task.dataset} may be several of its training rows: one held out could "
+            "be one that is trained on",
+            ("recipe", "validation"),
+            "hold nothing out: validation: 0",
+        )
     if rows is None:
         return
     if recipe.batch_size > rows:

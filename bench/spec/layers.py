@@ -155,6 +155,20 @@ def read_layers(file: Path, profile: str) -> Layers:
     return layers
 
 
+def lay(documents: Sequence[Document]) -> Layers:
+    """Lay documents over each other that together are a suite, with no profile; as `read_layers`.
+
+    The first one's file stands for the suite's.
+    """
+    overlays: list[tuple[Overlay, Source]] = []
+    for document in documents:
+        source = Source(document)
+        overlays.append((validate(Overlay, document.data, [source]), source))
+    layers = _lay(documents[0].file, overlays)
+    layers.everywhere = {axis: set(values) for axis, values in layers.axes.items()}
+    return layers
+
+
 def profile_names(file: Path) -> list[str]:
     """Return the profiles a suite has."""
     document = load_yaml(file)

@@ -113,7 +113,7 @@ def declared_metrics(cell: Cell, find: FindPart, earlier: Earlier) -> Metrics:
     """
     work = cell.work
     if isinstance(work, Measure):
-        declared = find("measurement", work.kind).metrics
+        declared = find("measurement", work.kind).metrics_with(work.measurement.settings)
         return {name: Metric(name, unit, best) for name, (unit, best) in declared.items()}
     return {m.name: m for m in _of_training(work, find, earlier)}
 
@@ -123,10 +123,11 @@ def declared_curves(cell: Cell, find: FindPart, earlier: Earlier) -> Metrics:
     work = cell.work
     if isinstance(work, Measure):
         part = find("measurement", work.kind)
-        sides = {name: part.metrics.get(name, ("", "highest")) for name in part.curves}
+        declared = part.metrics_with(work.measurement.settings)
+        axes = part.curves_with(work.measurement.settings)
+        sides = {name: declared.get(name, ("", "highest")) for name in axes}
         return {
-            name: Metric(name, sides[name][0], sides[name][1], axis)
-            for name, axis in part.curves.items()
+            name: Metric(name, sides[name][0], sides[name][1], axis) for name, axis in axes.items()
         }
     return {m.name: m for m in _curves_of_training(work, find, earlier)}
 
@@ -212,8 +213,15 @@ def curve_name(term: str) -> str:
     return term.replace("-", "_")
 
 
+_SCORED_BY = {"test": "evaluation.test", "validation": "validation", "train": "evaluation.train"}
+
+
 def _splits(recipe: Recipe) -> dict[str, bool]:
-    return {"test": recipe.evaluation.test, "validation": recipe.validation > 0}
+    return {
+        "test": recipe.evaluation.test,
+        "validation": recipe.validation > 0,
+        "train": recipe.evaluation.train,
+    }
 
 
 def _sources(recipe: Recipe, earlier: Earlier) -> Iterable[tuple[Task, str, str]]:
@@ -270,9 +278,7 @@ def why_lacking(name: str, cell: Cell, *, curve: bool) -> Lack:
         return Lack("the recipe follows no curve of it", "set recipe.anytime")
     for split, scored in splits.items():
         if split in parts and not scored:
-            return Lack(
-                "the recipe does not score that split", "set recipe.validation, or evaluation.test"
-            )
+            return Lack("the recipe does not score that split", f"set recipe.{_SCORED_BY[split]}")
     if curve and "validation" in parts:
         return Lack("the recipe does not validate while it trains", "set recipe.validate_every")
     if curve and "test" in parts:

@@ -6,6 +6,7 @@ import ast
 import importlib.metadata
 import importlib.util
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
@@ -27,6 +28,7 @@ from bench.errors import SpecError
 from bench.spec.counts import count
 from bench.spec.naming import Name
 from bench.spec.recipe import Frozen, Items
+from bench.spec.roles import fault_of
 
 Kind = Literal[
     "penalty", "trainable", "patch", "update", "objective", "transform", "head", "network",
@@ -46,7 +48,7 @@ DECLARED: Mapping[Kind, Mapping[str, Any]] = {
     "patch": {},
     "update": {"curves": (), "gradients_per_step": "1"},
     "objective": {"metrics": {}, "score": "", "term": "", "targets": "classes", "views": 1},
-    "transform": {"random": False},
+    "transform": {"random": False, "draws": True},
     "head": {},
     "network": {},
     "measurement": {
@@ -59,7 +61,7 @@ DECLARED: Mapping[Kind, Mapping[str, Any]] = {
 }
 # The values that some of them may have.
 _WORDS: Mapping[str, tuple[str, ...]] = {
-    "targets": ("classes", "numbers", "boxes", "trajectories"),
+    "targets": ("classes", "numbers", "labels", "boxes", "trajectories"),
     "data": ("task", "source", "none"),
     "reads": ("checkpoint", "predictions"),
 }
@@ -77,7 +79,7 @@ _TYPES: dict[str, Any] = {
 
 # Which values of a metric are the better ones.
 Side = Literal["highest", "lowest"]
-S = TypeVar("S", bound=str)
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -101,29 +103,55 @@ class Part:
         raise AttributeError(name)
 
     def metrics_with(self, settings: Mapping[str, Any]) -> Mapping[str, tuple[str, Side]]:
-        """Return an objective's metrics by name, where its parameters are these."""
+        """Return an objective's or a measurement's metrics, where its parameters are these."""
         return named_metrics(self.metrics, settings)
+
+    def curves_with(self, settings: Mapping[str, Any]) -> Mapping[str, str]:
+        """Return the axes of a measurement's curves, where its parameters are these."""
+        return named_metrics(self.curves, settings)
+
+    def fault_with(self, settings: Mapping[str, Any]) -> str | None:
+        """Return what is wrong with the metrics' names, where the parameters are these; else None.
+
+        Two metrics are not to have one name, nor two curves, and no metric the name of what is
+        derived from another.
+        """
+        for what in ("metrics", "curves"):
+            patterns = self.declared.get(what, {})
+            names = Counter(name for each in patterns for name in _names_of(each, settings))
+            for name, times in names.items():
+                if times > 1:
+                    return f"two of its {what} would be {name}"
+        for name in named_metrics(self.declared.get("metrics", {}), settings):
+            if name.endswith(_DERIVED):
+                return f"the metric {name!r} would be named as what is derived: one less a metric"
+        return None
 
 
 PartKey = tuple[Kind, str]
 # What stands in a metric's name for the names in a parameter.
 _PLACE = re.compile(r"\{(\w+)\}")
+# What ends the name of one less a metric.
+_DERIVED = "_error"
 
 
-def named_metrics(
-    metrics: Mapping[str, tuple[str, S]], settings: Mapping[str, Any]
-) -> dict[str, tuple[str, S]]:
+def named_metrics(patterns: Mapping[str, T], settings: Mapping[str, Any]) -> dict[str, T]:
     """Return metrics by name: one with ``{PARAMETER}`` in its name is one for each name in that.
+
+    Curves are named so too.
 
     >>> named_metrics({"top1-{groups}": ("%", "highest")}, {"groups": {"base": (0, 90)}})
     {'top1-base': ('%', 'highest')}
     """
-    found = {}
-    for name, sides in metrics.items():
-        place = _PLACE.search(name)
-        for given in settings[place[1]] if place else ("",):
-            found[_PLACE.sub(given, name)] = sides
-    return found
+    return {name: of for each, of in patterns.items() for name in _names_of(each, settings)}
+
+
+def _names_of(metric: str, settings: Mapping[str, Any]) -> list[str]:
+    place = _PLACE.search(metric)
+    if place is None:
+        return [metric]
+    # A record of before the part had this parameter has none of its metrics.
+    return [_PLACE.sub(given, metric) for given in settings.get(place[1], ())]
 
 
 def declared_as(name: str, metrics: Iterable[str]) -> str | None:
@@ -297,7 +325,7 @@ def _check_names(declared: Mapping[str, Any], part: str, node: ast.ClassDef, fil
     problems = [
         f"the metric {metric!r} has the name of what is derived: one less a metric"
         for metric in declared.get("metrics", ())
-        if metric.endswith("_error")
+        if metric.endswith(_DERIVED)
     ]
     if declared.get("term", "").replace("-", "_") in _CURVES:
         problems.append(f"the term {declared['term']!r} has the name of another curve")
@@ -314,13 +342,12 @@ def _check_names(declared: Mapping[str, Any], part: str, node: ast.ClassDef, fil
 def _check_places(
     declared: Mapping[str, Any], fields: Mapping[str, Any], node: ast.ClassDef, file: Path
 ) -> None:
-    """Refuse metrics by the names in a parameter that has none."""
-    for metric in declared.get("metrics", ()):
-        for place in _PLACE.findall(metric):
+    """Refuse metrics and curves by the names in a parameter that has none."""
+    for name in (*declared.get("metrics", ()), *declared.get("curves", ())):
+        for place in _PLACE.findall(name):
             if place not in fields or get_origin(fields[place][0]) is not dict:
                 raise SpecError(
-                    f"the metric {metric!r} is one for each name in {place}, which is no "
-                    "parameter of names",
+                    f"{name!r} is one for each name in {place}, which is no parameter of names",
                     file=file,
                     line=node.lineno,
                     field=node.name,
@@ -379,6 +406,8 @@ def _read_declared(kind: Kind, name: str, value: ast.expr, file: Path, line: int
         ok = ok and all(isinstance(key, str) for key in given)
     if not ok:
         raise SpecError(f"{name} {problem}", file=file, line=line, field=name)
+    if name == "roles" and (fault := fault_of(given)) is not None:
+        raise SpecError(f"{name} {fault}", file=file, line=line, field=name)
     return tuple(given) if isinstance(expected, tuple) else given
 
 

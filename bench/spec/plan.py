@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,8 @@ from bench.spec.checks import check_cells, check_layers
 from bench.spec.claim_checks import check_claims
 from bench.spec.expand import Expansion
 from bench.spec.holdout_checks import check_held_out
-from bench.spec.layers import Layers, profile_names, read_layers
+from bench.spec.layers import Layers, lay, profile_names, read_layers
+from bench.spec.loader import Document
 from bench.spec.metrics import PERCENT, Metrics
 from bench.spec.names import check_names
 from bench.spec.paper import Paper, load_paper
@@ -89,9 +90,37 @@ def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
         For anything wrong in the suite, its paper's folder or a plug-in, before anything runs.
     """
     layers = _read(file, profile)
+    _check_written(layers)
+    paper = load_paper(file.parent)
+    return _expanded(layers, paper, profile, _other_places(file, profile), seeds)
+
+
+def plan_of(documents: Sequence[Document], paper: Paper) -> Plan:
+    """Validate and expand a suite that stands in no file; raises as `load_plan` does.
+
+    Parameters
+    ----------
+    documents
+        Laid over each other, the last on top.
+    """
+    layers = lay(documents)
+    check_names(layers)
+    _check_written(layers)
+    return _expanded(layers, paper, "", iter(()))
+
+
+def _check_written(layers: Layers) -> None:
     check_layers(layers, layers.everywhere)
     check_overlays_act(layers)
-    paper = load_paper(file.parent)
+
+
+def _expanded(
+    layers: Layers,
+    paper: Paper,
+    profile: str,
+    others: Iterator[tuple[str, list[Place]]],
+    seeds: int = 0,
+) -> Plan:
     expansion = Expansion(layers, seeds)
     cells = tuple(expansion.cells())
     if not cells:
@@ -105,11 +134,10 @@ def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
     declared = Declarations(layers, cells)
     metrics = shown_metrics(layers, declared)
     gradients = planned_gradients((p.cell for p in cells if p.shown), layers.part)
-    others = _other_places(file, profile)
     check_claims(paper, layers, declared, acting, gradients, profile, others)
     selections = {p.cell.recipe.selection for p in declared.distinct if p.cell.recipe}
     suite = Suite(
-        name=file.stem,
+        name=layers.file.stem,
         title=layers.title,
         source=layers.source,
         notes=layers.notes,
@@ -126,7 +154,7 @@ def load_plan(file: Path, profile: str = "offline", *, seeds: int = 0) -> Plan:
         profile,
         cells,
         layers.resources,
-        file,
+        layers.file,
         declared.metrics,
         declared.curves,
         gradients,

@@ -69,12 +69,17 @@ class OneOf(Frozen):
 
 
 class Image(Frozen):
-    """From a file to the network's input, before augmentation."""
+    """From a file to the network's input, before augmentation.
+
+    ``fit`` makes it a square of side ``resize``: stretched, its centre cut out, or padded with grey
+    (128) on the right and below. ``normalise`` is by ImageNet's means and deviations, to [-1, 1]
+    (``half``), or (x - 128) / 64 (``quarter``).
+    """
 
     resize: PositiveInt = 256
-    fit: Literal["stretch", "crop"] = "stretch"
+    fit: Literal["stretch", "crop", "pad"] = "stretch"
     size: PositiveInt = 224
-    normalise: Literal["imagenet", "half"] = "imagenet"
+    normalise: Literal["imagenet", "half", "quarter"] = "imagenet"
 
     @model_validator(mode="after")
     def _crop_fits(self) -> Image:
@@ -221,9 +226,11 @@ class Evaluation(Frozen):
     """How a split is scored. ``crops``: 1 is the centre, 10 the corners, centre and flips.
 
     ``test`` false leaves the test split alone: for suites that choose settings on validation.
+    ``train`` scores the rows that were trained on too, at the end and without augmentation.
     """
 
     test: bool = True
+    train: bool = False
     crops: Literal[1, 10] = 1
     batch_size: PositiveInt = 200
 
@@ -273,7 +280,9 @@ class Recipe(Frozen):
     one split is to serve several seeds or a stage and its children, else from the cell's seed.
     ``selection`` names the state that is reported:
     the last step's, or the best on a split. ``batches`` are drawn from all images, or
-    ``balanced``: equally many of each class. ``forgetting`` scores the source's test split too,
+    ``balanced``: equally many of each class. ``scalar_rate`` multiplies the backbone's learning
+    rate for those of its parameters that are one number, such as Fixup's scales and biases
+    (Zhang et al. 2019: 0.1). ``forgetting`` scores the source's test split too,
     by the adapted features and the head that the source was trained with, and those of all that
     the source itself goes back to; with statistics of batch normalisations as they are, or (under
     ``forgetting_statistics``) also as they are when re-taken on the earlier task's training rows;
@@ -299,6 +308,7 @@ class Recipe(Frozen):
     image: Image | None = Image()
     augmentation: Augmentation | None = Augmentation()
     optimizer: Optimizer = Optimizer(sgd=SGD(lr=0.01, backbone_lr=0.001, momentum=0.9))
+    scalar_rate: NonNegativeFloat = 1.0
     schedule: Schedule = Schedule(constant=Constant())
     head: Literal["new", "kept"] = "new"
     head_init: Use = Use(name="normal", settings={"std": 0.01})

@@ -93,8 +93,11 @@ def _use(
 ) -> Use:
     part = layers.named_part(kind, name, _where(sources, name_loc), name_loc)
     checked = validate(part.parameters, parameters, [source.at(*loc) for source in sources])
-    given = checked.model_dump(exclude_defaults=True)
-    return Use(name=name, settings=checked.model_dump(), given=given)
+    settings = checked.model_dump()
+    fault = part.fault_with(settings)
+    if fault is not None:
+        raise _where(sources, loc).error(fault, loc, "give what is named by it another name")
+    return Use(name=name, settings=settings, given=checked.model_dump(exclude_defaults=True))
 
 
 def resolve_network(layers: Layers, backbone: str) -> Network:

@@ -270,7 +270,7 @@ def _is_asked_for(name: str, cell: Cell, curve: bool, declared: Declarations) ->
     uses = [task.objective for task in cell.tasks.values()]
     pairs = zip(objectives, uses, strict=True)
     scores = {s for each, use in pairs for s in each.metrics_with(use.settings)}
-    splits = ("test", "validation", "source")
+    splits = ("test", "validation", "train", "source")
     found = {f"{split}/{score}" for split in splits for score in scores}
     found |= {"source/forgotten", "warmup/steps", "warmup/ended", "warmup/drop"}
     if curve:
@@ -306,7 +306,7 @@ def check_figures(layers: Layers, everywhere: Values) -> None:
 
 def _check_figure_axes(layers: Layers, figure: Figure, here: Loc) -> None:
     where = layers.source_of("figures")
-    given = {"lines": figure.lines, "columns": figure.columns, "points": figure.points}
+    given = {"lines": figure.line_axis, "columns": figure.columns, "points": figure.points}
     shape = {key: axis for key, axis in given.items() if axis}
     for key, axis in (*shape.items(), *(("where", axis) for axis in figure.where)):
         if axis == "seed":
@@ -315,7 +315,7 @@ def _check_figure_axes(layers: Layers, figure: Figure, here: Loc) -> None:
         if axis not in layers.axes:
             near = did_you_mean(axis, layers.axes)
             raise where.error(f"{axis!r} is not an axis", (*here, key), near)
-    if figure.lines == figure.columns:
+    if figure.columns is not None and figure.columns == figure.line_axis:
         raise where.error("lines and columns are different axes", (*here, "columns"))
     if figure.points in (figure.lines, figure.columns) and figure.points is not None:
         raise where.error("points are of another axis than lines and columns", (*here, "points"))

@@ -11,11 +11,12 @@ from bench.spec.work import Task, Train
 _OBJECTIVES = {
     "classes": "classification",
     "numbers": "regression",
+    "labels": "multi-label",
     "boxes": "boxes",
     "trajectories": "trajectories",
 }
 # Targets that are for an objective of their own.
-_OWN = ("boxes", "trajectories")
+_OWN = ("labels", "boxes", "trajectories")
 
 
 def check_targets(layers: Layers, work: Train) -> None:

@@ -19,7 +19,7 @@ from bench.data.subset import subset_digest
 from bench.errors import UserError
 from bench.models.checkpoint import state_sha256
 from bench.models.network import Features, Network
-from bench.parts.kinds import Trainable
+from bench.parts.kinds import Objective, Trainable
 from bench.records.code import code_digests, units_of
 from bench.scheduling.job import Job
 from bench.spec.frozen_features import obstacle
@@ -139,7 +139,17 @@ class FrozenBackbone:
         self._states = self._digests()
 
     def data(self, task: str, data: TaskData) -> FeatureData:
-        """Return a task's data with this backbone's features for inputs."""
+        """Return a task's data with this backbone's features for inputs.
+
+        Raises
+        ------
+        UserError
+            If the objective has a ``learn`` of its own, which may make other inputs of them.
+        """
+        if type(data.objective).learn is not Objective.learn:
+            raise _error(
+                f"{data.task.objective.name} makes its own inputs", "use objective: classification"
+            )
         used: dict[Split, FeatureTable] = {}
 
         def table(split: Split) -> FeatureTable:

@@ -87,6 +87,9 @@ class Keeper:
                     f"{prefix_of(name)}{prefix}outputs": outputs.contiguous(),
                     f"{prefix_of(name)}{prefix}targets": targets.contiguous(),
                 }
+            # Predictions are compared row by row: this says which rows they are of.
+            test = bytes.fromhex(data.provenance()["test"])
+            found[f"{prefix_of(name)}test_rows"] = torch.tensor([*test], dtype=torch.uint8)
             found |= _cost(network, name, data, device)
         return found
 

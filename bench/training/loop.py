@@ -41,7 +41,7 @@ class _Training:
     ) -> None:
         self.network = network
         self._declared = curves
-        self.optimizer = build_optimizer(recipe.optimizer, network)
+        self.optimizer = build_optimizer(recipe.optimizer, network, scalar_rate=recipe.scalar_rate)
         self.gradients = 0
         self.step = 0
         device = next(network.parameters()).device

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -12,22 +14,24 @@ from torch import Tensor, nn
 
 from bench.data.streams import Stream
 from bench.errors import UserError
-from bench.models.checkpoint import write_tensors
+from bench.models.checkpoint import read_tensors, write_tensors
 from bench.models.network import Network
 from bench.models.weights import LoadedBackbone
 from bench.parts.compose import load_part
-from bench.parts.kinds import Measured
+from bench.parts.kinds import Measured, Measurement
 from bench.records.artifacts import place
 from bench.records.record import Curve, Outcome
 from bench.scheduling.job import Job
-from bench.spec.cell import START
-from bench.spec.recipe import Evaluation
+from bench.spec.cell import FILE, START
+from bench.spec.recipe import Evaluation, Image, Recipe
+from bench.spec.roles import described, roles_in
 from bench.spec.seeds import stream_seed
 from bench.spec.work import Measure, network_name
 from bench.training.evaluate import evaluate
 from bench.training.finite import NotANumber
 from bench.training.parents import load_start, parent_tensors
 from bench.training.provenance import provenance
+from bench.training.statistics import average_anew
 from bench.training.task_data import Split, TaskData, input_shape, load_task
 
 ARRAYS = "arrays"
@@ -56,7 +60,7 @@ def measure_cell(job: Job) -> Outcome:
     data = None
     if work.task is not None:
         # What the start was trained on is drawn by the start's own seed and recipe.
-        source = job.parents[START].cell if part.data == "source" else cell
+        source = job.parents[START].cell if part.data == "source" and job.parents else cell
         data = load_task(
             work.task,
             source.seed,
@@ -65,16 +69,17 @@ def measure_cell(job: Job) -> Outcome:
             held_out=work.held_out,
         )
     clock.append(time.perf_counter())
-    subject = Subject(job, work, data, device)
+    subject = Subject(job, work, part.roles, data, device)
     found = part(subject)
     _check(work, part, found)
     clock.append(time.perf_counter())
     metrics = {name: _finite(name, value) for name, value in found.metrics.items()}
+    axes = part.curve_names()
     curves = {
         name: Curve(
             tuple(map(float, line.at)),
             tuple(_finite(name, value) for value in line.value),
-            part.curves[name],
+            axes[name],
         )
         for name, line in found.curves.items()
     }
@@ -109,8 +114,8 @@ def _finite(name: str, value: float) -> float:
     return float(value)
 
 
-def _check(work: Measure, part: object, found: Measured) -> None:
-    declared = {"metrics": set(part.metrics), "curves": set(part.curves)}  # type: ignore[attr-defined]
+def _check(work: Measure, part: Measurement, found: Measured) -> None:
+    declared = {"metrics": set(part.metric_names()), "curves": set(part.curve_names())}
     given = {"metrics": set(found.metrics), "curves": set(found.curves)}
     for what, names in declared.items():
         if names != given[what]:
@@ -125,16 +130,29 @@ class Subject:
 
     Attributes
     ----------
+    roles
+        Of the cell's networks, in the order in which the measurement declares them; those that
+        are numbered by their number.
     loaded
         The networks asked for so far, with where their weights came from.
     """
 
     def __init__(
-        self, job: Job, work: Measure, data: TaskData | None, device: torch.device
+        self,
+        job: Job,
+        work: Measure,
+        declared: Sequence[str],
+        data: TaskData | None,
+        device: torch.device,
     ) -> None:
+        roles = roles_in(declared, work.starts)
+        if roles is None:
+            raise UserError(f"{work.kind} measures {described(declared)}, not {[*work.starts]}")
+        self.roles = roles
         self.seed = job.cell.seed
         self.device = device
         self.loaded: dict[str, LoadedBackbone] = {}
+        self._headless: dict[str, None] = {}
         self._job = job
         self._work = work
         self._data = data
@@ -156,6 +174,11 @@ class Subject:
         """Number of classes; None of other targets."""
         return self.data.prepared.classes
 
+    @property
+    def image(self) -> Image | None:
+        """How files became images; None of other inputs."""
+        return self.data.image
+
     def network(self, role: str) -> Network:
         """Return a role's network in evaluation mode on the device; its heads as it was left.
 
@@ -171,6 +194,8 @@ class Subject:
         network = Network(loaded.module, {"": width}, name=network_name(start.network))
         if loaded.heads:
             network.load_heads(loaded.heads)
+        else:
+            self._headless[role] = None
         return network.to(self.device).eval()
 
     def _input_shape(self, role: str) -> tuple[int, ...]:
@@ -193,7 +218,10 @@ class Subject:
         return network.heads[""]
 
     def parent(self, role: str) -> dict[str, Tensor]:
-        """Return the tensors that a role's cell has kept: its predictions, say."""
+        """Return the tensors that a role's cell has kept, or its file holds: predictions, say."""
+        weights = self._work.starts[role].weights
+        if weights.startswith(FILE):
+            return read_tensors(Path(self._job.resources.files[weights.removeprefix(FILE)][0]))[0]
         return parent_tensors(self._job, role)
 
     def batches(
@@ -212,13 +240,36 @@ class Subject:
         evaluation = Evaluation(batch_size=batch_size)
         return data.evaluation_batches(split, evaluation, self.device, rows=rows[:limit])
 
-    def scores(self, network: Network, split: Split) -> dict[str, float]:
-        """Return the objective's metrics of a network on a split.
+    def average_anew(self, network: Network, batch_size: int) -> None:
+        """Average running statistics over all training rows anew, in place.
+
+        Rows come shuffled, in one order for all networks, in batches of nearly one size.
+        """
+        average_anew(network, {"": self.data}, Recipe(batch_size=batch_size, channels_last=False))
+
+    def settings(self, role: str) -> Mapping[str, Any]:
+        """Return all settings of the training that left a role's network, as records keep them.
+
+        Empty of a network that no cell has trained.
+        """
+        parent = self._job.parents.get(role)
+        return {} if parent is None else parent.cell.work.settings
+
+    def scores(
+        self,
+        network: Network,
+        split: Split,
+        *,
+        shuffle: Stream | None = None,
+        limit: int | None = None,
+    ) -> dict[str, float]:
+        """Return the objective's metrics of a network on a split; parameters as of `batches`.
 
         Raises
         ------
         UserError
-            If the network has no head of the width that the data ask for.
+            If the network has no head of the width that the data ask for, or one of zeros that
+            stands where a role came without any.
         """
         if network.widths != {"": self.data.width}:
             # The head of other classes would give a score too, and a wrong one.
@@ -228,12 +279,31 @@ class Subject:
                 f"{self.data.width} outputs, and the network's heads have: {heads}",
                 remedy="measure it on the task that it was trained on, or give it a new head",
             )
-        return evaluate(network, self.batches(split, _BATCH), self.data.objective)
+        self._check_trained(network.heads[""].weight)
+        batches = self.batches(split, _BATCH, shuffle=shuffle, limit=limit)
+        return evaluate(network, batches, self.data.objective)
 
     def scores_of(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
-        """Return the objective's metrics of outputs ``(n, width)``."""
+        """Return the objective's metrics of outputs ``(n, width)``; raises as `scores` does."""
+        if outputs.shape[-1] != self.data.width:
+            raise UserError(
+                f"{self._work.kind} scores {outputs.shape[-1]} outputs on {self.dataset}, which "
+                f"needs {self.data.width}",
+                remedy="measure networks on the task that they were trained on",
+            )
+        self._check_trained(outputs)
         objective = self.data.objective
         return objective.scores(outputs.cpu().numpy(), targets.cpu().numpy())
+
+    def _check_trained(self, values: Tensor) -> None:
+        # A head of zeros gives every input one class: its score would be a number, and say nothing.
+        if self._headless and not values.any():
+            raise UserError(
+                f"{self._work.kind} scores a network, and {' and '.join(self._headless)} came "
+                "without a head",
+                remedy="measure networks with a head for the data; weights in a file have one "
+                "under the name that the backbone's classifier has in timm",
+            )
 
     def stream(self, *name: object) -> Stream:
         """Return a random stream of the cell's own, by name."""

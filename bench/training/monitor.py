@@ -33,6 +33,7 @@ class Scores:
 
     validation: Score | None = None
     test: Score | None = None
+    train: Score | None = None
     source: Score | None = None
     source_as_it_is: Score | None = None
     objectives: Mapping[str, Objective] = field(default_factory=dict)

@@ -40,7 +40,9 @@ _MAKERS: dict[str, Callable[..., torch.optim.Optimizer]] = {
 }
 
 
-def build_optimizer(optimizer: Optimizer, network: Network) -> torch.optim.Optimizer:
+def build_optimizer(
+    optimizer: Optimizer, network: Network, *, scalar_rate: float = 1.0
+) -> torch.optim.Optimizer:
     """Return the optimizer with a group for the backbone and one for the heads.
 
     What objectives train beside a head is in the heads' group. Parameters that do not train are
@@ -49,6 +51,12 @@ def build_optimizer(optimizer: Optimizer, network: Network) -> torch.optim.Optim
     Averaged velocities, V ← mV + (1 − m)αg from V = 0, are 1 − m times summed ones, B ← mB + g,
     at the same rate, so that they are torch's with rates as much smaller; ``scale_rates`` gives
     the rate as written.
+
+    Parameters
+    ----------
+    scalar_rate
+        Rate of the backbone's parameters of one element, relative to the backbone's. They have a
+        group of their own, before the others, where it is not 1.
     """
     settings: dict[str, Any] = optimizer.settings.model_dump()
     step_scale = 1.0
@@ -60,9 +68,14 @@ def build_optimizer(optimizer: Optimizer, network: Network) -> torch.optim.Optim
         backbone_rate = head_rate
     # Tasks may share a head, and a parameter is updated once.
     heads = nn.ModuleList([*network.heads.values(), *network.beside.values()]).parameters()
+    body = list(body_parameters(network).values())
+    scalars = [p for p in body if scalar_rate != 1 and p.numel() == 1]
+    others = [p for p in body if scalar_rate == 1 or p.numel() != 1]
     groups = []
+    # The head's is the last: ``scale_rates`` tells its rate.
     for name, parameters, rate in (
-        ("backbone", body_parameters(network).values(), backbone_rate),
+        ("scalars", scalars, scalar_rate * backbone_rate),
+        ("backbone", others, backbone_rate),
         ("head", heads, head_rate),
     ):
         training = [p for p in parameters if p.requires_grad]

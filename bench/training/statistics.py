@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 
 import numpy as np
@@ -41,19 +41,37 @@ def average_anew(network: Network, tasks: Mapping[str, TaskData], recipe: Recipe
         If a statistic is not finite, naming the task.
     """
     device = next(network.parameters()).device
+    rows = {name: _batches(data, recipe, device, network.trainings) for name, data in tasks.items()}
+    average_over(network, rows, precision=recipe.precision)
+
+
+def average_over(
+    network: Network,
+    batches: Mapping[str, Iterable[tuple[Tensor, float]]],
+    *,
+    precision: str = "float32",
+) -> None:
+    """Replace all running statistics by their averages over batches, as `average_anew` says.
+
+    Parameters
+    ----------
+    batches
+        By task: inputs, and how much they count beside the task's other batches.
+    """
+    device = next(network.parameters()).device
     seen: dict[nn.Module, float] = {}
     modes = [(module, module.training) for module in network.modules()]
     network.eval()
     try:
-        for name, data in tasks.items():
+        for name, each in batches.items():
             with network.as_task(name) as backbone:
                 norms = [
                     module
                     for module in backbone.modules()
                     if isinstance(module, _BatchNorm) and module.running_mean is not None
                 ]
-            for inputs, share in _batches(data, recipe, device, network.trainings):
-                with _accumulating(norms, seen, share), autocast(recipe.precision, device):
+            for inputs, share in each:
+                with _accumulating(norms, seen, share), autocast(precision, device):
                     network(inputs, task=name)
             _check_finite(norms, name)
     finally:

@@ -161,7 +161,8 @@ class _Training:
         metrics |= _warmup_metrics(
             self._parts.warmup, self._recipe, switch, self.book.curves(), self._scores
         )
-        for score in (self._scores.test, self._scores.validation, self._scores.source):
+        scores = self._scores
+        for score in (scores.test, scores.validation, scores.train, scores.source):
             metrics |= score(network, step) if score is not None else {}
         if self._sources is not None:
             metrics |= self._sources.forgotten(before, metrics)
@@ -280,6 +281,7 @@ def _scores(recipe: Recipe, tasks: Tasks, sources: Sources | None, device: torch
     return Scores(
         validation=on("validation") if recipe.validation > 0 else None,
         test=on("test") if recipe.evaluation.test else None,
+        train=on("train") if recipe.evaluation.train else None,
         source=sources.score if sources is not None else None,
         source_as_it_is=sources.score_as_it_is if sources is not None else None,
         objectives={name: data.objective for name, data in tasks.items()},

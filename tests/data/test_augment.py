@@ -77,6 +77,8 @@ def test_normalising_is_torchvisions():
     for rule, mean, deviation in (
         ("imagenet", [0.485, 0.456, 0.406], [0.229, 0.224, 0.225]),
         ("half", [0.5] * 3, [0.5] * 3),
+        # (x - 128) / 64 of numbers up to 255.
+        ("quarter", [128 / 255] * 3, [64 / 255] * 3),
     ):
         expected = tv.normalize(images.double() / 255, mean, deviation)
         torch.testing.assert_close(

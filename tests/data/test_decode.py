@@ -30,7 +30,7 @@ def image(side: int, fit: str) -> Image:
     return Image(resize=side, size=side, fit=fit)
 
 
-@pytest.mark.parametrize("fit", ["stretch", "crop"])
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 def test_a_square_of_the_right_side_is_unchanged(fit):
     pixels = ramp(20, 20)
     found = decode_file(encoded(Pillow.fromarray(pixels)), image(20, fit))
@@ -45,6 +45,19 @@ def test_crop_cuts_the_centre_and_keeps_the_aspect():
     assert np.array_equal(tall[:, 0, 1], np.arange(10, 30))
 
 
+def test_pad_keeps_the_aspect_and_adds_grey_on_the_right_and_below():
+    wide = decode_file(encoded(Pillow.fromarray(ramp(20, 8))), image(20, "pad"))
+    assert np.array_equal(wide[:8], ramp(20, 8))
+    assert (wide[8:] == 128).all()
+    tall = decode_file(encoded(Pillow.fromarray(ramp(5, 41))), image(41, "pad"))
+    assert np.array_equal(tall[:, :5], ramp(5, 41))
+    assert (tall[:, 5:] == 128).all()
+    half = decode_file(encoded(Pillow.fromarray(ramp(40, 16))), image(20, "pad"))
+    assert np.abs(half[0, 1:19, 0] - (np.arange(1, 19) * 2 + 0.5)).max() <= 1
+    assert (half[8:] == 128).all()
+    assert not (half[:8] == 128).all(axis=2).any()
+
+
 def test_stretch_uses_the_whole_image():
     found = decode_file(encoded(Pillow.fromarray(ramp(100, 20))), image(20, "stretch"))
     # Each output pixel is the triangle-weighted mean of the columns around its centre.
@@ -53,7 +66,7 @@ def test_stretch_uses_the_whole_image():
 
 
 @pytest.mark.parametrize("size", [(301, 77), (77, 301), (31, 32), (3, 200)])
-@pytest.mark.parametrize("fit", ["stretch", "crop"])
+@pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 def test_any_size_gives_the_square(size, fit):
     found = decode_file(encoded(Pillow.fromarray(ramp(*size).astype(np.uint8))), image(32, fit))
     assert found.shape == (32, 32, 3)

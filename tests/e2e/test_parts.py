@@ -3,18 +3,22 @@
 from __future__ import annotations
 
 import json
+import re
 import runpy
+import shlex
 
 import numpy as np
 import pytest
 import timm
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 from torch import nn
 from torch.func import functional_call, grad, vmap
 from torch.nn.functional import cross_entropy
 
 from bench.data.streams import Stream
+from bench.files import file_sha256
+from bench.spec.cell import PlannedCell
 from bench.spec.layers import SHIPPED
 from bench.spec.recipe import Evaluation
 from bench.spec.seeds import stream_seed
@@ -32,7 +36,7 @@ from .recompute import (
     table_of,
     top1,
 )
-from .test_docs import files_of, write
+from .test_docs import ROOT, files_of, write
 
 pytestmark = pytest.mark.e2e
 ONE = ("--workers", "1")
@@ -298,6 +302,54 @@ def test_a_barrier_between_two_checkpoints_is_that_of_their_files(bench):
     told = json.loads(bench("claims", "lines", *SMOKE, "--json"))
     estimate = told["claims"][0]["comparisons"][0]["mean"]
     assert estimate == pytest.approx(100 * difference(bench, "barrier"), abs=1e-6)
+    measure_at_hand(bench, store, plan.shown[0])
+
+
+def measure_at_hand(bench, store: Store, planned: PlannedCell) -> None:
+    """The how-to's commands as they are: on two files, and on the two cells that they are from."""
+    before = bench.records()
+    for role, name in (("first", "before"), ("second", "after")):
+        state = store.parent(planned.cell, role)
+        timms = below(state, "backbone.") | {f"fc.{n}": v for n, v in below(state, "head.").items()}
+        save_file(timms, bench.folder / f"{name}.safetensors")
+    commands = re.findall(r"^bench (measure .*)$", (ROOT / "docs/measure.md").read_text(), re.M)
+    assert len(commands) == 3
+    said = [bench(*shlex.split(command)) for command in commands]
+    first, second = (store.parent(planned.cell, role) for role in ("first", "second"))
+    names = [n for n, _ in timm.create_model("test_resnet", num_classes=0).named_parameters()]
+    square = sum((first[f"backbone.{n}"] - second[f"backbone.{n}"]).double().square().sum()
+                 for n in names)  # fmt: skip
+    folders = ("measured/distance", "measured/barrier", "between-cells")
+    found = [
+        json.loads((bench.folder / folder / f"{part}.json").read_text())
+        for folder, part in zip(folders, ("distance", "barrier", "barrier"), strict=True)
+    ]
+    apart, of_files, of_cells = found
+    assert apart["metrics"]["distance"]["value"] == pytest.approx(square.sqrt().item())
+    # What the suite recorded, of the cells that the how-to names, and of the same as files.
+    recorded = store.outcome(planned.cell)
+    assert of_cells["networks"]["first"]["cell"] == planned.cell.parents["first"].id
+    assert of_cells["networks"]["second"]["cell"] == planned.cell.parents["second"].id
+    ten = of_cells["curves"]["error"]
+    assert ten["at"] == [i / 10 for i in range(11)]
+    assert [ten["value"][i] for i in (0, 5, 10)] == recorded["curves"]["error"]["value"]
+    four = of_files["curves"]["error"]
+    assert [four["value"][i] for i in (0, 2, 4)] == recorded["curves"]["error"]["value"]
+    assert of_cells["data"]["test"] == of_files["data"]["test"]
+    for role, name in (("first", "before"), ("second", "after")):
+        told = of_files["networks"][role]
+        assert told["sha256"] == file_sha256(bench.folder / f"{name}.safetensors")
+        assert told["classes"] == 10
+    shown = f"{100 * of_files['metrics']['barrier']['value']:.6g}"
+    assert re.search(rf"^barrier +{re.escape(shown)} +%$", said[1], re.M)
+    for folder, part, text in zip(folders, found, said, strict=True):
+        assert all(f"{folder}/{name}" in text for name in part["files"])
+        assert {file.name for file in (bench.folder / folder).iterdir()} == {
+            *part["files"], f"{part['measurement']}.json",
+        }  # fmt: skip
+    drawn = {"barrier.lambda.svg", "barrier.class-error.svg", "barrier.arrays.safetensors"}
+    assert set(of_cells["files"]) == drawn
+    assert bench.records() == before
 
 
 def difference(bench, metric: str) -> float:

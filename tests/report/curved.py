@@ -30,16 +30,17 @@ def curved(axes: Mapping[str, Sequence[Any]], *figures: Figure, **given: Any) ->
 
 def follow(
     made: Study,
-    value: Callable[[Mapping[str, Scalar], int], float],
+    value: Callable[[Mapping[str, Scalar], Any], float],
     *,
     curve: str = "anytime/test/top1",
-    steps: Callable[[Mapping[str, Scalar]], Sequence[int]] = lambda labels: STEPS,
+    steps: Callable[[Mapping[str, Scalar]], Sequence[float]] = lambda labels: STEPS,
+    axis: str = "step",
     **where: Any,
 ) -> None:
-    """Give cells a curve: its value by labels and step."""
+    """Give cells a curve: its value by labels and step, or by where on another axis it is."""
     for planned in made.cells(**where):
         at = tuple(steps(planned.labels))
-        points = Curve(at, tuple(value(planned.labels, step) for step in at))
+        points = Curve(at, tuple(value(planned.labels, step) for step in at), axis)
         known = made.records.get(planned.cell.id)
         curves = {**(known.outcome.curves if known else {}), curve: points}
         made.put(planned.cell, {"test/top1": 0.5}, curves=curves)

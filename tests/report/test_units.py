@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from bench.report.sections import Board, _what_is_shown
+from bench.report.values import metric_unit
 
 HOSTILE = "[px](javascript:x) <b> $1|*"
 ESCAPED = "\\[px\\](javascript:x) \\<b\\> \\$1\\|\\*"
@@ -21,3 +22,15 @@ def test_a_unit_is_escaped_wherever_it_stands_in_a_sentence(unit, shown):
     board = SimpleNamespace(plan=SimpleNamespace(suite=suite), columns="rate")
     assert _what_is_shown(board) == f"`test/mine` in {shown} by rate"
     assert Board.difference_unit.fget(board) == shown
+
+
+@pytest.mark.parametrize(
+    ("metric", "unit"),
+    [
+        ("near/test/top1", "%"), ("test/top1_error", "%"), ("test/loss", ""), ("head/norm", ""),
+        ("cascade/saving", "%"), ("cascade/saving_error", "%"), ("distance/relative", ""),
+        ("step-cost/saving", ""),
+    ],
+)  # fmt: skip
+def test_numbers_without_a_plan_have_their_parts_unit(metric, unit):
+    assert metric_unit(metric) == unit

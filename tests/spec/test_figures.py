@@ -117,7 +117,59 @@ def test_a_trade_off_is_of_curves(plan: Load) -> None:
     assert (figure.over, figure.panels[0].curve) == ("validation/top1", "head/norm")
 
 
+HEATMAP = """
+figures:
+  - title: Similar units
+    kind: heatmap
+    panels: [{curve: cka, limits: [0, 1], down: first, across: second}]
+"""
+REGION = """
+figures:
+  - title: On the line
+    region: [0, 1]
+    panels: [{curve: train/loss}]
+"""
+
+
+def test_maps_have_limits_and_curves_a_region(plan: Load) -> None:
+    (panel,) = plan(BASE + HEATMAP).suite.figures[0].panels
+    assert (panel.limits, panel.down, panel.across) == ((0.0, 1.0), "first", "second")
+    assert plan(BASE + REGION).suite.figures[0].region == (0.0, 1.0)
+
+
+@pytest.mark.parametrize("kind", ["heatmap", "images", "valley"])
+def test_arrays_may_stand_in_columns_by_method_and_need_no_lines(plan: Load, kind: str) -> None:
+    text = f"\nfigures: [{{title: Maps, kind: {kind}, columns: method, panels: [{{curve: a}}]}}]\n"
+    (figure,) = plan(BASE + text).suite.figures
+    assert (figure.columns, figure.line_axis) == ("method", None)
+
+
 CASES = {
+    "limits of what is no map": (
+        changed(HEATMAP, "heatmap", "valley"),
+        "title: Similar",
+        r"figures.0: limits, down and across are settings of a heatmap's panels",
+    ),
+    "limits the wrong way round": (
+        changed(HEATMAP, "[0, 1]", "[1, 0]"),
+        "{curve: cka",
+        r"figures.0.panels.0: limits are \[low, high\] with low < high, not \[1.0, 0.0\]",
+    ),
+    "limits without a logarithm": (
+        changed(HEATMAP, "limits", "scale: log, limits"),
+        "{curve: cka",
+        r"figures.0.panels.0: limits of a logarithmic scale are above 0",
+    ),
+    "a region of no curves": (
+        changed(REGION, "region", "kind: images\n    region"),
+        "title: On",
+        r"figures.0: only curves have a region",
+    ),
+    "a region of one point": (
+        changed(REGION, "[0, 1]", "[1, 1]"),
+        "title: On",
+        r"figures.0: a region is \[low, high\] with low < high",
+    ),
     "a trade-off over what is no curve": (
         changed(TRADE_OFF, "validation/top1", "parameters/trained"),
         "over:",
@@ -341,6 +393,7 @@ def test_a_warm_up_of_one_method_is_enough(plan: Load) -> None:
 
 def test_the_schema_knows_figures_and_metrics() -> None:
     definitions = suite_schema()["$defs"]
-    assert {"curve", "label", "scale"} == set(definitions["Panel"]["properties"])
+    panel = {"across", "curve", "down", "label", "limits", "scale"}
+    assert panel == set(definitions["Panel"]["properties"])
     assert "metrics" in definitions["Table"]["properties"]
     assert "figures" in definitions["Profile"]["properties"]

@@ -41,6 +41,7 @@ DEFAULTS: dict[str, Any] = {
     "measurements": {},
     "penalty_gradients": False,
     "frozen_features": "every-step",
+    "scalar_rate": 1.0,
 }
 OTHERS: dict[str, Any] = {
     "steps": 11,
@@ -59,6 +60,7 @@ OTHERS: dict[str, Any] = {
     "channels_last": False,
     "penalty_gradients": True,
     "statistics": "averaged-anew",
+    "scalar_rate": 0.1,
 }
 TASKS: dict[str, Any] = {
     "sampling_rate": 0.5,

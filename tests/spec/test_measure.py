@@ -439,3 +439,11 @@ def test_a_fixed_transform_is_not_drawn_by_another_seed_than_the_networks(suite,
     assert len(plan(own).shown) > 0
     with pytest.raises(SpecError, match=r"measure.roles.start: was trained with seed 7"):
         plan(own.replace("{stage: target}", "{stage: target, seed_plus: 7}"))
+
+
+def test_a_transform_that_draws_nothing_is_the_same_at_every_seed(suite, plan):
+    declared = 'roles = ("start",)\n    data = "task"'
+    edges = "task: {transforms: {edges: {}}}\n"
+    given = with_part(suite, declared, "{start: {stage: target, seed_plus: 7}}") + edges
+    starts = {p.cell.parents["start"].id for p in plan(given).shown}
+    assert {p.cell.seed for p in plan(given).behind if p.cell.id in starts} == {7, 8}

@@ -182,11 +182,12 @@ def test_a_curve_is_followed_where_the_recipe_says_so(
         ("anytime/test/top1", True, {}, "set recipe.anytime"),
         ("head/norm", True, {}, "set recipe.anytime"),
         ("penalty/l2/gradient", True, {}, "set recipe.penalty_gradients"),
-        ("validation/top1", False, {}, "set recipe.validation, or evaluation.test"),
+        ("validation/top1", False, {}, "set recipe.validation"),
+        ("train/top1", False, {}, "set recipe.evaluation.train"),
         ("validation/top1", True, {"validation": 0.1}, "set recipe.validate_every"),
         ("test/top1", True, {}, "set recipe.test_curves"),
         ("test/top1", True, ANYTIME, "show anytime/test/top1"),
-        ("a/validation/top1", False, {}, "set recipe.validation, or evaluation.test"),
+        ("a/validation/top1", False, {}, "set recipe.validation"),
     ],
 )
 def test_what_is_lacking_is_said_with_what_would_change_it(

@@ -26,6 +26,7 @@ from bench.training.loss import ATTENTION
 from tests.training.conftest import CLASSES, RECIPE, STRIPES, Build, left, task
 from tests.training.in_another_process import bits
 
+SAVED = ("outputs", "targets", "test_rows", "image_size", "multiply_adds")
 ALL = ("checkpoint", "checkpoint@start", "checkpoint@step 3", "predictions")
 
 
@@ -129,7 +130,7 @@ def test_predictions_of_the_validation_split_stand_beside_the_tests(job: Build, 
     found = load_file(left(made, outcome, "predictions").path)
     prefix = f"{name}/" if name else ""
     assert set(found) == {
-        *(f"{prefix}{what}" for what in ("outputs", "targets", "image_size", "multiply_adds")),
+        *(f"{prefix}{what}" for what in SAVED),
         *(f"{prefix}validation/{what}" for what in ("outputs", "targets")),
     }
     for split, rows in (("test", 12), ("validation", 9)):
@@ -150,10 +151,20 @@ def test_predictions_of_several_tasks_stand_under_their_names(job: Build) -> Non
     assert {n: tuple(t.shape) for n, t in found.items()} == {
         "a/outputs": (12, CLASSES), "a/targets": (12,), "a/image_size": (), "a/multiply_adds": (),
         "b/outputs": (6, STRIPES), "b/targets": (6,), "b/image_size": (), "b/multiply_adds": (),
+        "a/test_rows": (32,), "b/test_rows": (32,),
     }  # fmt: skip
     for name in "ab":
         hits = (found[f"{name}/outputs"].argmax(1) == found[f"{name}/targets"]).numpy()
         assert outcome.metrics[f"{name}/test/top1"] == hits.mean()
+
+
+def test_predictions_say_which_test_rows_they_are_of(job: Build) -> None:
+    smaller = task(image=Image(resize=36, size=24))
+    tasks = {"a": task(), "smaller": smaller, "b": task("stripes")}
+    made = job(_recipe(steps=1), tasks=tasks, keep={"predictions"})
+    found = load_file(left(made, execute(made), "predictions").path)
+    assert found["a/test_rows"].equal(found["smaller/test_rows"])
+    assert not found["a/test_rows"].equal(found["b/test_rows"])
 
 
 def test_predictions_say_what_an_image_of_each_task_costs(job: Build) -> None:

@@ -190,6 +190,22 @@ def test_the_test_split_is_scored_while_training_only_by_that_name(job: Build) -
     assert {"validation/top1", "validation/loss", "test/top1"} <= set(outcome.metrics)
 
 
+def test_the_rows_that_were_trained_on_are_scored_where_a_recipe_asks(job: Build) -> None:
+    recipe = _fitting(validation=0.3)
+    asked = recipe.model_copy(update={"evaluation": Evaluation(train=True)})
+    without, outcome = execute(job(recipe=recipe)), execute(job(recipe=asked))
+    ours = {name: v for name, v in outcome.metrics.items() if name not in without.metrics}
+    assert set(ours) == {"train/top1", "train/top5", "train/mean_class_accuracy", "train/loss"}
+    assert without.metrics == {n: v for n, v in outcome.metrics.items() if n not in ours}
+    assert outcome.provenance is not None
+    data = outcome.provenance.data
+    assert data["validation_images"] > 0
+    # Of those rows and no others, and the loss is not that of a batch.
+    right = ours["train/top1"] * data["train_images"]
+    assert right == pytest.approx(round(right), abs=1e-9)
+    assert ours["train/loss"] not in outcome.curves["train/loss"].value
+
+
 def test_a_recipe_may_leave_the_test_split_alone(job: Build) -> None:
     recipe = _fitting(validation=0.3, evaluation=Evaluation(test=False))
     metrics = execute(job(recipe=recipe)).metrics

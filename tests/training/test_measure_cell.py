@@ -10,22 +10,28 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from safetensors.torch import load_file
+from safetensors.torch import load_file, save_file
 
+from bench.data.streams import Stream
 from bench.errors import UserError, WeightsError
 from bench.files import file_sha256
 from bench.models.architecture import create_backbone
-from bench.records.record import Curve
+from bench.models.checkpoint import load_checkpoint
+from bench.models.network import Network
+from bench.records.record import Curve, Outcome
 from bench.scheduling.job import Job, ParentArtifact
 from bench.spec.cell import START, Cell, Resources
 from bench.spec.metrics import declared_curves, declared_metrics
 from bench.spec.parts import find_part
-from bench.spec.recipe import SGD, Optimizer
+from bench.spec.recipe import SGD, Evaluation, Optimizer, Recipe
+from bench.spec.seeds import stream_seed
 from bench.spec.work import Measure, Start
+from bench.training.evaluate import evaluate
 from bench.training.execute import execute
 from bench.training.finite import NotANumber
+from bench.training.statistics import average_anew, average_over
 from bench.training.task_data import load_task
-from tests.training.conftest import IMAGE, RECIPE, Build, job_of, left, task, use
+from tests.training.conftest import CLASSES, IMAGE, RECIPE, Build, job_of, left, task, use
 
 # -- channel attention ---------------------------------------------------------------------------
 
@@ -189,6 +195,85 @@ def test_a_changed_checkpoint_is_not_measured(
         execute(_measure(resources, tmp_path, {**pair, "second": changed}))
 
 
+# -- the line through two ------------------------------------------------------------------------
+
+
+def _line(resources: Resources, folder: Path, pair: Pair, **settings: Any) -> Outcome:
+    part = use("linear-path", points=3, **settings)
+    made = _measure(resources, folder, pair, part=part, task=task(image=IMAGE))
+    return execute(made)
+
+
+def _network(parent: ParentArtifact) -> Network:
+    known = load_checkpoint(parent.path)
+    network = Network(create_backbone("test_resnet"), {"": CLASSES}, name="test_resnet")
+    network.backbone.load_state_dict(dict(known.backbone))
+    network.load_heads(known.heads)
+    return network.eval()
+
+
+def test_the_line_ends_in_what_both_trainings_left(
+    pair: Pair, resources: Resources, tmp_path: Path
+) -> None:
+    found = _line(resources, tmp_path, pair)
+    data = load_task(task(image=IMAGE), 0, resources)
+    for role in ("first", "second"):
+        batches = data.evaluation_batches("test", Evaluation(), torch.device("cpu"))
+        own = evaluate(_network(pair[role]), batches, data.objective)
+        assert found.metrics[f"path/{role}/top1"] == own["top1"]
+        assert found.curves["path/loss"].value[0 if role == "first" else 2] == own["loss"]
+    assert found.curves["path/top1"].axis == "lambda"
+
+
+def test_statistics_are_averaged_anew_over_shuffled_training_rows(
+    pair: Pair, resources: Resources, tmp_path: Path
+) -> None:
+    found = _line(resources, tmp_path, pair, statistics="averaged-anew", batch_size=6)
+    data = load_task(task(image=IMAGE), 0, resources)
+    losses = []
+    for role in ("first", "second"):
+        network = _network(pair[role])
+        average_anew(network, {"": data}, Recipe(batch_size=6))
+        batches = data.evaluation_batches("test", Evaluation(), torch.device("cpu"))
+        losses.append(evaluate(network, batches, data.objective)["loss"])
+    line = found.curves["path/loss"].value
+    assert (line[0], line[2]) == pytest.approx(losses, rel=1e-4)
+    # In the rows' own order, sorted by class, a batch has one colour: another loss altogether.
+    rows = next(data.evaluation_batches("train", Evaluation(batch_size=30), torch.device("cpu")))[0]
+    average_over(network, {"": [(part, 1.0) for part in rows.split(6)]})
+    batches = data.evaluation_batches("test", Evaluation(), torch.device("cpu"))
+    assert abs(evaluate(network, batches, data.objective)["loss"] / losses[1] - 1) > 0.01
+
+
+def test_statistics_that_were_frozen_while_training_are_not_averaged_anew(
+    pair: Pair, resources: Resources, tmp_path: Path
+) -> None:
+    parent = pair["second"]
+    work = dataclasses.replace(parent.cell.work, trainable=use("all", statistics="frozen"))
+    frozen = {**pair, "second": dataclasses.replace(parent, cell=Cell(work, 0))}
+    with pytest.raises(UserError, match="role second was trained with frozen statistics"):
+        _line(resources, tmp_path, frozen, statistics="averaged-anew")
+    _line(resources, tmp_path, frozen)
+
+
+def test_a_basin_is_of_the_first_rows_in_one_random_order(
+    pair: Pair, resources: Resources, tmp_path: Path
+) -> None:
+    part = use("basin", points=2, pairs=1, examples=5)
+    made = _measure(resources, tmp_path, pair, part=part, task=task(image=IMAGE))
+    found = execute(made).metrics
+    assert found["basin/diameter"] > 0
+    data = load_task(task(image=IMAGE), 0, resources)
+    rows = Stream(stream_seed(0, "measurement", "basin", "examples")).permutation(12)[:5]
+    losses = []
+    for role in ("first", "second"):
+        batches = data.evaluation_batches("test", Evaluation(), torch.device("cpu"), rows=rows)
+        losses.append(evaluate(_network(pair[role]), batches, data.objective)["loss"])
+    # The ends of the segment are where rays leave it.
+    expected = sum(losses) / 2 - found["basin/mean"]
+    assert found["basin/edge"] == pytest.approx(expected, abs=1e-6)
+
+
 # -- measurements of one's own -------------------------------------------------------------------
 
 PLUGIN = '''
@@ -317,3 +402,181 @@ def test_a_measurement_without_arrays_leaves_no_file(
     made = _mine(resources, tmp_path, source, ('{"targets": torch.cat(rows)},', ""))
     assert execute(made).artifacts == {}
     assert not list(made.folder.iterdir())
+
+
+# -- open roles, and metrics by name -------------------------------------------------------------
+
+MANY = '''
+from bench.parts import Measured, Measurement, measurement
+
+
+@measurement("many")
+class Many(Measurement):
+    """Counts its networks, and the parameters of modules."""
+
+    roles = ("first", "judge*")
+    data = "none"
+    metrics = {"count": ("", "lowest"), "size/{modules}": ("", "lowest")}
+    modules: dict[str, str] = {}
+
+    def __call__(self, measuring):
+        backbone = measuring.network("first").backbone
+        sizes = {
+            f"size/{name}": float(sum(p.numel() for p in backbone.get_submodule(path).parameters()))
+            for name, path in self.modules.items()
+        }
+        assert measuring.roles[-1] == f"judge{len(measuring.roles) - 1}", measuring.roles
+        return Measured({"count": float(len(measuring.roles)), **sizes})
+'''
+
+
+def _many(resources: Resources, folder: Path, source: ParentArtifact, roles: list[str]) -> Job:
+    file = folder / "many.py"
+    file.write_text(MANY)
+    part = use("many", modules={"stem": "conv1"})
+    return _measure(resources, folder, dict.fromkeys(roles, source), part=part, plugins=[file])
+
+
+def test_a_measurement_is_told_its_roles_and_gives_its_metrics_by_name(
+    resources: Resources, tmp_path: Path, source: ParentArtifact
+) -> None:
+    # Not as they are written, and by number.
+    roles = [*(f"judge{number}" for number in range(10, 0, -1)), "first"]
+    made = _many(resources, tmp_path, source, roles)
+    conv1 = create_backbone("test_resnet").conv1
+    size = sum(p.numel() for p in conv1.parameters())
+    assert execute(made).metrics == {"count": 11.0, "size/stem": size}
+
+
+def test_a_metric_that_its_parameter_does_not_name_is_refused(
+    resources: Resources, tmp_path: Path, source: ParentArtifact
+) -> None:
+    made = _many(resources, tmp_path, source, ["first", "judge1"])
+    text = MANY.replace('f"size/{name}"', 'f"size/{path}"')
+    (tmp_path / "many.py").write_text(text.replace('"many"', '"more"'))
+    part = use("more", modules={"stem": "conv1"})
+    work = dataclasses.replace(made.cell.work, measurement=part)
+    made = dataclasses.replace(made, cell=Cell(work, 0, made.cell.parents))
+    with pytest.raises(UserError, match=r"\['count', 'size/stem'\] and gives .*'size/conv1'"):
+        execute(made)
+
+
+# -- input examples ------------------------------------------------------------------------------
+
+
+def test_examples_are_the_same_rows_through_any_transform(
+    resources: Resources, tmp_path: Path
+) -> None:
+    def shown(**transform: Any) -> tuple[np.ndarray, Any]:
+        uses = tuple(use(name, **given) for name, given in transform.items())
+        made = _measure(
+            resources,
+            tmp_path,
+            {},
+            part=use("input-examples", count=5),
+            task=task(image=IMAGE, transforms=uses),
+        )
+        outcome = execute(made)
+        return load_file(left(made, outcome, "arrays").path)["images"].numpy(), outcome.metrics
+
+    plain, smooth = shown()
+    moved, rough = shown(**{"block-shuffle": {"block": 4}})
+    assert plain.shape == (5, 3, 32, 32)
+    assert not np.array_equal(plain, moved)
+    np.testing.assert_array_equal(
+        np.sort(plain.reshape(5, 3, -1)), np.sort(moved.reshape(5, 3, -1))
+    )
+    # Colours of files are 0 … 255, and 55 at least of the class's own.
+    assert 0 <= plain.min() < plain.max() <= 1
+    assert np.allclose(255 * plain, np.rint(255 * plain), atol=1e-3)
+    assert rough["inputs/mean"] == pytest.approx(smooth["inputs/mean"])
+
+
+# -- files of the user's own ---------------------------------------------------------------------
+
+
+def _own(state: dict[str, torch.Tensor], classes: int = 3) -> dict[str, torch.Tensor]:
+    """Return a checkpoint's tensors as timm names them; with a head of so many rows, if any."""
+    timms = {n.removeprefix("backbone."): v for n, v in state.items() if n.startswith("backbone.")}
+    head = {f"fc.{n}": state[f"head.{n}"][:classes].clone() for n in ("weight", "bias")}
+    return timms | head if classes else timms
+
+
+def _on_file(
+    path: Path, classes: int, folder: Path, resources: Resources, text: str = PLUGIN
+) -> Job:
+    plugin = folder / "mine.py"
+    plugin.write_text(text)
+    work = Measure(use("mine"), {START: Start("test_resnet", "file:own")}, task(image=IMAGE))
+    made = job_of(work, folder, resources, plugins=[plugin])
+    files = {"own": (str(path), classes)}
+    return dataclasses.replace(made, resources=dataclasses.replace(made.resources, files=files))
+
+
+@pytest.mark.parametrize("as_timms", [True, False])
+def test_a_file_is_scored_by_its_own_head(
+    trained: tuple[ParentArtifact, float], resources: Resources, tmp_path: Path, as_timms: bool
+) -> None:
+    parent, top1 = trained
+    path = tmp_path / "own.safetensors"
+    if as_timms:
+        save_file(_own(load_file(parent.path)), path)
+    else:
+        path.write_bytes(parent.path.read_bytes())
+    outcome = execute(_on_file(path, 3, tmp_path, resources))
+    assert outcome.metrics["test/top1"] == top1
+    origin = outcome.provenance.weights[START]
+    assert (origin["source"], origin["file"]) == ("file:own", file_sha256(path))
+
+
+DIRECT = """
+    def direct(self, measuring, network):
+        rows = [(network(x).logits.detach(), y) for x, y in measuring.batches("test", 5)]
+        return measuring.scores_of(*map(torch.cat, zip(*rows, strict=True)))
+"""
+
+
+@pytest.mark.parametrize("direct", [False, True])
+@pytest.mark.parametrize("classes", [0, 2])
+def test_a_file_without_a_head_for_the_data_is_not_scored(
+    trained: tuple[ParentArtifact, float],
+    resources: Resources,
+    tmp_path: Path,
+    classes: int,
+    direct: bool,
+) -> None:
+    path = tmp_path / "own.safetensors"
+    save_file(_own(load_file(trained[0].path), classes), path)
+    scored = 'measuring.scores(network, "test")'
+    text = PLUGIN.replace(scored, "self.direct(measuring, network)") + DIRECT
+    made = _on_file(path, classes, tmp_path, resources, text if direct else PLUGIN)
+    lacks = "scores 2 outputs on noise, which needs 3" if direct else "needs 3 outputs.*have: 2"
+    with pytest.raises(UserError, match=lacks if classes else "start came without a head"):
+        execute(made)
+
+
+def test_a_file_of_predictions_is_read_as_a_cells(resources: Resources, tmp_path: Path) -> None:
+    plugin, path = tmp_path / "read.py", tmp_path / "p.safetensors"
+    plugin.write_text(
+        """
+from bench.parts import Measured, Measurement, measurement
+
+
+@measurement("read")
+class Read(Measurement):
+    roles = ("first",)
+    data = "none"
+    reads = "predictions"
+    metrics = {"right": ("%", "highest")}
+
+    def __call__(self, measuring):
+        kept = measuring.parent("first")
+        right = kept["outputs"].argmax(dim=1) == kept["targets"]
+        return Measured({"right": right.double().mean().item()})
+"""
+    )
+    save_file({"outputs": torch.eye(4), "targets": torch.tensor([0, 1, 2, 0])}, path)
+    work = Measure(use("read"), {"first": Start("", "file:first")})
+    made = job_of(work, tmp_path, resources, plugins=[plugin])
+    known = dataclasses.replace(made.resources, files={"first": (str(path), 0)})
+    assert execute(dataclasses.replace(made, resources=known)).metrics == {"right": 0.75}

@@ -14,6 +14,7 @@ from huggingface_hub.errors import LocalEntryNotFoundError
 from numpy.typing import NDArray
 
 from bench.data.decode import decode_file
+from bench.data.draw import drawn_order
 from bench.data.sources.source import Blob, Source, SourceSplit
 from bench.data.subset import per_class_subset
 from bench.errors import DataError
@@ -45,6 +46,8 @@ def hub_source(entry: DatasetEntry) -> Source:
         train_labels, test_labels = train_labels[kept], train_labels[held]
     else:
         test_labels = _coded(entry, codes, _values(test, entry.label))
+    train, train_labels = _drawn(entry, train, train_labels)
+    test, test_labels = _drawn(entry, test, test_labels)
     facts = {"hub": entry.hub, "revision": revision, "config": entry.config}
     facts["datasets"] = datasets.__version__
     return Source(
@@ -185,6 +188,16 @@ def _coded(entry: DatasetEntry, codes: dict[Any, int], values: NDArray[Any]) -> 
             f"{entry.name} ({entry.hub}) has the label {error.args[0]!r}, which is no class",
             remedy="a split without public labels cannot be used",
         ) from None
+
+
+def _drawn(
+    entry: DatasetEntry, rows: datasets.Dataset, labels: NDArray[np.int64]
+) -> tuple[datasets.Dataset, NDArray[np.int64]]:
+    """Return the rows that the entry draws, in their own order; all where it draws none."""
+    if entry.draw is None or len(rows) <= entry.draw.rows:
+        return rows, labels
+    kept = np.sort(drawn_order(len(rows), entry.draw)[: entry.draw.rows])
+    return rows.select(kept), labels[kept]
 
 
 def _blobs(entry: DatasetEntry, rows: datasets.Dataset, split: str) -> Iterator[Blob]:

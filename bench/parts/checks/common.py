@@ -118,6 +118,8 @@ def construction(subject: Subject) -> None:
 def _plain_value(annotation: Any) -> object:
     if get_origin(annotation) is Literal:
         return get_args(annotation)[0]
+    if get_origin(annotation) is dict:
+        return {}
     if get_origin(annotation) is tuple:
         return (_plain_value(get_args(annotation)[0]),)
     plain: dict[Any, object] = {float: 0.5, int: 1, bool: True, str: ""}

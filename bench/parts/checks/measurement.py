@@ -28,9 +28,12 @@ from bench.parts.checks.random_data import NETWORKS, Inputs
 from bench.parts.checks.trial import Trial
 from bench.parts.kinds import Measured, Measurement
 from bench.spec.metrics import of_machine
+from bench.spec.roles import described, numbered
 
 # Smaller images than a training's: some measurements are slow.
 _NETWORKS = (Inputs("test_resnet", (3, 32, 32)), *NETWORKS[1:])
+# How many networks an open role has.
+_OPEN = 2
 
 
 def checks(subject: Subject) -> Checks:
@@ -61,7 +64,9 @@ class _Case:
 
     @cached_property
     def inputs(self) -> Inputs:
-        return first_that_takes(_NETWORKS, self._of)
+        # What looks at any number of networks puts them into many states: the smallest ones first.
+        many = any(role.endswith("*") for role in self.part.roles)
+        return first_that_takes(NETWORKS[::-1] if many else _NETWORKS, self._of)
 
     @cached_property
     def networks(self) -> dict[str, Network]:
@@ -78,7 +83,14 @@ class _Case:
 
     def _of(self, inputs: Inputs, networks: Mapping[str, Network] | None = None) -> Measured:
         given = self._build(inputs) if networks is None else networks
-        measuring = RandomMeasuring(given, inputs, data=self.part.data != "none")
+        # What is asked of trained networks alone is asked of the last one that is declared.
+        single = [role for role in self.part.roles if not role.endswith("*")]
+        measuring = RandomMeasuring(
+            given,
+            inputs,
+            data=self.part.data != "none",
+            learnt=single[-1] if single else "",
+        )
         found: Any = self.part(measuring)
         expect(isinstance(found, Measured), f"gives a {type(found).__name__}, not a Measured")
         measured: Measured = found
@@ -88,7 +100,7 @@ class _Case:
         # Networks of one kind and of several seeds: of equal ones much would be zero.
         return {
             role: Trial(inputs, seed=seed).build().eval()
-            for seed, role in enumerate(self.part.roles)
+            for seed, role in enumerate(numbered(self.part.roles, _OPEN))
         }
 
     def roles(self) -> str:
@@ -97,25 +109,28 @@ class _Case:
         looks = bool(part.roles) or part.data != "none" or bool(type(part).model_fields)
         expect(looks, "looks at no network and at no data, and has no parameter")
         expect(len(set(part.roles)) == len(part.roles), f"declares a role twice: {part.roles}")
-        return f"looks at {', '.join(part.roles) or 'no network'}"
+        return f"looks at {described(part.roles)}"
 
     def metrics(self) -> str:
-        found, declared = self.found.metrics, self.part.metrics
+        found, declared = self.found.metrics, self.part.metric_names()
         given, said = sorted(found), sorted(declared)
         expect(given == said, f"gives {given}, and declares {said}")
         for name, value in found.items():
             number = isinstance(value, int | float) and not isinstance(value, bool)
             expect(number, f"{name} is a {type(value).__name__}, not a number")
             expect(math.isfinite(value), f"{name} is {value}")
+            unit, best = declared[name]
+            # A difference of two fractions is one whose lower side is better: it may be negative.
+            lowest = 0 if best == "highest" else -1
             expect(
-                declared[name][0] != "%" or 0 <= value <= 1,
+                unit != "%" or lowest <= value <= 1,
                 f"{name} is recorded as a fraction, and shown times 100: it is {value}",
             )
         return f"measured on {self.inputs.name}"
 
     def curves(self) -> None:
         found = self.found.curves
-        given, said = sorted(found), sorted(self.part.curves)
+        given, said = sorted(found), sorted(self.part.curve_names())
         expect(given == said, f"gives {given}, and declares {said}")
         for name, line in found.items():
             at, value = list(map(float, line.at)), list(map(float, line.value))

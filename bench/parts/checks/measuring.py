@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +14,11 @@ from bench.data.streams import Stream
 from bench.models.network import Network
 from bench.parts.checks.random_data import Inputs, facts_of, random_targets
 from bench.parts.objectives.classification import Classification
+from bench.spec.recipe import Image
 from bench.spec.seeds import stream_seed
 from bench.training.cost import multiply_adds
 from bench.training.evaluate import evaluate
+from bench.training.statistics import average_over
 
 _TRAIN, _TEST = 8, 6
 _BATCH = 5
@@ -32,14 +35,22 @@ class RandomMeasuring:
         What goes into them.
     data
         Whether the measurement declares any, and may ask for batches and scores.
+    learnt
+        The role, if any, whose network has learnt the training split: the labels are its answers.
     """
 
     seed = 0
     device = torch.device("cpu")
     dataset = "random"
+    # Its inputs are drawn as networks see them: no file was normalised.
+    image: Image | None = None
 
-    def __init__(self, networks: Mapping[str, Network], inputs: Inputs, *, data: bool) -> None:
+    def __init__(
+        self, networks: Mapping[str, Network], inputs: Inputs, *, data: bool, learnt: str = ""
+    ) -> None:
         self._networks = networks
+        self._learnt = learnt
+        self.roles = tuple(networks)
         self._inputs = inputs
         self._has_data = data
         self._objective = Classification()
@@ -65,6 +76,7 @@ class RandomMeasuring:
             with torch.no_grad():
                 found[f"{split}outputs"] = network(inputs).logits
             found[f"{split}targets"] = random_targets(self._facts, _TEST, seed)
+        found["test_rows"] = torch.zeros(32, dtype=torch.uint8)
         found["multiply_adds"] = torch.tensor(multiply_adds(network, inputs[:1]))
         if len(self._inputs.shape) == 3:
             found["image_size"] = torch.tensor(self._inputs.shape[-1])
@@ -84,15 +96,37 @@ class RandomMeasuring:
         count, seed = {"train": (_TRAIN, 1), "test": (_TEST, 2)}[split]
         inputs = self._inputs.draw(seed, count)
         targets = random_targets(self._facts, count, seed)
+        if split == "train" and self._learnt:
+            with torch.no_grad():
+                targets = self.network(self._learnt)(inputs).logits.argmax(dim=1)
         rows = np.arange(count)
         if shuffle is not None:
             rows = shuffle.permutation(count)
         for chosen in torch.split(torch.from_numpy(rows[:limit]), batch_size):
             yield inputs[chosen], targets[chosen]
 
-    def scores(self, network: Network, split: str) -> dict[str, float]:
+    def average_anew(self, network: Network, batch_size: int) -> None:
+        """Average running statistics over the training rows anew, in place."""
+        stream = self.stream("statistics")
+        ((inputs, _),) = self.batches("train", _TRAIN, shuffle=stream)
+        parts = torch.tensor_split(inputs, -(-_TRAIN // batch_size))
+        average_over(network, {"": [(part, len(part) / _TRAIN) for part in parts]})
+
+    def settings(self, role: str) -> dict[str, Any]:
+        """Return nothing: no cell has trained the networks."""
+        return {}
+
+    def scores(
+        self,
+        network: Network,
+        split: str,
+        *,
+        shuffle: Stream | None = None,
+        limit: int | None = None,
+    ) -> dict[str, float]:
         """Return the metrics of a network on a split."""
-        return evaluate(network, self.batches(split, _BATCH), self._objective)
+        batches = self.batches(split, _BATCH, shuffle=shuffle, limit=limit)
+        return evaluate(network, batches, self._objective)
 
     def scores_of(self, outputs: Tensor, targets: Tensor) -> dict[str, float]:
         """Return the metrics of outputs ``(n, width)``."""

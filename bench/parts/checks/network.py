@@ -101,6 +101,7 @@ def _features(subject: Subject) -> str:
 def _gradients(subject: Subject) -> None:
     for inputs in _inputs(subject):
         module = _build(subject, inputs).train()
+        _leave_zero(module)
         weights = torch.linspace(0.5, 1.5, int(module.num_features))  # type: ignore[arg-type]
         torch.autograd.backward((module(inputs.draw(0, 8)) * weights).square().sum())
         for name, parameter in module.named_parameters():
@@ -109,6 +110,15 @@ def _gradients(subject: Subject) -> None:
             assert gradient is not None
             expect(bool(torch.isfinite(gradient).all()), f"the gradient of {name} is not finite")
             expect(bool(gradient.any()), f"the gradient of {name} is zero")
+
+
+def _leave_zero(module: nn.Module) -> None:
+    """Move what begins at zero: before a residual branch that does, no gradient can be seen."""
+    generator = torch.Generator().manual_seed(0)
+    with torch.no_grad():
+        for parameter in module.parameters():
+            if not parameter.any():
+                parameter.copy_(0.01 * torch.randn(parameter.shape, generator=generator))
 
 
 def _outputs(module: nn.Module, inputs: Tensor) -> Tensor:

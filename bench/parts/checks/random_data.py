@@ -14,6 +14,7 @@ from bench.parts.networks.mlp import MultilayerPerceptron
 from bench.parts.networks.scaled_mlp import ScaledPerceptron
 
 _TRACK = (FUTURE + 1, VALID + 1)
+_LABELS = (3,)
 CLASSES = 3
 ROWS = 4
 _SCALED = NetworkBuilder("scaled-mlp", ScaledPerceptron().build)
@@ -63,16 +64,21 @@ class Facts:
 
 
 def facts_of(objective: type[Objective] | Objective, classes: int = CLASSES) -> Facts:
-    """Return what an objective's data look like: classes, a box, a track, or two numbers a row."""
+    """Return what an objective's data look like.
+
+    Classes, a box, a track, three labels, or two numbers a row.
+    """
     if objective.targets == "classes":
         return Facts(classes, ())
-    return Facts(None, {"boxes": (4,), "trajectories": _TRACK}.get(objective.targets, (2,)))
+    shapes = {"boxes": (4,), "trajectories": _TRACK, "labels": _LABELS}
+    return Facts(None, shapes.get(objective.targets, (2,)))
 
 
 def random_targets(facts: Facts, rows: int, seed: int) -> Tensor:
     """Return targets of ``rows`` rows: labels, each class in turn, or numbers in float32.
 
-    Four numbers are boxes within the unit square; tracks have states that are not valid.
+    Four numbers are boxes within the unit square; tracks have states that are not valid; three are
+    labels, each in both of its values from four rows on.
     """
     if facts.classes is not None:
         return (torch.arange(rows) + seed) % facts.classes
@@ -81,6 +87,9 @@ def random_targets(facts: Facts, rows: int, seed: int) -> Tensor:
         corners = torch.rand(rows, 2, 2, generator=generator).sort(dim=1).values
         low, high = corners.unbind(dim=1)
         return torch.cat([(low + high) / 2, high - low], dim=1)
+    if facts.target_shape == _LABELS:
+        periods = torch.arange(rows)[:, None] // torch.tensor([1, 2, 3])
+        return ((periods + seed) % 2).float()
     drawn = torch.randn(rows, *facts.target_shape, generator=generator)
     if facts.target_shape == _TRACK:
         valid = drawn[:, :, VALID] > -1

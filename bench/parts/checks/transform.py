@@ -88,6 +88,8 @@ def _stream(subject: Subject) -> str:
     differ = any(not same(first, case(case.inputs, key)) for key in range(1, 20))
     if case.random:
         expect(differ, "declares random = True, and gives the same for every stream")
+    if not case.transform.draws:
+        expect(not differ, "declares draws = False, and gives another result for another stream")
     return "differs by the stream" if differ else "the same for every stream"
 
 

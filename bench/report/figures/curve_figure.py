@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from bench.report.figures.bands import Band
 from bench.report.figures.pictures import Picture
-from bench.report.figures.scales import scale_points, scale_values
+from bench.report.figures.scales import axis_label, counts, scale_points, scale_values
 from bench.report.figures.style import COLOURS, SETTINGS, line_styles, plain, svg_text
 from bench.report.figures.thinning import extremes
 from bench.report.numbers import compact
@@ -30,6 +30,7 @@ CATEGORIES = 5
 STEP = "step"
 POINTS = 400
 _DASHES = ("-", ":", "-.")
+_REGION = "#57606a"
 
 
 def curve_svg(picture: Picture, plan: Plan) -> str:
@@ -38,9 +39,15 @@ def curve_svg(picture: Picture, plan: Plan) -> str:
         return svg_text(_draw(picture, plan))
 
 
-def points_scale(figure: Figure, axis: str) -> str:
-    """Return the scale of what curves run over: another axis than steps is linear if not asked."""
-    return figure.steps if axis == STEP or "steps" in figure.model_fields_set else "linear"
+def points_scale(figure: Figure, bands: Sequence[Band]) -> str:
+    """Return the scale of what bands run over: another axis than steps is linear if not asked.
+
+    So is one that goes below 0, where a logarithm has no place.
+    """
+    asked = "steps" in figure.model_fields_set
+    if any(band.at[0] < 0 or not (asked or band.axis == STEP) for band in bands):
+        return "linear"
+    return figure.steps
 
 
 def line_label(figure: Figure, suite: Suite, value: Scalar) -> str:
@@ -68,6 +75,7 @@ def _draw(picture: Picture, plan: Plan) -> Canvas:
     grid = canvas.subplots(down, across, squeeze=False, sharex="col")
     styles = curve_styles(lines, picture, suite)
     over = next((band.axis for band in picture.bands), STEP)
+    whole = counts(point for band in picture.bands for point in band.at)
     legend: dict[str, Any] = {}
     for row, panel in enumerate(figure.panels):
         unit = plan.curves[panel.curve].unit if panel.curve in plan.curves else ""
@@ -80,8 +88,8 @@ def _draw(picture: Picture, plan: Plan) -> Canvas:
                 axes.set_title(plain(panel_title(picture, suite, value)))
             if row == down - 1:
                 # All panels of a column have one axis.
-                axes.set_xlabel(plain(over.replace("_", " ")))
-                scale_points(axes, points_scale(figure, over), whole=over == STEP)
+                axes.set_xlabel(plain(axis_label(over)))
+                scale_points(axes, points_scale(figure, picture.bands), whole=whole)
             if column == 0:
                 shown = f" ({unit})" if unit else ""
                 axes.set_ylabel(plain(f"{panel.label or panel.curve}{shown}"))
@@ -130,7 +138,7 @@ def _panel(
             band,
             panel.scale,
             unit_scale(unit),
-            logarithmic=points_scale(figure, band.axis) == "log",
+            logarithmic=points_scale(figure, [band]) == "log",
         )
         if not points.size:
             continue
@@ -144,7 +152,15 @@ def _panel(
         axes.fill_between(steps, low, high, color=style["color"], alpha=0.15, linewidth=0)
         drawn.append(points)
     scale_values(axes, panel.scale, unit, [points[1:] for points in drawn])
+    if figure.region is not None:
+        _mark(axes, *figure.region)
     return handles
+
+
+def _mark(axes: Any, low: float, high: float) -> None:
+    axes.axvspan(low, high, color=_REGION, alpha=0.12, linewidth=0, zorder=0)
+    for end in (low, high):
+        axes.axvline(end, color=_REGION, linewidth=0.8, linestyle="--", zorder=1)
 
 
 def _points(band: Band, values: str, factor: float, *, logarithmic: bool) -> NDArray[np.float64]:

@@ -6,10 +6,11 @@ from collections.abc import Sequence
 
 from bench.report import markdown
 from bench.report.figures.bands import Band, curve_bands
-from bench.report.figures.curve_figure import POINTS, curve_svg, line_label, points_scale
+from bench.report.figures.curve_figure import POINTS, STEP, curve_svg, line_label, points_scale
 from bench.report.figures.drawn import Drawn, arranged, nothing_drawn
 from bench.report.figures.pictures import Picture, pictures
-from bench.report.numbers import plural, portion
+from bench.report.figures.scales import axis_label
+from bench.report.numbers import compact, plural, portion
 from bench.report.results import Results
 from bench.report.tables.layout import label
 from bench.spec.figure import Figure
@@ -34,16 +35,20 @@ def caption(found: Sequence[Picture], figure: Figure, plan: Plan) -> str:
     bands = [band for picture in found for band in picture.bands]
     if not bands:
         return nothing_drawn(figure, plan, "these curves")
-    texts = [_what_lines_are(figure, bands)]
-    if points_scale(figure, bands[0].axis) == "log":
-        texts.append("Steps on a logarithmic scale, linear from 0 to 1.")
-    texts += _left_out(figure, bands)
+    point = "step" if all(band.axis == STEP for band in bands) else "point"
+    texts = [_what_lines_are(figure, bands, point)]
+    if points_scale(figure, bands) == "log":
+        texts.append(f"{point.capitalize()}s on a logarithmic scale, linear from 0 to 1.")
+    if figure.region is not None:
+        low, high = map(compact, figure.region)
+        texts.append(f"Marked: {axis_label(bands[0].axis)} from {low} to {high}.")
+    texts += _left_out(figure, bands, point)
     texts.append(_partial(found, plan.suite))
     texts = [text for text in texts if text]
     return arranged(figure) + " ".join(texts)
 
 
-def _what_lines_are(figure: Figure, bands: Sequence[Band]) -> str:
+def _what_lines_are(figure: Figure, bands: Sequence[Band], point: str) -> str:
     if figure.seeds is not None:
         seeds = ", ".join(dict.fromkeys(str(band.seed) for band in bands))
         named = f"Seed {seeds}" if "," not in seeds else f"Seeds {seeds}, each a line"
@@ -52,11 +57,11 @@ def _what_lines_are(figure: Figure, bands: Sequence[Band]) -> str:
     n = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     text = f"Lines: means over seeds, n = {n}"
     if numbers[-1] > 1:
-        text += "; bands: 95% intervals (Student's t) of each step by itself"
+        text += f"; bands: 95% intervals (Student's t) of each {point} by itself"
     return text + ("; one seed has no band." if numbers[0] == 1 else ".")
 
 
-def _left_out(figure: Figure, bands: Sequence[Band]) -> list[str]:
+def _left_out(figure: Figure, bands: Sequence[Band], point: str) -> list[str]:
     uneven = sum(len(band.common) < len(band.at) for band in bands)
     logarithmic = {panel.curve for panel in figure.panels if panel.scale == "log"}
     unseen = sum(
@@ -65,10 +70,10 @@ def _left_out(figure: Figure, bands: Sequence[Band]) -> list[str]:
     )
     long = any(len(band.common) > POINTS for band in bands)
     return [
-        f"{plural(uneven, 'line has', 'lines have')} steps that not every seed has; these are in "
-        "the CSV alone." if uneven else "",
-        f"{plural(unseen, 'line lacks', 'lines lack')} the steps at which the mean is zero: it has "
-        "no place on a logarithmic scale." if unseen else "",
+        f"{plural(uneven, 'line has', 'lines have')} {point}s that not every seed has; these are "
+        "in the CSV alone." if uneven else "",
+        f"{plural(unseen, 'line lacks', 'lines lack')} the {point}s at which the mean is zero: it "
+        "has no place on a logarithmic scale." if unseen else "",
         "Of long curves each stretch's first, last, lowest and highest point are drawn."
         if long else "",
     ]  # fmt: skip

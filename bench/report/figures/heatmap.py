@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -12,10 +12,12 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure as Canvas
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from bench.report import markdown
 from bench.report.figures.drawn import Drawn, arranged, nothing_drawn
+from bench.report.figures.map_axes import Map, Names, name_ticks, names_of, write_values
 from bench.report.figures.pictures import COLUMNS
 from bench.report.figures.style import SETTINGS, plain, svg_text
 from bench.report.numbers import plural, portion
@@ -26,21 +28,30 @@ from bench.spec.figure import Figure, Panel
 from bench.spec.recipe import Scalar
 from bench.spec.suite import Suite
 
-# Every value is a shape of the SVG: finer maps are drawn as means of blocks.
+# Finer maps are drawn as means of blocks.
 SIDE = 96
-# Of a row, below the next one, which is drawn later: else seams may be seen between them.
+# Up to so many values each is a shape of the SVG, sharp at every size; more make one image in it.
+_SHAPES = 1024
+# Of a shape, below its neighbours, which are drawn later: else seams may be seen between them.
 _OVERLAP = 0.1
-Map = NDArray[np.float64]
 
 
 @dataclass(frozen=True)
 class Maps:
-    """The maps at one place: array's name to the mean over the seeds that have it."""
+    """The maps at one place: array's name to the mean over the seeds that have it.
+
+    ``names`` are those of each map's rows and columns, where all seeds have the same.
+    """
 
     where: Mapping[str, Scalar]
     maps: Mapping[str, Map]
     n: int
     expected: int
+    names: Mapping[str, Names] = field(default_factory=dict)
+
+    def names_of(self, array: str) -> Names:
+        """Return the names of a map's rows and columns."""
+        return self.names.get(array, Names())
 
 
 def draw_heatmaps(results: Results, figure: Figure) -> Drawn:
@@ -58,7 +69,7 @@ def draw_heatmaps(results: Results, figure: Figure) -> Drawn:
     ]
     if not found:
         return Drawn((), nothing_drawn(figure, plan, "these arrays"))
-    key = [a for a in varying_axes(plan) if a not in (figure.columns, _line_axis(figure))]
+    key = [a for a in varying_axes(plan) if a not in (figure.columns, figure.line_axis)]
     pictures: dict[tuple[Scalar, ...], list[Maps]] = {}
     for maps in found:
         pictures.setdefault(tuple(maps.where[axis] for axis in key), []).append(maps)
@@ -88,20 +99,18 @@ def _maps(results: Results, figure: Figure, cells: Sequence[PlannedCell]) -> Map
     drawn = cells[: figure.seeds]
     of_seeds = [results.arrays(results.records[p.cell.id]) for p in drawn
                 if p.cell.id in results.records]  # fmt: skip
-    maps, counts = {}, []
+    maps, counts, names = {}, [], {}
     for panel in figure.panels:
-        own = [np.asarray(a[panel.curve], np.float64) for a in of_seeds if panel.curve in a]
+        having = [arrays for arrays in of_seeds if panel.curve in arrays]
+        own = [np.asarray(arrays[panel.curve], np.float64) for arrays in having]
         # Maps of other shapes are of other things: there is no mean of them.
         if own and own[0].ndim == 2 and len({each.shape for each in own}) == 1:
             maps[panel.curve] = np.mean(own, axis=0)
             counts.append(len(own))
+            named = {names_of(arrays, panel.curve) for arrays in having}
+            names[panel.curve] = named.pop() if len(named) == 1 else Names()
     # A seed whose array is gone or damaged is missing, as one that has not run is.
-    return Maps(cells[0].place, maps, min(counts, default=0), len(drawn))
-
-
-def _line_axis(figure: Figure) -> str | None:
-    """Return the axis with a row for each value; a figure that names none has a row a panel."""
-    return figure.lines if "lines" in figure.model_fields_set else None
+    return Maps(cells[0].place, maps, min(counts, default=0), len(drawn), names)
 
 
 def _value(maps: Maps, axis: str | None) -> Scalar | None:
@@ -119,14 +128,20 @@ def _chunks(group: Sequence[Maps], figure: Figure) -> Iterator[list[Scalar | Non
 
 
 def _svg(group: Sequence[Maps], figure: Figure, suite: Suite, key: Sequence[str]) -> str:
-    axis = _line_axis(figure)
+    axis = figure.line_axis
     columns, lines = _values(group, figure.columns), _values(group, axis)
     at = {(_value(maps, axis), _value(maps, figure.columns)): maps for maps in group}
     across, down = len(columns), len(figure.panels) * len(lines)
-    side = 2.3 if axis is None else 1.4
+    least = 2.3 if axis is None else 1.4
+    names = [own for maps in group for own in maps.names.values()]
+    side = max(own.side(least) for own in names)
+    beside, below = (max(rooms) for rooms in zip(*(own.room for own in names), strict=True))
     with rc_context(SETTINGS):
         canvas = Canvas(
-            figsize=((side + 0.3) * across + 1.2, side * down + 0.4),
+            figsize=(
+                (side + 0.3) * across + 1.2 + beside,
+                side * down + 0.4 + below * len(figure.panels),
+            ),
             facecolor="white",
             layout="constrained",
         )
@@ -135,10 +150,13 @@ def _svg(group: Sequence[Maps], figure: Figure, suite: Suite, key: Sequence[str]
         for number, panel in enumerate(figure.panels):
             block = grid[number * len(lines) : (number + 1) * len(lines)]
             maps = [[at.get((line, column)) for column in columns] for line in lines]
-            _panel(canvas, block, panel, maps)
+            _panel(canvas, block, panel, maps, side)
             for axes, line in zip(block[:, 0], lines, strict=True):
-                if axis is not None and line is not None:
-                    axes.set_ylabel(plain(label(suite, axis, line)))
+                named = [] if axis is None or line is None else [label(suite, axis, line)]
+                named += [panel.down] if panel.down else []
+                axes.set_ylabel(plain("\n".join(named)))
+            for axes in block[-1] if panel.across else ():
+                axes.set_xlabel(plain(str(panel.across)))
         for axes, column in zip(grid[0], columns, strict=True):
             where = next(m.where for m in group if _value(m, figure.columns) == column)
             # Of a picture with rows the other axes' values stand above all columns: maps are small.
@@ -150,36 +168,64 @@ def _svg(group: Sequence[Maps], figure: Figure, suite: Suite, key: Sequence[str]
 
 
 def _panel(
-    canvas: Canvas, grid: NDArray[Any], panel: Panel, maps: Sequence[Sequence[Maps | None]]
+    canvas: Canvas,
+    grid: NDArray[Any],
+    panel: Panel,
+    maps: Sequence[Sequence[Maps | None]],
+    side: float,
 ) -> None:
-    """Draw one array's maps, a row a line, by one scale."""
-    shown = [
-        block_means(m.maps[panel.curve]) if m is not None and panel.curve in m.maps else None
-        for row in maps
-        for m in row
-    ]
-    norm = _norm([values for values in shown if values is not None], panel.scale)
+    """Draw one array's maps, a row a line, by one scale; a side is so many inches."""
+    shown = {
+        (row, column): (block_means(m.maps[panel.curve]), m.names_of(panel.curve))
+        for row, line in enumerate(maps)
+        for column, m in enumerate(line)
+        if m is not None and panel.curve in m.maps
+    }
+    norm, extend = _norm([values for values, _ in shown.values()], panel)
     drawn = None
-    for axes, values in zip(grid.ravel(), shown, strict=True):
+    for at, axes in np.ndenumerate(grid):
         axes.grid(visible=False)
         axes.set_xticks([])
         axes.set_yticks([])
-        if values is None:
+        if at not in shown:
             axes.set_frame_on(False)
-        else:
-            drawn = _draw(axes, values, norm)
+            continue
+        values, names = shown[at]
+        drawn = _draw(axes, values, norm)
+        if names.written:
+            write_values(axes, values, drawn)
+        name_ticks(axes, values.shape, _beside(at, {k: own for k, (_, own) in shown.items()}), side)
     if drawn is not None:
-        canvas.colorbar(drawn, ax=list(grid.ravel()), label=plain(panel.label or panel.curve))
+        name = plain(panel.label or panel.curve)
+        canvas.colorbar(drawn, ax=list(grid.ravel()), label=name, extend=extend)
 
 
-def _draw(axes: Any, values: Map, norm: Normalize | None) -> PolyCollection:
+def _beside(at: tuple[int, ...], names: Mapping[tuple[int, ...], Names]) -> Names:
+    """Return the names that stand at a map: those that all share at the left and below alone."""
+    row, column = at
+    left = column == min(c for r, c in names if r == row)
+    below = row == max(r for r, c in names if c == column)
+    own = names[at]
+    return Names(
+        own.rows if left or len({each.rows for each in names.values()}) > 1 else (),
+        own.columns if below or len({each.columns for each in names.values()}) > 1 else (),
+    )
+
+
+def _draw(axes: Any, values: Map, norm: Normalize | None) -> PolyCollection | AxesImage:
     """Draw a map, its first row at the top; equal neighbours of a row are one shape."""
+    if values.size > _SHAPES:
+        across = (0, values.shape[1], values.shape[0], 0)
+        image: AxesImage = axes.imshow(
+            values, cmap="viridis", norm=norm, extent=across, aspect="auto", interpolation="none"
+        )
+        return image
     shapes, colours = [], []
     for y, row in enumerate(values):
         ends = [*(np.flatnonzero(np.diff(row)) + 1), len(row)]
         for start, end in zip([0, *ends], ends, strict=False):
-            below = y + 1 + _OVERLAP
-            shapes.append([(start, y), (end, y), (end, below), (start, below)])
+            below, beside = y + 1 + _OVERLAP, end + _OVERLAP
+            shapes.append([(start, y), (beside, y), (beside, below), (start, below)])
             colours.append(row[start])
     drawn = PolyCollection(
         shapes, array=np.array(colours), cmap="viridis", norm=norm, linewidth=0, antialiased=False
@@ -190,19 +236,23 @@ def _draw(axes: Any, values: Map, norm: Normalize | None) -> PolyCollection:
     return drawn
 
 
-def _norm(maps: Sequence[Map], scale: str) -> Normalize | None:
+def _norm(maps: Sequence[Map], panel: Panel) -> tuple[Normalize | None, str]:
+    """Return the scale of the colours, and at which ends values lie beyond it."""
     values = np.concatenate([each.ravel() for each in maps]) if maps else np.array([])
-    values = values[np.isfinite(values) & ((values > 0) | (scale != "log"))]
+    values = values[np.isfinite(values) & ((values > 0) | (panel.scale != "log"))]
     if not values.size:
-        return None
-    kind = LogNorm if scale == "log" else Normalize
-    return kind(float(values.min()), float(values.max()))
+        return None, "neither"
+    lowest, highest = float(values.min()), float(values.max())
+    low, high = panel.limits or (lowest, highest)
+    kind = LogNorm if panel.scale == "log" else Normalize
+    ends = {(False, False): "neither", (True, False): "min", (False, True): "max"}
+    return kind(low, high), ends.get((lowest < low, highest > high), "both")
 
 
 def _caption(found: Sequence[Maps], figure: Figure, suite: Suite, key: Sequence[str]) -> str:
     numbers = sorted({maps.n for maps in found})
     n = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
-    axis = _line_axis(figure)
+    axis = figure.line_axis
     alike = "row" if axis is None else "picture" if len(figure.panels) == 1 else "panel"
     texts = [f"Colours: means over seeds, n = {n}; one scale for all maps of a {alike}."]
     sizes = {each.shape for maps in found for each in maps.maps.values()}

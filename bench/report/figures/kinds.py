@@ -8,16 +8,20 @@ from bench.errors import SpecError, did_you_mean
 from bench.report.figures.curves import draw_curves
 from bench.report.figures.drawn import Drawn
 from bench.report.figures.heatmap import draw_heatmaps
+from bench.report.figures.images import draw_images
 from bench.report.figures.points import draw_points
 from bench.report.figures.trade_off import draw_trade_offs
+from bench.report.figures.valley import draw_valleys
 from bench.report.results import Results
 from bench.spec.figure import Figure
 
 KINDS: Mapping[str, Callable[[Results, Figure], Drawn]] = {
     "curves": draw_curves,
     "heatmap": draw_heatmaps,
+    "images": draw_images,
     "points": draw_points,
     "trade-off": draw_trade_offs,
+    "valley": draw_valleys,
 }
 
 

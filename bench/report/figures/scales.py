@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from bench.report.numbers import compact
 
 Points = NDArray[np.float64]
+_GREEK = {"alpha": "α", "epsilon": "ε", "lambda": "λ", "sigma": "σ"}
 
 
 def scale_points(axes: Any, scale: str, *, whole: bool = True) -> None:
@@ -21,7 +22,7 @@ def scale_points(axes: Any, scale: str, *, whole: bool = True) -> None:
     Parameters
     ----------
     whole
-        Whether it counts: steps and tasks have no fractions.
+        Whether it counts: steps, tasks and modules have no fractions.
     """
     if scale == "log":
         low, high = axes.dataLim.intervalx
@@ -32,9 +33,36 @@ def scale_points(axes: Any, scale: str, *, whole: bool = True) -> None:
         axes.xaxis.set_major_locator(FixedLocator(step_ticks(low, high)))
         axes.xaxis.set_minor_locator(NullLocator())
     else:
-        axes.xaxis.set_major_locator(MaxNLocator(6, integer=whole))
-    show = (lambda value: f"{value:,.0f}") if whole else _tick
-    axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: show(value)))
+        # Of fractions no thirds: −1, 0, 1, 2.
+        steps = None if whole else [1, 2, 5, 10]
+        axes.xaxis.set_major_locator(MaxNLocator(6, integer=whole, steps=steps))
+    axes.xaxis.set_major_formatter(
+        FuncFormatter(lambda value, _: f"{value:,.0f}" if whole else _fraction(axes, value))
+    )
+
+
+def _fraction(axes: Any, value: float) -> str:
+    low, high = axes.get_xlim()
+    # A tick at zero is a sum of fractions, and may be a rounding error beside it.
+    return _tick(value if abs(value) > 1e-9 * (high - low) else 0.0)
+
+
+def axis_label(axis: str) -> str:
+    """Return how the axis of curves is named: a Greek letter by its sign.
+
+    >>> axis_label("lambda"), axis_label("training_step")
+    ('λ', 'training step')
+    """
+    return _GREEK.get(axis, axis.replace("_", " "))
+
+
+def counts(points: Iterable[float]) -> bool:
+    """Return whether points of an axis count: steps, tasks, modules.
+
+    >>> counts([1.0, 2.0]), counts([0.0, 0.05, 1.0]), counts([-1.0, 0.0])
+    (True, False, False)
+    """
+    return all(point >= 0 and float(point).is_integer() for point in points)
 
 
 def step_ticks(low: float, high: float) -> list[float]:

@@ -20,7 +20,7 @@ from bench.records.record import Curve, Record
 from bench.report import numbers
 from bench.report.figures import scales, style, thinning
 from bench.report.figures.curve_figure import POINTS, STEP
-from bench.report.figures.scales import scale_points, scale_values
+from bench.report.figures.scales import axis_label, counts, scale_points, scale_values
 from bench.report.figures.style import COLOURS, SETTINGS, plain, svg_text
 from bench.report.figures.thinning import extremes
 from bench.report.values import unit_scale
@@ -124,9 +124,10 @@ def group_svg(group: Group) -> str:
             axes.plot(*points, label=label, color=colour, linestyle=dash, **shown)
             drawn.append(np.stack([points[1]] * 3))
         scale_values(axes, scale, PERCENT if group.percent else "", drawn)
-        scale_points(axes, "log" if group.checkpoints else "linear", whole=group.axis == STEP)
+        whole = counts(point for curve in group.curves.values() for point in curve.at)
+        scale_points(axes, "log" if group.checkpoints else "linear", whole=whole)
         axes.set_title(plain(group.title))
-        axes.set_xlabel(plain(group.axis.replace("_", " ")))
+        axes.set_xlabel(plain(axis_label(group.axis)))
         if len(group.curves) > 1 or group.name.endswith(_FIRST):
             axes.legend(fontsize=8)
         return svg_text(canvas)

@@ -131,6 +131,29 @@ def test_splits_are_concatenated_in_the_order_given(tmp_path, described):
     assert prepare("toy", SMALL).train.inputs[:, 0, 0, 0].tolist() == [90, 10, 11, 12]
 
 
+@pytest.mark.parametrize("most", [2, 3, 9])
+def test_at_most_so_many_rows_of_each_split_are_drawn_as_released_code_draws(toy, described, most):
+    source = hub.hub_source(described(hub=str(toy), draw={"rows": most, "seed": 2020}))
+    for split, labels, start in ((source.train, [0, 1, 2, 1], 10), (source.test, [2, 0, 1], 50)):
+        # domain_net.py of Neyshabur et al. 2020; where there are no more rows it draws none.
+        drawn = range(len(labels))
+        if most < len(labels):
+            generator = np.random.RandomState(seed=2020)
+            drawn = sorted(generator.choice(len(labels), size=most, replace=False))
+        assert [blob.data for blob in split.blobs()] == [png(start + row) for row in drawn]
+        assert split.targets.tolist() == [labels[row] for row in drawn]
+
+
+def test_another_draw_is_other_data(toy, described):
+    identities = []
+    for draw in (None, {"rows": 2, "seed": 1}, {"rows": 2, "seed": 2}):
+        described(hub=str(toy), draw=draw)
+        identities.append(identity.source_identity("toy", Resources()))
+    assert identities[1] != identities[2]
+    # What was prepared before there were draws is found again.
+    assert "draw" not in identities[0]
+
+
 def test_only_rows_of_the_wanted_domain_are_kept(tmp_path, described):
     folder = repository(
         tmp_path / "domains",

@@ -121,3 +121,36 @@ def test_a_measurement_may_compute_from_its_parameters_alone(failures):
     alone = body("return Measured({'norm': self.size})", data="none").replace('("start",)', "()")
     alone = f"size: float = 2.0\n{alone}".replace('measuring.network("start")', "0")
     assert failures("measurement", alone) == {}
+
+
+OPENED = """
+roles = ("start", "other*")
+data = "none"
+metrics = {"norm": ("", "lowest")}
+
+def __call__(self, measuring):
+    assert measuring.roles == ("start", "other1", "other2")
+    first, second = (next(measuring.network(r).parameters()) for r in measuring.roles[1:])
+    return Measured({"norm": float((first - second).detach().norm())})
+"""
+
+
+def test_an_open_role_is_tried_with_two_networks(failures, tmp_path):
+    assert failures("measurement", OPENED) == {}
+    checks = check_part("measurement", "mine", [str(tmp_path / "mine.py")])
+    said = {check.name: check.detail for check in checks}
+    assert said["roles"] == "looks at start and any number of other1, other2, …"
+
+
+@pytest.mark.parametrize(
+    ("name", "found"), [("a", {}), ("b", {"metrics": "gives ['norm/a'], and declares ['norm/b']"})]
+)
+def test_metrics_by_name_are_those_that_the_parameter_names(failures, name, found):
+    named = body("return Measured({'norm/a': 1.0})", metrics='{"norm/{names}": ("", "lowest")}')
+    assert failures("measurement", f'names: dict[str, str] = {{"{name}": "x"}}\n{named}') == found
+
+
+@pytest.mark.parametrize(("best", "found"), [("lowest", set()), ("highest", {"metrics"})])
+def test_a_difference_of_fractions_may_be_negative(failures, best, found):
+    given = body("return Measured({'norm': -0.5})", metrics=f'{{"norm": ("%", "{best}")}}')
+    assert set(failures("measurement", given)) == found

@@ -25,6 +25,12 @@ def test_a_transform_of_ones_own_passes(failures, code, random):
     assert failures("transform", transform(code, random)) == {}
 
 
+def test_a_transform_that_draws_nothing_gives_the_same_for_every_stream(failures):
+    drawn = "return inputs[:, torch.from_numpy(stream.permutation(inputs.shape[1]))]"
+    assert "stream" in failures("transform", "draws = False\n" + transform(drawn))
+    assert failures("transform", "draws = False\n" + transform("return inputs.flip(-1)")) == {}
+
+
 def test_a_transform_of_tokens_is_checked_on_tokens(failures, tmp_path):
     code = "assert inputs.dtype == torch.int64; return (inputs + 1) % 10"
     assert failures("transform", transform(code)) == {}

@@ -6,13 +6,16 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ElementTree
+from itertools import pairwise
 from pathlib import Path
+from typing import Any
 
 import pytest
+from matplotlib.figure import Figure as Canvas
 
 from bench.report.figures.curve_figure import line_label
 from bench.report.figures.pictures import COLUMNS
-from bench.report.figures.scales import step_ticks
+from bench.report.figures.scales import scale_points, step_ticks
 
 from ..curved import STD, STEPS, curved, figure, follow
 from ..studies import Study
@@ -77,6 +80,67 @@ def test_linear_steps_are_even() -> None:
     follow(made, lambda labels, step: (step % 3) / 3)
     x = [float(v) for v in re.findall(r"[ML] (\S+) ", lines(svgs(made)[0])[0])]
     assert (x[-1] - x[0]) / (x[1] - x[0]) == pytest.approx(13, rel=1e-3)
+
+
+# A line through two networks: 0 is one, 1 the other.
+LINE = [i / 10 - 1 for i in range(31)]
+
+
+def on_a_line(**changes: Any) -> Study:
+    made = curved({"method": ["l2"], "seed": [0, 1]}, figure(**changes))
+    follow(
+        made,
+        lambda labels, at: 0.5 - 0.1 * abs(at - 0.5) + 0.01 * labels["seed"],
+        steps=lambda labels: LINE,
+        axis="lambda",
+    )
+    return made
+
+
+def test_a_line_through_networks_is_even_below_zero_and_between_whole_numbers() -> None:
+    (svg,) = svgs(on_a_line())
+    x = [float(v) for v in re.findall(r"[ML] (\S+) ", lines(svg)[0])]
+    assert len(x) == len(LINE)
+    gaps = [right - left for left, right in pairwise(x)]
+    assert gaps == pytest.approx([gaps[0]] * 30, rel=1e-3)
+    assert gaps[0] > 0
+    shown = texts(svg)
+    assert [text for text in shown if text in ("−1", "0", "1", "2", "λ")] == [
+        "−1", "0", "1", "2", "λ",
+    ]  # fmt: skip
+
+
+def test_a_logarithm_has_no_place_below_zero() -> None:
+    asked = on_a_line(steps="log")
+    assert svgs(asked) == svgs(on_a_line())
+    assert "logarithmic" not in asked.page().markdown
+
+
+def test_a_region_is_marked_where_its_ends_are() -> None:
+    made = on_a_line(region=[0, 1])
+    (svg,) = svgs(made)
+    *ends, curve = lines(svg)
+    x = [float(v) for v in re.findall(r"[ML] (\S+) ", curve)]
+    at = [float(re.findall(r"[ML] (\S+) ", end)[0]) for end in ends]
+    assert at == pytest.approx([x[10], x[20]], abs=1e-3)
+    assert "Marked: λ from 0 to 1." in made.page().markdown
+    assert "of each point by itself" in made.page().markdown
+
+
+def test_what_counts_has_whole_ticks() -> None:
+    made = curved({"method": ["l2"], "seed": [0]}, figure())
+    follow(made, lambda labels, at: at / 9, steps=lambda _: [1, 2, 3], axis="module")
+    (svg,) = svgs(made)
+    ticks = texts(svg)[: texts(svg).index("module")]
+    assert ticks == ["1", "2", "3"]
+
+
+@pytest.mark.parametrize("value", [1e-17, -1e-17, -0.0])
+def test_a_tick_at_zero_is_zero(value: float) -> None:
+    axes = Canvas().subplots()
+    axes.set_xlim(-1, 2)
+    scale_points(axes, "linear", whole=False)
+    assert axes.xaxis.get_major_formatter()(value) == "0"
 
 
 def test_many_numbers_are_coloured_in_their_order() -> None:

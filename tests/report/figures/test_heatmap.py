@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import xml.etree.ElementTree as ET
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
+from matplotlib import colormaps
+from matplotlib.colors import to_hex
 from safetensors.numpy import save
 
 from bench.errors import SpecError
@@ -16,8 +19,10 @@ from bench.files import bytes_sha256
 from bench.records.record import Artifact, Record
 from bench.records.store import Store
 from bench.report.arrays import StoredArrays
+from bench.report.figures.drawn import Drawn
 from bench.report.figures.heatmap import block_means, draw_heatmaps
 from bench.report.figures.kinds import draw
+from bench.report.figures.map_axes import Names, names_of
 from bench.report.results import Arrays, Results
 
 from ..curved import figure
@@ -130,6 +135,82 @@ def test_lines_are_rows_of_one_picture_by_one_scale() -> None:
     assert "one scale for all maps of a picture." in drawn.caption
     # One bar of colours for both rows.
     assert words.count("weight") == 1
+
+
+UNITS = {"curve": "cka", "label": "CKA", "limits": [0, 1], "down": "first", "across": "second"}
+
+
+def text_bytes(*names: str) -> Arrays:
+    return np.frombuffer("\n".join(names).encode(), np.uint8)
+
+
+def over_units(rows: Sequence[str], columns: Sequence[str], **panel: Any) -> Drawn:
+    made, _ = mapped()
+    values = np.linspace(0.1, 0.9, len(rows) * len(columns)).reshape(len(rows), len(columns))
+
+    def arrays(record: Record) -> Mapping[str, Arrays]:
+        names = {"cka/rows": text_bytes(*rows), "cka/columns": text_bytes(*columns)}
+        return {"cka": values, **names}
+
+    drawn = figure(kind="heatmap", columns="sampling_rate", panels=[{**UNITS, **panel}])
+    return draw_heatmaps(replace(made.results, arrays=arrays), drawn)
+
+
+def test_units_are_named_and_the_values_of_few_can_be_read() -> None:
+    words = texts(over_units(["stem", "tête$"], ["a", "b", "c"]).svgs[0])
+    # Names that both columns share stand at the left once; those below stand below each.
+    assert [words.count(name) for name in ("stem", "tête$", "a", "b", "c")] == [1, 1, 2, 2, 2]
+    assert [words.count(name) for name in ("first", "second")] == [1, 2]
+    assert [words.count(f"{value:.2f}") for value in np.linspace(0.1, 0.9, 6)] == [2] * 6
+
+
+def test_many_units_have_as_many_names_as_fit_and_no_values() -> None:
+    names = [f"unit{i:03}" for i in range(120)]
+    words = texts(over_units(["a"], names).svgs[0])
+    written = [word for word in dict.fromkeys(words) if word.startswith("unit")]
+    assert written[0] == "unit000"
+    assert 20 < len(written) < 60
+    assert "0.10" not in words
+
+
+def test_the_end_of_a_long_name_is_kept() -> None:
+    words = texts(over_units(["features.stages.0.blocks.1.conv2"], ["a"]).svgs[0])
+    assert "…stages.0.blocks.1.conv2" in words
+
+
+def test_names_that_do_not_fit_the_map_are_not_its_names() -> None:
+    one = texts(over_units(["a", "b\nc"], ["d", "e"]).svgs[0])
+    assert not {"a", "b", "c"} & set(one)
+    assert {"d", "e"} <= set(one)
+
+
+def test_names_are_written_as_they_are_read() -> None:
+    names_array = pytest.importorskip("bench.parts.array_names").names_array
+    names = ["conv1", "layer1.0.tête"]
+    array = names_array(names).numpy()
+    read = names_of({"cka": np.eye(2), "cka/rows": array, "cka/columns": array}, "cka")
+    assert read == Names(tuple(names), tuple(names))
+    for wrong in ("two\nlines", ""):
+        with pytest.raises(ValueError, match="a name is one line"):
+            names_array(["a", wrong])
+
+
+def test_colours_go_from_limit_to_limit() -> None:
+    def fills(**panel: Any) -> list[str]:
+        svg = over_units(["a"], ["b", "c"], **panel).svgs[0]
+        group = next(
+            g for g in ET.fromstring(svg).iter("{http://www.w3.org/2000/svg}g")
+            if g.get("id", "").startswith("PolyCollection")
+        )  # fmt: skip
+        return [
+            p.attrib["style"].removeprefix("fill: ")
+            for p in group.iter("{http://www.w3.org/2000/svg}path")
+        ]
+
+    colours = colormaps["viridis"]
+    assert fills() == [to_hex(colours(0.1)), to_hex(colours(0.9))]
+    assert fills(limits=None) == [to_hex(colours(0.0)), to_hex(colours(1.0))]
+    assert fills(limits=[0.3, 0.5]) == fills(limits=None)
 
 
 def test_equal_neighbours_are_one_shape() -> None:
