@@ -233,7 +233,7 @@ def _check_trained(asked: Asked, settings: Mapping[str, Any], plan: Plan) -> Non
     work = plan.cells[0].cell.work
     assert isinstance(work, Measure)
     for use in work.task.transforms if work.task is not None else ():
-        transform = find_part("transform", use.name, asked.plugins)
+        transform = find_part("transform", use.name, tuple(asked.plugins))
         if transform is None or not transform.draws or transform.random:
             continue
         for role, weights in asked.networks.items():
