@@ -143,7 +143,7 @@ def _by_role(named: Sequence[str]) -> dict[str, str]:
 
 def _seed(subjects: Mapping[str, Subject]) -> int:
     """Return the seed of all that are cells; 0 where there is none, or several."""
-    seeds = {each.seed for each in subjects.values() if each.seed is not None}
+    seeds = {s.weights.seed for s in subjects.values() if s.weights.seed is not None}
     return seeds.pop() if len(seeds) == 1 else 0
 
 
@@ -212,6 +212,9 @@ def _said(told: Mapping[str, Any]) -> str:
 
 
 def _of_task(task: Mapping[str, Any]) -> str:
+    from bench.spec.work import canonical_json
+
     image = task.get("image")
     size = f", images of {image['size']} pixels" if image else ""
-    return f"{task['dataset']}{size}"
+    changed = [canonical_json(each) for each in task["transforms"]]
+    return ", ".join([f"{task['dataset']}{size}", *changed])

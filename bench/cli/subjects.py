@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,14 +23,13 @@ class Subject:
     ----------
     told
         What is said of it in the output: its file with the digest, its cell.
-    seed, task, image
+    task, image
         Of a cell: what it was trained by; None else, and of a cell with several tasks.
     """
 
     weights: Weights
     told: Mapping[str, Any]
     cell: str | None = None
-    seed: int | None = None
     task: Mapping[str, Any] | None = None
     image: Mapping[str, Any] | None = field(default=None)
 
@@ -124,19 +123,23 @@ def _of_cell(given: str, store: Path, predictions: bool) -> Subject:
     tasks, recipe = settings["tasks"], settings["recipe"]
     (task,) = tasks.values() if len(tasks) == 1 else (None,)
     network = settings["network"]
-    weights = Weights(file=path)
+    weights = Weights(file=path, seed=int(record.cell["seed"]), frozen=_frozen(settings))
     if not predictions:
         classes = described(path, None).classes
         told |= {"backbone": network, "classes": classes or None}
-        weights = Weights(file=path, classes=classes, backbone=network)
+        weights = replace(weights, classes=classes, backbone=network)
     return Subject(
         weights,
         told,
         cell_id,
-        int(record.cell["seed"]),
         task and _as_written(task),
         task and (task.get("image") or recipe.get("image")),
     )
+
+
+def _frozen(settings: Mapping[str, Any]) -> bool:
+    """Whether a training left the running statistics of its start as they were."""
+    return any(of.get("statistics") == "frozen" for of in settings.get("trainable", {}).values())
 
 
 def _checkpoint(state: str) -> str:
@@ -192,16 +195,16 @@ def data_of(
     from bench.errors import UserError
     from bench.spec.measuring import Data
 
-    of_cells = _common(subjects)
-    dataset, own = _dataset(on, of_cells)
+    cells = [each for each in subjects.values() if each.task is not None]
+    of_cells = _shared([each.task for each in cells])
+    complete = len(cells) == len(subjects) and _shared([each.image for each in cells]) is not None
+    dataset, own = _dataset(on, of_cells, complete=complete)
     task: dict[str, Any] = {"dataset": dataset}
-    shared_image = None
-    if of_cells is not None:
-        theirs, shared_image = of_cells
-        if theirs["dataset"] == dataset:
-            task = dict(theirs)
-        elif "objective" in theirs:
-            task["objective"] = theirs["objective"]
+    if of_cells is not None and of_cells["dataset"] == dataset:
+        task = dict(of_cells)
+    else:
+        scored = _shared([each.task.get("objective") for each in cells if each.task is not None])
+        task |= {"objective": scored} if scored is not None else {}
     asked = {"sampling_rate": sampling_rate, "objective": objective}
     task |= {key: value for key, value in asked.items() if value is not None}
     if own is None and _unknown(dataset):
@@ -212,40 +215,65 @@ def data_of(
             remedy="add --on FOLDER, or the file of arrays",
         )
     size = {"resize": image, "size": image} if image is not None else {}
-    whole = {**(shared_image or {}), **size}
-    return Data(task, own, whole or None)
+    return Data(task, own, {**_image(cells, size), **size} or None)
 
 
-def _common(subjects: Mapping[str, Subject]) -> tuple[dict[str, Any], Mapping[str, Any]] | None:
-    """Return the task and the image that all subjects share; None where they do not."""
-    first, *others = subjects.values() or (None,)
-    if first is None or first.task is None:
-        return None
-    same = all((s.task, s.image) == (first.task, first.image) for s in others)
-    return (dict(first.task), first.image or {}) if same else None
+def _shared(values: Sequence[Any]) -> Any:
+    """Return what all values are; None where they differ, or there are none."""
+    return values[0] if values and all(value == values[0] for value in values) else None
+
+
+def _image(cells: Sequence[Subject], asked: Mapping[str, int]) -> dict[str, Any]:
+    """Return how the cells' images were made, all of them, whatever they were images of.
+
+    Raises
+    ------
+    UserError
+        If they were not made in one way, and it is not said in which.
+    """
+    from bench.errors import UserError
+
+    images = [each.image or {} for each in cells]
+    keys = {key for each in images for key in each}
+    differing = sorted(k for k in keys - asked.keys() if len({str(i.get(k)) for i in images}) > 1)
+    if differing:
+        raise UserError(
+            f"the cells were trained on images of different {', '.join(differing)}",
+            field="--image",
+            remedy="add --image SIZE"
+            if {*differing} <= {"resize", "size"}
+            else "measure cells whose images were made in one way",
+        )
+    return {key: images[0][key] for key in sorted(keys - asked.keys())}
 
 
 def _dataset(
-    on: str | None, of_cells: tuple[dict[str, Any], Any] | None
+    on: str | None, of_cells: Mapping[str, Any] | None, *, complete: bool
 ) -> tuple[str, dict[str, Any] | None]:
-    """Return the dataset's name, and where it lies if it is the user's."""
+    """Return the dataset's name, and where it lies if it is the user's.
+
+    Parameters
+    ----------
+    complete
+        Whether all networks are cells that saw the same images.
+    """
     from bench.errors import UserError, did_you_mean
     from bench.spec.catalogue import names
     from bench.spec.naming import joined_name
 
     if on is None:
-        if of_cells is None:
+        if of_cells is None or not complete:
             raise UserError(
                 "it is not said what to measure on, and the networks are not all cells of one task",
                 field="--on",
                 remedy="add --on DATASET, a folder of images, or a file of arrays",
             )
-        return str(of_cells[0]["dataset"]), None
+        return str(of_cells["dataset"]), None
     if not _unknown(on):
         return on, None
     path = Path(on).expanduser().resolve()
     # Rows are drawn by the dataset's name: the cells' own data keep theirs.
-    theirs = str(of_cells[0]["dataset"]) if of_cells is not None else ""
+    theirs = str(of_cells["dataset"]) if of_cells is not None else ""
     name = theirs if theirs and _unknown(theirs) else joined_name(path.stem)
     if path.is_dir():
         return name, {"folder": str(path)}

@@ -13,6 +13,7 @@ from bench.errors import UserError
 from bench.models.network import Network
 from bench.models.outputs import OutputReader, Pooling
 from bench.models.sections import sections, units
+from bench.parts.array_names import names_array
 from bench.parts.kinds import Line, Measured, Measuring
 
 ROLES = ("first", "second")
@@ -138,15 +139,20 @@ class FeaturePairs:
                 )
 
     def measured(self, name: str, table: Tensor) -> Measured:
-        """Return a table of similarities ``(layers, layers)`` as metrics, a curve and an array."""
+        """Return similarities ``(layers, layers)`` as metrics, a curve and an array with names."""
         table = table.cpu()
         at = {layer: number for number, layer in enumerate(self.layers)}
         rows = [at[path] for path in self._numbers]
         same = table.diagonal().tolist()
+        names = names_array([path or "backbone" for path in self._numbers])
         return Measured(
             {f"{name}/{shown}": same[at[layer]] for shown, layer in self._named.items()},
             {f"{name}/module": Line([*self._numbers.values()], [same[row] for row in rows])},
-            {name: table[rows][:, rows].clone()},
+            {
+                name: table[rows][:, rows].clone(),
+                f"{name}/rows": names,
+                f"{name}/columns": names.clone(),
+            },
         )
 
 

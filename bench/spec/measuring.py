@@ -16,6 +16,7 @@ from bench.spec.plan import Plan, plan_of
 from bench.spec.problems import Source, validate
 from bench.spec.roles import described, numbered
 from bench.spec.suite import METRIC
+from bench.spec.work import Measure
 
 # What stands where an error names a file: the command, or the option that said it.
 COMMAND = Path("bench measure")
@@ -35,12 +36,18 @@ class Weights:
         Of the file's own head; 0 where it has none.
     backbone
         timm's name, a part's, or a part's to its parameters; None of predictions.
+    seed
+        Of the cell that trained it; None where none did.
+    frozen
+        Whether that cell left running statistics as they came.
     """
 
     name: str | None = None
     file: Path | None = None
     classes: int = 0
     backbone: str | Mapping[str, Any] | None = None
+    seed: int | None = None
+    frozen: bool = False
 
 
 @dataclass(frozen=True)
@@ -208,7 +215,37 @@ def measuring_plan(asked: Asked) -> Plan:
         "rows": ["method"], "columns": METRIC, "metrics": [{"metric": name} for name in metrics],
     }  # fmt: skip
     documents.append(_document(str(COMMAND), {"table": table}))
-    return plan_of(documents, Paper(id="measured", title="Measured by hand"))
+    plan = plan_of(documents, Paper(id="measured", title="Measured by hand"))
+    _check_trained(asked, settings, plan)
+    return plan
+
+
+def _check_trained(asked: Asked, settings: Mapping[str, Any], plan: Plan) -> None:
+    """Refuse what a suite would be refused for its stages: here they are files."""
+    for role, weights in asked.networks.items():
+        if weights.frozen and settings.get("statistics") == "averaged-anew":
+            raise SpecError(
+                f"statistics cannot be averaged anew: the network in the role {role} was trained "
+                "with frozen statistics",
+                field=f"measure.part.{asked.part.name}.statistics",
+                remedy="use statistics: interpolated",
+            )
+    work = plan.cells[0].cell.work
+    assert isinstance(work, Measure)
+    for use in work.task.transforms if work.task is not None else ():
+        transform = find_part("transform", use.name, tuple(asked.plugins))
+        if transform is None or not transform.draws or transform.random:
+            continue
+        for role, weights in asked.networks.items():
+            if weights.seed not in (None, asked.seed):
+                raise SpecError(
+                    f"the network in the role {role} was trained with seed {weights.seed}, and "
+                    f"{use.name} is drawn by the measurement's own, {asked.seed}: it would see "
+                    "other inputs",
+                    field="--seed",
+                    remedy="measure networks of one seed, which --seed may name, or without this "
+                    "transform",
+                )
 
 
 def _suite(asked: Asked) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from bench.models.checkpoint import save_checkpoint
 from bench.models.network import Network
 from bench.models.own_file import OwnFile
 from bench.spec.measuring import Weights
-from tests.cli.laid import lay
+from tests.cli.laid import SUITE, lay
 
 GLYPHS = {"dataset": "glyphs", "sampling_rate": 0.5, "objective": {"classification": {}}}
 SMALL = {"resize": 32, "size": 32}
@@ -124,7 +124,8 @@ def test_a_cell_is_its_checkpoint_with_what_it_was_trained_on(
     monkeypatch.setattr(own_file, "described", lambda path, backbone: OwnFile("test_resnet", 7))
     stage = next(planned.cell for planned in lay(tmp_path).cells if planned.name)
     found = of_cell(stage.id[:8], tmp_path)
-    assert (found.cell, found.seed, found.weights.classes) == (stage.id, 0, 7)
+    assert (found.cell, found.weights.seed, found.weights.classes) == (stage.id, 0, 7)
+    assert not found.weights.frozen
     assert found.weights.backbone == "test_resnet"
     assert found.weights.file is not None
     assert found.weights.file.read_text() == f"checkpoint of {stage.id}"
@@ -134,6 +135,16 @@ def test_a_cell_is_its_checkpoint_with_what_it_was_trained_on(
     assert found.task["objective"] == {"classification": {}}
     assert stage.recipe is not None
     assert found.image == stage.recipe.image.model_dump()
+
+
+def test_a_cell_tells_that_its_statistics_were_frozen(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(own_file, "described", lambda path, backbone: OwnFile("test_resnet", 7))
+    trained = "trainable: {all: {statistics: frozen}}"
+    frozen = SUITE.replace("  a: {", f"  a: {{{trained}, ")
+    stage = next(planned.cell for planned in lay(tmp_path, frozen).cells if planned.name)
+    assert of_cell(stage.id, tmp_path).weights.frozen
 
 
 def test_a_state_that_a_cell_has_not_kept_is_told_with_those_it_has(tmp_path: Path) -> None:
@@ -156,7 +167,7 @@ def test_what_is_neither_a_file_nor_a_cell_is_said(tmp_path: Path) -> None:
 
 
 def cell(task: dict[str, Any] | None = None, image: dict[str, Any] | None = None) -> Subject:
-    return Subject(Weights(), {}, "id", 1, task or GLYPHS, image or SMALL)
+    return Subject(Weights(seed=1), {}, "id", task or GLYPHS, image or SMALL)
 
 
 FILE = Subject(Weights(), {})
@@ -181,6 +192,31 @@ def test_what_is_asked_for_goes_before_what_the_cells_say() -> None:
     )
     assert found.task == {"dataset": "digits", "sampling_rate": 0.1, "objective": "regression"}
     assert found.image == {"resize": 16, "size": 16}
+
+
+@pytest.mark.parametrize("other", [FILE, cell({**GLYPHS, "dataset": "digits"}), cell()])
+def test_images_are_as_the_cells_saw_them_on_whatever_data(other: Subject) -> None:
+    # Else networks of 32 pixels would be measured at 224, without a word.
+    found = data_of({"first": other, "second": cell()}, "fractals", **NONE)
+    assert found.image == SMALL
+    assert found.task == {"dataset": "fractals", "objective": GLYPHS["objective"]}
+
+
+def test_a_cell_beside_a_file_is_measured_on_its_own_task() -> None:
+    shuffled = {**GLYPHS, "transforms": {"edges": {}}}
+    found = data_of({"first": cell(shuffled), "second": FILE}, "glyphs", **NONE)
+    assert found.task == shuffled
+
+
+def test_cells_of_other_images_need_to_be_told_which() -> None:
+    subjects = {"first": cell(), "second": cell(image={"resize": 28, "size": 28})}
+    with pytest.raises(UserError, match=r"different resize, size\n  add --image SIZE"):
+        data_of(subjects, "digits", **NONE)
+    found = data_of(subjects, "digits", **{**NONE, "image": 64})
+    assert found.image == {"resize": 64, "size": 64}
+    subjects = {n: cell(image={**SMALL, "normalise": n}) for n in ("imagenet", "half")}
+    with pytest.raises(UserError, match=r"different normalise\n  measure cells whose"):
+        data_of(subjects, "digits", **{**NONE, "image": 64})
 
 
 def test_data_of_ones_own_are_a_folder_or_a_file(tmp_path: Path) -> None:

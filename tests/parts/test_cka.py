@@ -18,6 +18,7 @@ from bench.parts.feature_pairs import FeaturePairs
 from bench.parts.kinds import Measured
 from bench.parts.measurements.cka import CKA
 from bench.parts.measurements.minibatch_cka import MinibatchCKA
+from bench.report.figures.map_axes import names_of
 from tests.parts.pairs import Backbone, Pair, network
 
 NAMED = {"early": "first", "late": "last", "outputs": "head"}
@@ -158,6 +159,9 @@ def test_a_unit_that_does_not_run_is_left_out_with_its_number() -> None:
     found = measured(Pair(network(Idle(0)), network(Idle(1))))
     assert list(found.curves["cka/module"].at) == [1, 3]
     assert found.arrays["cka"].shape == (2, 2)
+    # What the heat map asks for: whose its rows and columns are.
+    names = names_of({name: array.numpy() for name, array in found.arrays.items()}, "cka")
+    assert names.rows == names.columns == ("first", "last.0")
     with pytest.raises(UserError, match=r"modules.mine: idle does not run, or"):
         measured(Pair(network(Idle(0)), network(Idle(1))), modules={"mine": "idle"})
 

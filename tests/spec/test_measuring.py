@@ -224,3 +224,28 @@ def test_what_a_files_weights_were_trained_on_is_the_data_that_are_named():
     (planned,) = measuring_plan(asked(attention, start=on_disk())).cells
     assert planned.cell.work.task.dataset == "glyphs"
     assert planned.cell.work.task.image.size == 32
+
+
+# -- how the networks were trained ---------------------------------------------------------------
+
+
+def test_statistics_of_a_cell_that_had_them_frozen_are_not_averaged_anew():
+    path = measurement_named("linear-path")
+    networks = {"first": on_disk(), "second": on_disk(frozen=True)}
+    with pytest.raises(SpecError, match="the network in the role second was trained with frozen"):
+        measuring_plan(asked(path, ["statistics=averaged-anew"], **networks))
+    assert measuring_plan(asked(path, **networks)).cells
+
+
+@pytest.mark.parametrize(("transform", "seed"), [("block-shuffle", 4), ("edges", 4)])
+def test_a_permutation_is_that_of_each_networks_own_seed(part, transform, seed):
+    data = Data({"dataset": "glyphs", "transforms": {transform: {}}}, image=GLYPHS.image)
+    same = {"first": on_disk(seed=3), "second": on_disk()}
+    assert measuring_plan(asked(part, data=data, **same)).cells
+    other = {"first": on_disk(seed=3), "second": on_disk(seed=seed)}
+    if transform == "edges":
+        # Nothing is drawn.
+        assert measuring_plan(asked(part, data=data, **other)).cells
+        return
+    with pytest.raises(SpecError, match=r"second was trained with seed 4, and block-shuffle"):
+        measuring_plan(asked(part, data=data, **other))
