@@ -107,6 +107,16 @@ def test_the_papers_settings_are_those_of_its_code() -> None:
     assert {rate(c) for c in cells("checkpoints", "paper")} == {0.02 / 8, 0.1 / 8}
 
 
+@pytest.mark.parametrize("suite", [s for s in SUITES if s != "shuffled-images"])
+def test_the_papers_network_is_a_resnet_50_for_imagenet_without_normalisation(suite: str) -> None:
+    size = {"blocks": (3, 4, 6, 3), "width": 64, "bottleneck": True, "stem": "imagenet"}
+    networks = [cell.work.network for cell in trained(suite, "paper").values()]
+    assert networks
+    for network in networks:
+        assert not isinstance(network, str)
+        assert (network.name, network.settings) == ("fixup-resnet", size)
+
+
 def test_chexpert_is_trained_as_in_the_papers_code() -> None:
     xray = [c for c in trained("distance", "paper").values() if c.dataset == "chexpert"]
     epochs = {
