@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
@@ -95,7 +95,10 @@ def test_whatever_byte_changes_the_features_do_not(
     table(cache)
     file = only(cache, name)
     data = bytearray(file.read_bytes())
-    data[place % len(data)] ^= mask
+    place %= len(data)
+    # One white space for another says the same.
+    assume(not (chr(data[place]).isspace() and chr(data[place] ^ mask).isspace()))
+    data[place] ^= mask
     file.write_bytes(data)
     assert [found.damaged is not None for found in verify_features(cache)] == [True]
     assert torch.equal(table(cache).of(ROWS, CPU), VALUES)

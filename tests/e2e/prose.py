@@ -155,8 +155,8 @@ def _axis(name: str, row: dict[str, str]) -> str:
 def _scale(metric: str) -> float:
     plain = (
         "loss", "norm", "distance", "steps", "ended", "gradient", "gradients",
-        "trained", "private", "total", "components", "ratio", "mse", "half_mse", "noisy_half_mse", "cosine",
-        "min_ade_3s", "min_ade_8s", "min_fde_3s", "min_fde_8s",
+        "trained", "private", "total", "components", "ratio", "cosine",
+        "mse", "half_mse", "noisy_half_mse", "min_ade_3s", "min_ade_8s", "min_fde_3s", "min_fde_8s",
         "kappa", "lift",
     )  # fmt: skip
     # By module, these are named after it.

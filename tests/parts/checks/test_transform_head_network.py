@@ -25,9 +25,12 @@ def test_a_transform_of_ones_own_passes(failures, code, random):
     assert failures("transform", transform(code, random)) == {}
 
 
-def test_a_transform_that_draws_nothing_gives_the_same_for_every_stream(failures):
+def test_a_transform_that_says_that_it_draws_nothing_may_not_draw(failures):
     drawn = "return inputs[:, torch.from_numpy(stream.permutation(inputs.shape[1]))]"
     assert "stream" in failures("transform", "draws = False\n" + transform(drawn))
+
+
+def test_a_transform_that_draws_nothing_gives_the_same_for_every_stream(failures):
     assert failures("transform", "draws = False\n" + transform("return inputs.flip(-1)")) == {}
 
 

@@ -46,6 +46,7 @@ WITHOUT_NUMBERS = {
     "keeps-more-by-gradients",
     "keeps-more-with-statistics-re-taken",
     "keeps-more-at-equal-new-accuracy",
+    "keeps-more-at-equal-new-accuracy-frozen",
     "more-reference-steps-learn-less-by-gradients",
     "from-random-weights-chance-of-twenty",
     "from-random-weights-behind",
