@@ -57,7 +57,9 @@ def merge(store: Store, records: Iterable[Record], content: Content) -> Merged:
 
 def _take(store: Store, leases: Leases, record: Record, content: Content, merged: Merged) -> None:
     there = store.attempts(record.id)
-    if content_sha256(record) in map(content_sha256, there):
+    same = next((o for o in there if content_sha256(o) == content_sha256(record)), None)
+    if same is not None:
+        _complete(store, same, record, content)
         merged.known += 1
         return
     lease = leases.claim(record.id, at_least=record.attempt)
@@ -70,6 +72,18 @@ def _take(store: Store, leases: Leases, record: Record, content: Content, merged
     merged.added += 1
     if any(_contradicts(record, other) for other in there):
         merged.others.append(record.id)
+
+
+def _complete(store: Store, there: Record, record: Record, content: Content) -> None:
+    """Write artifacts of a record that is there already, where they come only now."""
+    folder = store.layout.cell(there.id)
+    for name, artifact in there.outcome.artifacts.items():
+        path = folder.artifact(artifact.file)
+        own = folder.is_artifact(there.attempt, name, artifact.file)
+        if own and not path.exists():
+            found = content(record, name)
+            if found is not None and bytes_sha256(found) == artifact.sha256:
+                write_whole(path, found)
 
 
 def _contradicts(one: Record, other: Record) -> bool:

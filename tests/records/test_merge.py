@@ -111,6 +111,19 @@ def test_artifacts_come_under_the_number_of_their_record(
     assert merge(store, stored(other), stored_content(other)).known == 1
 
 
+def test_artifacts_that_come_after_their_record_are_taken_in_too(store: Store) -> None:
+    artifacts = {"arrays": Artifact("0001.arrays.bin", bytes_sha256(b"map"))}
+    came = replace(measured(0.5), outcome=Outcome("done", artifacts=artifacts))
+    assert merge(store, [came], nothing).added == 1
+    assert store.artifact(state(store).fresh, "arrays") is None
+    assert merge(store, [came], lambda record, name: b"another").known == 1
+    assert store.artifact(state(store).fresh, "arrays") is None
+    assert merge(store, [came], lambda record, name: b"map").known == 1
+    kept = store.artifact(state(store).fresh, "arrays")
+    assert kept is not None
+    assert kept[1].read_bytes() == b"map"
+
+
 @pytest.mark.parametrize("file", ["0007.json", "0001.json", "0001.lease", "0003.checkpoint.bin"])
 def test_no_file_but_an_artifacts_own_is_written(store: Store, put: Put, file: str) -> None:
     there = put(measured(0.5))

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from matplotlib.collections import PolyCollection
+from matplotlib.cm import ScalarMappable
 from numpy.typing import NDArray
 
 from bench.report.figures.style import plain
@@ -90,7 +90,7 @@ def _short(name: str) -> str:
     return name if len(name) <= _LETTERS else f"…{name[1 - _LETTERS :].lstrip('.')}"
 
 
-def write_values(axes: Any, values: Map, drawn: PolyCollection) -> None:
+def write_values(axes: Any, values: Map, drawn: ScalarMappable) -> None:
     """Write each value into its cell, in black or white, whichever is read on its colour."""
     for y, row in enumerate(values):
         for x, value in enumerate(row):
