@@ -24,6 +24,7 @@ from bench.spec.seed_checks import check_seeds
 from bench.spec.shown import Declarations, shown_metrics
 from bench.spec.suite import Suite
 from bench.spec.training_checks import check_training
+from bench.spec.tuning import Trial
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,8 @@ class Plan:
         Every planned cell, parents before children. One cell may stand at several places,
         where an axis does not change it.
     gradients
-        Cell id of a training of the table to the gradients that it is planned to take; absent
-        where its update does not say.
+        Cell id of a training of the table, or of a trial of its search, to the gradients that it
+        is planned to take; absent where its update does not say.
     metrics, curves
         What the records of the table's cells will hold, derived errors included, by name.
     """
@@ -133,7 +134,8 @@ def _expanded(
     check_axes_act(layers, cells, acting)
     declared = Declarations(layers, cells)
     metrics = shown_metrics(layers, declared)
-    gradients = planned_gradients((p.cell for p in cells if p.shown), layers.part)
+    counted = (p.cell for p in cells if p.shown or isinstance(p.cell.work, Trial))
+    gradients = planned_gradients(counted, layers.part)
     check_claims(paper, layers, declared, acting, gradients, profile, others)
     selections = {p.cell.recipe.selection for p in declared.distinct if p.cell.recipe}
     suite = Suite(
