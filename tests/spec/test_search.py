@@ -299,3 +299,48 @@ def test_further_seeds_are_none_of_the_search_either(load):
     assert load(search).cells
     with pytest.raises(SpecError, match="the seed 4 is one of the table's"):
         load(search, seeds=5)
+
+
+CLAIM = """
+id: test
+title: A test
+claims:
+  - id: l2-is-best
+    text: L2 is better.
+    source: Table 1
+    suite: table
+    compare: [{axis: method, pairs: [[l2, OTHER]]}]
+    expect: greater
+    budget: search
+    refuted_by: It is not.
+"""
+
+
+def claimed(suite, search: str, other: str = "plain"):
+    file = suite(written(search))
+    (file.parent / "paper.yaml").write_text(CLAIM.replace("OTHER", other))
+    return load_plan(file)
+
+
+def test_methods_that_were_tuned_alike_may_be_compared(suite):
+    plan = claimed(suite, SEARCH + "  per: [method]\n")
+    for planned in plan.shown:
+        tuning = plan.tunings[planned.cell.id]
+        # 2 candidates, 2 sampling rates, 3 seeds; of 10 steps, which take two gradients each in
+        # `twice`.
+        assert tuning.trials == 12
+        assert tuning.gradients == 120 * (2 if planned.place["method"] == "twice" else 1)
+
+
+@pytest.mark.parametrize(
+    ("search", "other", "why"),
+    [
+        ("", "plain", "method l2 are not chosen by one"),
+        (SEARCH, "twice", "is planned with 60, .* with 120 gradients of trials"),
+        (SEARCH + "  per: [sampling_rate]\n", "plain", "share one choice"),
+        (SEARCH + "  per: [sampling_rate]\n  at: {method: plain}\n", "plain", "share one choice"),
+    ],
+)
+def test_methods_that_were_not_are_no_claim_by_search(suite, search, other, why):
+    with pytest.raises(SpecError, match=why):
+        claimed(suite, search, other)
