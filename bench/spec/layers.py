@@ -35,8 +35,8 @@ _STAGE = re.compile(r"stage:(?P<name>[^@]+)(@(?P<state>start|patch|[0-9]+))?")
 MAX_SEEDS = 100_000
 WHEN_KEYS = ("recipe", "task", "tasks", "measure", "methods", "axes", "exclude")
 _MERGED = (
-    "axes", "search", "recipe", "task", "tasks", "measure", "methods", "labels", "table", "datasets",
-    "weights", "networks", "stages",
+    "axes", "search", "recipe", "task", "tasks", "measure", "methods", "labels", "table",
+    "datasets", "weights", "networks", "stages",
 )  # fmt: skip
 
 

@@ -116,9 +116,7 @@ class Searching:
         )
         return Search(scope, choose, trials)
 
-    def _family(
-        self, place: Labels, values: Mapping[str, Scalar], over: Any = None
-    ) -> Family:
+    def _family(self, place: Labels, values: Mapping[str, Scalar], over: Any = None) -> Family:
         labels = {**place, **values}
         return self.families.of_place(labels, self.matching(labels), over)
 
@@ -216,5 +214,3 @@ class Searching:
 
 def _stages(family: Family) -> dict[str, tuple[str, str]]:
     return {role: (stage, state) for role, (stage, state, _) in family.starts.items()}
-
-

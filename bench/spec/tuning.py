@@ -93,7 +93,8 @@ def tuned_of(candidates: Sequence[Candidate]) -> Tuned:
     works = [each.work for each in candidates]
     own = _own(works[0])
     for kind in ("penalties", "patches"):
-        own[kind] = tuple(_agreed_use(uses) for uses in zip(*(getattr(w, kind) for w in works), strict=True))
+        each = zip(*(getattr(work, kind) for work in works), strict=True)
+        own[kind] = tuple(map(_agreed_use, each))
     return Tuned(**own, candidates=tuple(candidates))
 
 

@@ -29,13 +29,11 @@ def test_a_grid_has_every_combination_once_in_the_order_written(space):
     assert len(found) == math.prod(map(len, space.values()))
     assert len({tuple(c.values()) for c in found}) == len(found)
     # The place of each value in its list, read as digits, goes up by one each time.
-    number = 0
-    for candidate in found:
+    for number, candidate in enumerate(found):
         at = 0
         for axis, values in space.items():
             at = at * len(values) + values.index(candidate[axis])
         assert at == number
-        number += 1
 
 
 @given(ENDS, st.integers(1, 40), st.integers(0, 5))

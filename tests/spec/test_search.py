@@ -115,7 +115,8 @@ def test_a_trials_role_says_what_it_tries(load):
 def test_no_trial_looks_at_the_test_split_and_each_holds_rows_out(load):
     plan = load(SEARCH.replace("validation: 0.25", "validation: 0.25, validate_every: 5"),
                 "recipe: {steps: 10,",
-                "recipe: {steps: 10, validation: 0.1, validate_every: 2, test_curves: true,")  # fmt: skip
+                "recipe: {steps: 10, validation: 0.1, validate_every: 2, "
+                "test_curves: true,")  # fmt: skip
     for planned in of_kind(plan, Trial):
         recipe = planned.cell.recipe
         assert not recipe.evaluation.test

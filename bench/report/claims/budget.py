@@ -33,10 +33,9 @@ def budget_text(claim: Claim, compared: Sequence[Compared], plan: Plan) -> str:
     if claim.budget == "search" and cells:
         tunings = [plan.tunings[p.cell.id] for p in cells]
         spent = [t.gradients for t in tunings if t.gradients is not None]
-        text += (
-            f", each with settings chosen by {_span([t.trials for t in tunings])} trials of its own "
-            f"({_span(spent)} gradients)"
-        )
+        trials = _span([t.trials for t in tunings])
+        text += f", each with settings chosen by {trials} trials of its own"
+        text += f" ({_span(spent)} gradients)"
     return text
 
 
