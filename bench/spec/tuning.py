@@ -115,8 +115,8 @@ def disagreement(works: Sequence[Train]) -> str | None:
     return None
 
 
-def agreement(values: Sequence[Any]) -> Any:
-    """Return values in which several agree; where they differ `CHOSEN`.
+def agreement(values: Sequence[Any], otherwise: str = CHOSEN) -> Any:
+    """Return values in which several agree; where they differ a text.
 
     >>> agreement([{"a": 1, "b": {"c": 2}}, {"a": 1, "b": {"c": 3}}])
     {'a': 1, 'b': {'c': 'chosen by the search'}}
@@ -125,10 +125,10 @@ def agreement(values: Sequence[Any]) -> Any:
     if all(other == first for other in others):
         return first
     if all(isinstance(value, Mapping) and value.keys() == first.keys() for value in values):
-        return {key: agreement([value[key] for value in values]) for key in first}
+        return {key: agreement([value[key] for value in values], otherwise) for key in first}
     if all(isinstance(value, list) and len(value) == len(first) for value in values):
-        return [agreement(items) for items in zip(*values, strict=True)]
-    return CHOSEN
+        return [agreement(items, otherwise) for items in zip(*values, strict=True)]
+    return otherwise
 
 
 def _own(work: Train) -> dict[str, Any]:
