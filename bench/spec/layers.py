@@ -171,6 +171,20 @@ def lay(documents: Sequence[Document]) -> Layers:
     return layers
 
 
+def documents_of(document: Document, profile: str) -> list[dict[str, Any]]:
+    """Return what a suite says under a profile: itself, then its profiles, each as it is written.
+
+    Raises
+    ------
+    SpecError
+        For an unknown profile.
+    """
+    suite = _suite(document)
+    chain = _profile_chain(suite, profile, Source(document))
+    written = document.data["profiles"]
+    return [document.data, *(written[name] or {} for name in chain)]
+
+
 def profile_names(file: Path) -> list[str]:
     """Return the profiles a suite has."""
     document = load_yaml(file)
