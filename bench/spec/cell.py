@@ -194,11 +194,12 @@ class Cell:
     def settings_by(self, candidate: int | None) -> Mapping[str, Any]:
         """Return every setting as it is by a candidate of the cell's search.
 
-        The settings themselves where it is none, or the cell is not tuned.
+        The settings themselves where it is none of them, or the cell is not tuned.
         """
-        if candidate is None or not isinstance(self.work, Tuned):
+        tried = self.work.candidates if isinstance(self.work, Tuned) else ()
+        if candidate is None or not 0 <= candidate < len(tried):
             return self.work.settings
-        return self.work.candidates[candidate].work.settings
+        return tried[candidate].work.settings
 
     def to_json(self, candidate: int | None = None) -> dict[str, Any]:
         """Return the cell as JSON-ready data, the form kept in records.

@@ -135,7 +135,6 @@ def paper_beside(suite: Path, profile: str, whole: Raw, part: Part) -> Raw:
             **({"at": metric.at.model_dump(exclude_none=True)} if metric.at is not None else {}),
             "compare": [{"axis": _METHOD, "pairs": [[treated, base]]}],
             "mean_over": varying,
-            "of": "mean",
             "expect": word,
             "refuted_by": "The mean difference has the other sign.",
             **({"budget": "search"} if base in alike else {}),

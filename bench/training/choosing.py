@@ -18,6 +18,8 @@ from bench.spec.work import Choose, canonical_json
 
 # Means of as many decimals are the same: sums of scores have last bits of their own.
 _SAME = 1e-9
+# One JSON value on a line; a store's records alone end in .json.
+_SUFFIX = ".jsonl"
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,7 @@ def decide(work: Choose, scores: Mapping[str, float | None]) -> Decision:
 def write_score(job: Job, metric: str, value: float | None) -> Artifact:
     """Leave a trial's score, or that it diverged (None)."""
     text = canonical_json({"metric": metric, "value": value})
-    return place(job.folder, job.attempt, SCORE, ".json", _writer(text))
+    return place(job.folder, job.attempt, SCORE, _SUFFIX, _writer(text))
 
 
 def read_score(parent: ParentArtifact, metric: str) -> float | None:
@@ -102,7 +104,7 @@ def read_score(parent: ParentArtifact, metric: str) -> float | None:
 def write_choice(job: Job, decision: Decision, values: Mapping[str, Scalar]) -> Artifact:
     """Leave what was chosen, for the cells that train by it."""
     text = canonical_json({"candidate": decision.candidate, "values": dict(values)})
-    return place(job.folder, job.attempt, CHOICE, ".json", _writer(text))
+    return place(job.folder, job.attempt, CHOICE, _SUFFIX, _writer(text))
 
 
 def read_choice(parent: ParentArtifact, candidates: Sequence[Mapping[str, Scalar]]) -> int:

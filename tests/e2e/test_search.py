@@ -65,7 +65,7 @@ def test_what_is_chosen_trains_as_if_it_had_been_written_by_hand(bench):
     assert set(bench.done().values()) == {1}
     assert "Every cell is done." in bench("status", suite)
     bench("report", suite, "--to", bench.folder / "pages")
-    page = (bench.folder / "pages" / "table.offline.md").read_text()
+    page = (bench.folder / "pages" / "small" / "table.offline.md").read_text()
     search = page.partition("## Search")[2]
     assert "| 2 = 2 × 1 seed |" in " ".join(search.split())
     assert "smallest optimizer sgd lr" in search

@@ -138,7 +138,9 @@ def title(on_site: CellOnSite) -> str:
             return ", ".join(names)
     cell = on_site.cell
     kind = "source training" if cell.kind == "train" else cell.kind
-    return f"{kind}: {cell.backbone}, {cell.dataset}, seed {cell.seed}"
+    told = (cell.backbone, cell.dataset, f"seed {cell.seed}")
+    # A choice has no network and no data.
+    return f"{kind}: {', '.join(filter(None, told))}"
 
 
 def _named(track: Track, axis: str, value: Scalar) -> str:
