@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -19,6 +20,8 @@ from bench.spec.recipe import Scalar
 from bench.spec.work import Choose
 
 METHOD = "method"
+# Sums of scores have last bits of their own.
+_SAME = 1e-9
 # More values than these are told by their ends.
 _LISTED = 6
 
@@ -81,7 +84,7 @@ def search_section(results: Results) -> str:
         return ""
     first, *folded = search_tables(results, found)
     shown = markdown.table(first.header, first.rows, left=len(first.header))
-    parts = ["## Search", first.caption, shown, otherwise(results, found)]
+    parts = ["## Search", first.caption, shown]
     for each in folded:
         table = markdown.table(each.header, each.rows, left=len(each.header))
         body = "\n\n".join(part for part in (each.caption, table) if part)
@@ -98,12 +101,56 @@ def search_tables(results: Results, found: Sequence[Choice] | None = None) -> li
     header = [*map(axis_name, shown.axes), "tried", "trials", "gradients", "chosen", "score",
               "as good", "at an end of what was tried"]  # fmt: skip
     rows = [shown.row(choice) for choice in found]
-    tables = [SettingTable("Search", _caption(results, found), header, rows)]
+    caption = " ".join([_caption(found), *warnings(results, found)])
+    tables = [SettingTable("Search", caption, header, rows)]
     every = [row for choice in found for row in shown.candidates(choice)]
     if every:
         header = [*map(axis_name, shown.axes), "candidate", "mean score", "diverged trials"]
         tables.append(SettingTable("Every candidate", "", header, every))
     return tables
+
+
+def warnings(results: Results, found: Sequence[Choice]) -> list[str]:
+    """Return what is wrong with choices or with cells by them, as the records themselves say."""
+    return [text for text in (otherwise(results, found), unfounded(results, found)) if text]
+
+
+def unfounded(results: Results, found: Sequence[Choice]) -> str:
+    """Return a warning if a choice is not the one that its trials' own records make; or nothing.
+
+    Found here anew, from the metrics of the trials, where all their records are at hand.
+    """
+    wrong = []
+    for choice in found:
+        means = _means(results, choice)
+        if choice.chosen is not None and means and choice.chosen != _first_best(choice.work, means):
+            wrong.append(choice.cell.id)
+    if not wrong:
+        return ""
+    return f"**Not as its trials say**: the choice of {', '.join(wrong)}."
+
+
+def _means(results: Results, choice: Choice) -> list[tuple[int, float]]:
+    """Return how many trials of each candidate diverged, and the mean of the others."""
+    found = []
+    for candidate in range(len(choice.work.candidates)):
+        ids = [choice.cell.parents[role].id for role in choice.work.roles(candidate)]
+        if any(cell_id not in results.records for cell_id in ids):
+            return []
+        scores = [results.records[i].outcome.metrics.get(choice.work.metric) for i in ids]
+        known = [score for score in scores if score is not None]
+        mean = math.fsum(known) / len(known) if known else math.nan
+        found.append((len(scores) - len(known), mean))
+    return found
+
+
+def _first_best(work: Choose, means: Sequence[tuple[int, float]]) -> int | None:
+    fewest = min(lost for lost, _ in means)
+    sign = 1.0 if work.best == "highest" else -1.0
+    alike = {i: sign * mean for i, (lost, mean) in enumerate(means) if lost == fewest}
+    best = max(alike.values())
+    near = (i for i, mean in alike.items() if best - mean <= work.within + _SAME)
+    return next(near, None)
 
 
 def otherwise(results: Results, found: Sequence[Choice]) -> str:
@@ -150,7 +197,7 @@ def tuned_alike(found: Sequence[Choice]) -> str:
     return "Every method's settings are chosen by as many candidates, at the places below."
 
 
-def _caption(results: Results, found: Sequence[Choice]) -> str:
+def _caption(found: Sequence[Choice]) -> str:
     work = found[0].work
     metric = markdown.code(work.metric)
     unit = metric_unit(work.metric)

@@ -139,6 +139,22 @@ def test_a_number_by_other_settings_than_the_page_says_is_told(study: Study) -> 
     assert planned.cell.id in text
 
 
+def test_a_choice_that_its_trials_records_do_not_make_is_told(study: Study) -> None:
+    (choice,) = [c for c in choices(study.results) if c.methods == ("l2",)]
+    for number, score in enumerate((0.81, 0.845, None)):
+        for role in choice.work.roles(number):
+            trial = study.plan.unique()[choice.cell.parents[role].id]
+            study.put(trial, metrics={} if score is None else {"validation/top1": score})
+    assert "Not as its trials say" not in search_section(study.results)
+    # Within a point of the best, and the first.
+    for role in choice.work.roles(0):
+        study.put(study.plan.unique()[choice.cell.parents[role].id],
+                  metrics={"validation/top1": 0.84})  # fmt: skip
+    assert f"**Not as its trials say**: the choice of {choice.cell.id}." in search_section(
+        study.results
+    )
+
+
 def test_methods_that_share_a_choice_are_not_said_to_be_tuned_alike(tmp_path: Path) -> None:
     text = SUITE.replace("per: [method]", "per: [sampling_rate]\n  at: {method: l2}")
     study = Study(tmp_path, text, plain=1, l2=1)
