@@ -78,6 +78,8 @@ def suite_beside(
         If a name is taken, a method is not the suite's, or there is nothing to search.
     """
     whole = _laid(suite, profile)
+    if _METHOD not in whole["axes"]:
+        raise SpecError("has no methods to stand beside", file=suite, remedy="name another suite")
     methods: Raw = whole["methods"]
     for name in onto:
         if name not in methods:
@@ -96,8 +98,7 @@ def suite_beside(
     whole["axes"][_METHOD] = [*base_methods, *own]
     whole["methods"] = {**methods, **own}
     whole["plugins"] = [*whole.get("plugins", []), str(part.file.resolve())]
-    if space:
-        _search(whole, suite, part, own, space)
+    _search(whole, suite, part, onto, space or {})
     table = whole.setdefault("table", {})
     pairs = [[name, base] for name in own for base in base_methods]
     table["contrast"] = {"axis": _METHOD, "pairs": pairs}
@@ -162,23 +163,26 @@ def _methods_of(plan: Plan) -> list[str]:
 
 
 def _search(
-    whole: Raw, suite: Path, part: Part, own: Mapping[str, Any],
-    space: Mapping[str, Sequence[Scalar]],
-) -> None:  # fmt: skip
+    whole: Raw, suite: Path, part: Part, onto: Sequence[str], space: Mapping[str, Sequence[Scalar]]
+) -> None:
+    """Let the new methods be searched for: as what they are added to, and by the part's own."""
     if "search" not in whole:
+        if space:
+            raise SpecError(
+                "searches for no settings, so that nothing of yours is tuned beside it",
+                file=suite,
+                remedy="leave --search out, or give the suite a search:",
+            )
+        return
+    if space and part.kind != "penalty":
         raise SpecError(
-            "searches for no settings, so that nothing of yours is tuned beside it",
-            file=suite,
-            remedy="leave --search out, or give the suite a search:",
+            f"a search is over penalties' settings, and this is a {part.kind}", file=part.file
         )
-    if part.kind != "penalty":
-        raise SpecError(f"a search is over penalties' settings, and this is a {part.kind}",
-                        file=part.file)  # fmt: skip
     axes = {f"penalties.{part.name}.{key}": list(values) for key, values in space.items()}
-    methods = whole["search"].setdefault("methods", {})
-    for name in own:
-        base = methods.get(name.removesuffix(f"+{part.name}"), {}) if "+" in name else {}
-        methods[name] = {**base, **axes}
+    methods = dict(whole["search"].get("methods", {}))
+    methods[part.name] = axes
+    methods |= {f"{base}+{part.name}": {**methods.get(base, {}), **axes} for base in onto}
+    whole["search"] = {**whole["search"], "methods": methods}
 
 
 def _laid(suite: Path, profile: str) -> Raw:

@@ -96,6 +96,23 @@ def test_settings_of_yours_are_searched_or_set(tried, suite):
         tried(suite(text), space={"weight": [0.1, 0.2]})
 
 
+def test_what_it_is_added_to_is_searched_for_as_before(suite, l1_sp: Path):
+    search = """
+    search:
+      space: {recipe.optimizer.sgd.lr: [0.01, 0.1]}
+      methods: {l2: {penalties.l2.weight: [0.1, 0.2]}}
+      recipe: {validation: 0.25}
+    """
+    part = part_to_try(l1_sp, None)
+    given = {"settings": {}, "onto": ["l2"], "space": {"weight": [0.3]}}
+    whole = suite_beside(suite(written(search)), "offline", part, **given)
+    assert whole["search"]["methods"] == {
+        "l2": {"penalties.l2.weight": [0.1, 0.2]},
+        "l1-sp": {"penalties.l1-sp.weight": [0.3]},
+        "l2+l1-sp": {"penalties.l2.weight": [0.1, 0.2], "penalties.l1-sp.weight": [0.3]},
+    }
+
+
 def test_a_part_without_a_search_has_what_is_set(tried, suite):
     plan = tried(suite(), settings={"weight": 0.5})
     uses = [u for p in plan.shown for u in p.cell.work.penalties if u.name == "l1-sp"]
