@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import SpecError, did_you_mean
 from bench.spec.drawing import SearchSpec, dimension
@@ -79,7 +79,9 @@ def _check_written(layers: Layers, spec: SearchSpec) -> None:
         if name not in layers.methods:
             near = did_you_mean(name, layers.methods)
             raise _error(layers, f"the method {name!r} is not defined", ("methods", name), near)
-    written = [(("space", axis), raw) for axis, raw in spec.space.items()]
+    written: list[tuple[tuple[str, ...], Any]] = [
+        (("space", axis), raw) for axis, raw in spec.space.items()
+    ]
     written += [
         (("methods", name, axis), raw)
         for name, own in spec.methods.items()
@@ -94,7 +96,7 @@ def _check_written(layers: Layers, spec: SearchSpec) -> None:
 
 
 def _check_scope(layers: Layers, spec: SearchSpec) -> None:
-    for key, named in (("per", spec.per or ()), ("at", spec.at)):
+    for key, named in (("per", tuple(spec.per or ())), ("at", tuple(spec.at))):
         for axis in named:
             if axis not in layers.axes or axis == _SEED:
                 known = [each for each in layers.axes if each != _SEED]

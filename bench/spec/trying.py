@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +15,9 @@ from bench.spec.parts import Part, read_parts
 from bench.spec.plan import Plan, load_plan
 from bench.spec.recipe import Scalar
 
+Raw = dict[str, Any]
 # What a method is made of, by the kind of part; other kinds change what is learnt, or from what.
-_METHODS = {
+_METHODS: dict[str, Callable[[Raw], Raw]] = {
     "penalty": lambda use: {"penalties": use},
     "patch": lambda use: {"patches": use},
     "update": lambda use: {"update": use},
@@ -25,7 +26,6 @@ _METHODS = {
 }
 _LISTS = ("notes", "plugins", "when")
 _METHOD, _SEED = "method", "seed"
-Raw = dict[str, Any]
 
 
 def part_to_try(file: Path, name: str | None) -> Part:
@@ -180,8 +180,8 @@ def _search(
         )
     axes = {f"penalties.{part.name}.{key}": list(values) for key, values in space.items()}
     methods = dict(whole["search"].get("methods", {}))
-    methods[part.name] = axes
-    methods |= {f"{base}+{part.name}": {**methods.get(base, {}), **axes} for base in onto}
+    own = {f"{base}+{part.name}": {**methods.get(base, {}), **axes} for base in onto}
+    methods |= {name: new for name, new in {part.name: axes, **own}.items() if new}
     whole["search"] = {**whole["search"], "methods": methods}
 
 

@@ -111,7 +111,9 @@ def _in_common(choice: Cell, cells: Mapping[str, Cell]) -> Facts:
     roles = [work.roles(number)[:: len(work.seeds)] for number in range(len(work.candidates))]
     settings = [[cells[choice.parents[r].id].settings for r in row] for row in roles]
     at_places = [agreement(each) for each in zip(*settings, strict=True)]
-    return flat(agreement(at_places, OF_PLACE)) | {SEED: work.seeds}
+    facts = flat(agreement(at_places, OF_PLACE))
+    facts[SEED] = work.seeds
+    return facts
 
 
 def fixed_behind(plan: Plan) -> list[str]:
