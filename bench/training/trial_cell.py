@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -38,11 +39,14 @@ def trial_cell(job: Job) -> Outcome:
         raise UserError("a trial may not score the test split", field="recipe.evaluation.test")
     try:
         outcome = train_cell(job)
+        lost = [name for name, value in outcome.metrics.items() if not math.isfinite(value)]
     except NotANumber as error:
         # What it was made of is said as of any other, so that it goes stale as any other.
-        print(f"diverged: {error}")
-        outcome = Outcome("done", provenance=_made_of(job, work))
-    score = outcome.metrics.get(work.score)
+        outcome, lost = Outcome("done", provenance=_made_of(job, work)), [str(error)]
+    if lost:
+        print(f"diverged: {', '.join(lost)}")
+        outcome = replace(outcome, metrics={})
+    score = None if lost else outcome.metrics[work.score]
     left = write_score(job, work.score, score)
     return replace(
         outcome,
