@@ -45,8 +45,9 @@ The same records give the same bytes.
 def command(suite: str, profile: str, store: Path, file: Path | None, no_crate: bool) -> None:
     """Pack the records behind a suite's page into one file, without the checkpoints.
 
-    With them go the suite's files, the rule of settling and the arrays that figures draw; a
-    Workflow Run RO-Crate describes it all for archives. `bench import` takes it into another store.
+    With them go the suite's files, the rule of settling, the arrays that figures draw and the
+    scores and choices of a search; a Workflow Run RO-Crate describes it all for archives. `bench
+    import` takes it into another store.
     """
     from bench.cli.pages import stem_of
     from bench.cli.printing import again
@@ -68,6 +69,7 @@ def command(suite: str, profile: str, store: Path, file: Path | None, no_crate: 
             remedy=again("run", suite, profile, store),
         )
     files = {**_suite_files(session), **_rule(session), **_arrays(session)}
+    files |= _search_files(session)
     attestations = _attestations(session)
     files |= {name: dump_attestation(a).encode() for name, a in attestations.items()}
     if not no_crate:
@@ -160,4 +162,20 @@ def _arrays(session: Session) -> dict[str, bytes]:
         if artifact is not None:
             _, path, digest = artifact
             found[arrays_name(record.id, path.name)] = read_artifact(path, digest)
+    return found
+
+
+def _search_files(session: Session) -> dict[str, bytes]:
+    """Return scores of trials and choices, so that more cells can start from them elsewhere."""
+    from bench.records.artifacts import read_artifact
+    from bench.records.bundle import arrays_name
+    from bench.spec.cell import CHOICE, SCORE
+
+    found = {}
+    for record in session.done().values():
+        for name in (SCORE, CHOICE):
+            artifact = session.store.artifact([record], name)
+            if artifact is not None:
+                _, path, digest = artifact
+                found[arrays_name(record.id, path.name)] = read_artifact(path, digest)
     return found

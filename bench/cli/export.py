@@ -165,6 +165,7 @@ class _Copies:
     ) -> None:
         """Write beside an artifact what made it, and of a patch what it belongs to."""
         from bench.files import write_whole
+        from bench.records.record import candidate_of
         from bench.spec.cell import PATCH
 
         made = record.outcome.provenance
@@ -173,7 +174,7 @@ class _Copies:
             "backbone": cell.backbone,
             "classes": made.data.get("classes"),
             "sha256": record.outcome.artifacts[artifact].sha256,
-            "cell": cell.to_json(),
+            "cell": cell.to_json(candidate_of(record.outcome)),
             "metrics": dict(record.outcome.metrics),
             "code": dict(made.code),
             "data": dict(made.data),

@@ -26,6 +26,7 @@ COMMANDS = {
     "verify": "Check every digest, a page against its records, and run cells again.",
     "bundle": "Pack the records behind a page into one file, for archives and other machines.",
     "import": "Take the records of bundles and other stores into this one.",
+    "try": "Put a part of yours beside a suite's methods: run, compare, make a page.",
     "test-method": "Run the conformance checks on parts in a file of yours.",
     "export": "Copy the checkpoints of a suite's stages, with their records.",
     "clean": "Remove from a store what dead runners have left behind.",

@@ -94,11 +94,13 @@ def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
 
 
 def file_with_size(path: Path) -> str:
-    """Return an artifact's file with its bytes and how many numbers its tensors hold."""
+    """Return an artifact's file with its bytes, and how many numbers its tensors hold."""
     from safetensors import SafetensorError, safe_open
 
     try:
         size = path.stat().st_size
+        if path.suffix != ".safetensors":
+            return f"{path.name} ({size:,} bytes)"
         with safe_open(path, framework="numpy") as file:
             names = file.keys()
             shapes = [file.get_slice(name).get_shape() for name in names]

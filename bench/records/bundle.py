@@ -2,8 +2,9 @@
 
 A bundle is a zip file with ``bundle.json``, which has size and SHA-256 of every other file in it;
 ``records.jsonl``, one record a line as the store has them; ``arrays/CELL/FILE``, artifacts that
-figures draw; ``carried/SHA256.json``, attestations that some of the records need; the rule of
-settling; and files for people and archives, which an import passes over.
+figures draw, and what trials and choices of a search left; ``carried/SHA256.json``, attestations
+that some of the records need; the rule of settling; and files for people and archives, which an
+import passes over.
 Nothing of it is ever extracted by its name.
 """
 

@@ -15,11 +15,17 @@ from bench.files import bytes_sha256
 from bench.records.bare import bare
 from bench.records.imports import Import, Tree, closure, module_imports, tree_of
 from bench.spec import catalogue
-from bench.spec.cell import Cell, Resources, Train
+from bench.spec.cell import Cell, Resources
 from bench.spec.parts import Kind, built_in_parts, find_part
 
 _PACKAGE = Path(__file__).parent.parent
-_BASES = {"train": "training/train_cell.py", "measure": "training/measure_cell.py"}
+_BASES = {
+    "train": "training/train_cell.py",
+    "measure": "training/measure_cell.py",
+    "trial": "training/trial_cell.py",
+    "choose": "training/choose_cell.py",
+    "tuned": "training/tuned_cell.py",
+}
 
 
 @dataclass(frozen=True)
@@ -38,15 +44,15 @@ class Unit:
 def units_of(cell: Cell, resources: Resources) -> tuple[Unit, ...]:
     """Return the units that a cell's numbers depend on.
 
-    ``train`` or ``measure``; ``KIND:NAME`` for each part; ``data:SOURCE`` for each dataset's
-    kind of source.
+    What does its kind of work (``train``, ``measure``, …); ``KIND:NAME`` for each part;
+    ``data:SOURCE`` for each dataset's kind of source.
 
     Raises
     ------
     SpecError
         If a part or dataset is not known.
     """
-    base = "train" if isinstance(cell.work, Train) else "measure"
+    base = cell.work.key
     kinds = dict.fromkeys(_source(name, resources) for name in cell.datasets)
     return (
         Unit(base, (_PACKAGE / _BASES[base],)),

@@ -58,6 +58,7 @@ def stale_reasons(
     parents: Mapping[str, Container[str]],
     *,
     carried: bool = False,
+    candidate: int | None = None,
 ) -> tuple[str, ...]:
     """Return why a done record may not be used; nothing if it is fresh.
 
@@ -67,6 +68,8 @@ def stale_reasons(
         Role to the digests of that artifact in the parent's fresh records.
     carried
         Whether an attestation carries the record to today's code: then its code is no reason.
+    candidate
+        Of a cell that is tuned, the one that its choice's fresh record has chosen.
 
     Returns
     -------
@@ -81,7 +84,7 @@ def stale_reasons(
         if not carried and made.code.get(name) != digest
     ]
     then = record.cell.get("settings", {})
-    reasons += [f"settings: {path}" for path in differing(then, cell.settings)]
+    reasons += [f"settings: {path}" for path in differing(then, cell.settings_by(candidate))]
     if _data_changed(made.data, cell, expected):
         reasons.append("data")
     if _weights_changed(made.weights, cell, expected):

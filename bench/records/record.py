@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args
 
+from bench.spec.cell import CHOICE
 from bench.spec.metrics import of_machine
+
+# The metric of a choice that is the number of the candidate.
+CHOSEN = "choice/candidate"
 
 Status = Literal["done", "failed", "timed-out", "cancelled"]
 FailureKind = Literal[
@@ -70,7 +74,7 @@ class Provenance:
     Attributes
     ----------
     code
-        Unit of code to its digest: ``train`` or ``measure``, ``KIND:NAME`` of each part used,
+        Unit of code to its digest: ``train``, ``measure``, …, ``KIND:NAME`` of each part used,
         ``data:SOURCE`` of each dataset's source.
     data
         Digests: ``dataset`` (all splits as loaded), ``subset`` (the rows trained on), ``test``;
@@ -80,7 +84,8 @@ class Provenance:
         Role to ``source`` and ``sha256`` of the state begun with, and ``file``, the digest of the
         bytes of a file that was named. A training has the role ``start``.
     parents
-        Role to ``{"id", "artifact", "attempt", "sha256"}`` of the artifact used.
+        Role to ``{"id", "artifact", "attempt", "sha256"}`` of the artifact used; of a choice also
+        ``candidate``, the number of what it has chosen.
     versions
         Library to version.
     machine
@@ -111,6 +116,18 @@ class Outcome:
     provenance: Provenance = field(default_factory=Provenance)
     artifacts: Mapping[str, Artifact] = field(default_factory=dict)
     failure: Failure | None = None
+
+
+def candidate_of(outcome: Outcome) -> int | None:
+    """Return the number of the candidate by which an attempt trained; None of other attempts."""
+    number = outcome.provenance.parents.get(CHOICE, {}).get("candidate")
+    return None if number is None else int(number)
+
+
+def chosen_in(outcome: Outcome) -> int | None:
+    """Return the number of the candidate that an attempt at a choice has chosen."""
+    number = outcome.metrics.get(CHOSEN)
+    return None if number is None else int(number)
 
 
 @dataclass(frozen=True)

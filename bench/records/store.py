@@ -17,8 +17,8 @@ from bench.records.freshness import Expectations, beyond_range, digests_of, stal
 from bench.records.layout import CellFolder, Layout
 from bench.records.lease import TIME_TO_LIVE, live_owner
 from bench.records.owner import Owner
-from bench.records.record import Record, Status, same_numbers
-from bench.spec.cell import Cell
+from bench.records.record import Record, Status, chosen_in, same_numbers
+from bench.spec.cell import CHOICE, Cell
 
 log = logging.getLogger(__name__)
 State = Literal["done", "stale", "failed", "interrupted", "running", "missing"]
@@ -338,16 +338,24 @@ class _Judge:
         if cell is None:
             return done, (), {}
         parents = {
-            role: digests_of(parent.artifact, self.state(parent.id).fresh)
+            role: digests_of(parent.artifact, self._usable(role, parent.id))
             for role, parent in cell.parents.items()
         }
         fresh: list[Record] = []
         reasons: tuple[str, ...] = ()
         carried: dict[int, tuple[Attestation, ...]] = {}
         today = self._expected.whole_code_of(cell)
+        chosen = self._chosen(cell)
         for record in done:
             steps = self._store.attestations.steps(record, today)
-            reasons = stale_reasons(record, cell, self._expected, parents, carried=bool(steps))
+            reasons = stale_reasons(
+                record,
+                cell,
+                self._expected,
+                parents,
+                carried=bool(steps),
+                candidate=chosen,
+            )
             if not reasons:
                 fresh.append(record)
             if steps:
@@ -360,3 +368,18 @@ class _Judge:
             if record.attempt not in carried or not any(contradicts(record, r) for r in by_today)
         ]
         return kept, reasons, carried
+
+    def _usable(self, role: str, parent_id: str) -> tuple[Record, ...]:
+        """Return the records of a parent that a cell may have started from.
+
+        Of a choice it is the one that counts: all cells are by one choice, which the page tells.
+        """
+        fresh = self.state(parent_id).fresh
+        return fresh[:1] if role == CHOICE else fresh
+
+    def _chosen(self, cell: Cell) -> int | None:
+        """Return what was chosen for a tuned cell, by the choice's own record if that is fresh."""
+        if CHOICE not in cell.parents:
+            return None
+        usable = self._usable(CHOICE, cell.parents[CHOICE].id)
+        return chosen_in(usable[0].outcome) if usable else None

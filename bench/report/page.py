@@ -17,6 +17,7 @@ from bench.report.figures.section import curve_numbers, draw_figures, figure_sec
 from bench.report.figures.table_figure import figure_svg
 from bench.report.frame import cell_frame, frame_csv
 from bench.report.results import Results, arrange, row_axes
+from bench.report.search import search_section
 from bench.report.sections import Board
 from bench.report.verified import Verified
 from bench.spec.paper import Reported
@@ -113,6 +114,7 @@ def build_page(
         sections.picture(board, figures),
         sections.results(board, f"{stem}.csv"),
         sections.contrast(board),
+        search_section(results),
         sections.comparison(board),
         sections.notes(board),
         sections.setting(board),

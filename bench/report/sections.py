@@ -21,6 +21,8 @@ from bench.spec.paper import Note, Reported, ReportedTable
 from bench.spec.plan import Plan
 from bench.spec.reported import tables_for
 from bench.spec.suite import Contrast
+from bench.spec.tuning import Trial
+from bench.spec.work import Choose
 
 STATES = ("done", "missing", "running", "stale", "failed")
 
@@ -99,9 +101,11 @@ def profile_text(board: Board) -> str:
 def summary(board: Board) -> str:
     """Return how many cells are in which state, and why some are stale."""
     shown = {p.cell.id for p in board.plan.shown}
-    others = {p.cell.id for p in board.plan.cells} - shown
+    behind = {p.cell.id: p.cell.work for p in board.plan.behind if p.cell.id not in shown}
+    searched = {i for i, work in behind.items() if isinstance(work, Trial | Choose)}
     rows = [_state_row(board, name, ids) for name, ids in (
-        ("in the tables", shown), ("that others start from", others)
+        ("in the tables", shown), ("that others start from", set(behind) - searched),
+        ("by which settings are chosen", searched),
     ) if ids]  # fmt: skip
     table = markdown.table(["cells", "planned", *STATES], rows)
     return "\n\n".join(part for part in (table, stale_text(board)) if part)

@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from bench.records.freshness import Expectations
 from bench.records.lease import Lease, Leases
-from bench.records.record import Failure, Outcome, Record
+from bench.records.record import Failure, Outcome, Record, candidate_of
 from bench.records.store import CellState, Store
 from bench.scheduling.engines.engine import Ended
 from bench.scheduling.job import ParentArtifact
@@ -152,7 +152,7 @@ class Ledger:
 
     def _record(self, held: Held, outcome: Outcome, seconds: float) -> Record:
         return Record(
-            cell=self._cells[held.lease.cell_id].to_json(),
+            cell=self._cells[held.lease.cell_id].to_json(candidate_of(outcome)),
             attempt=held.lease.attempt,
             started=held.since.isoformat(timespec="seconds"),
             ended=datetime.now(UTC).isoformat(timespec="seconds"),

@@ -8,7 +8,8 @@ from typing import Any, TypeVar
 
 from bench.spec.cell import Cell, PlannedCell, id_of
 from bench.spec.recipe import Augmentation, Frozen, Optimizer, Recipe
-from bench.spec.work import Measure, Task, Train, Work
+from bench.spec.tuning import Tuned
+from bench.spec.work import Choose, Measure, Task, Train, Work
 
 M = TypeVar("M", bound=Frozen)
 
@@ -46,10 +47,20 @@ class Acting:
 
 def read_of(work: Work) -> Work:
     """Return work with whatever it does not read at its default."""
+    if isinstance(work, Choose):
+        return work
+    if isinstance(work, Tuned):
+        read = tuple(replace(each, work=_trained(each.work)) for each in work.candidates)
+        same = all(new.work is each.work for new, each in zip(read, work.candidates, strict=True))
+        return work if same else replace(work, candidates=read)
     if isinstance(work, Measure):
         # Inputs are measured as they are, and no loss is taken.
         task = work.task and _with(work.task, {"augmentation": None, "weight": 1.0})
         return work if task is work.task else replace(work, task=task)
+    return _trained(work)
+
+
+def _trained(work: Train) -> Train:
     recipe, tasks = _recipe_of(work), {name: _task_of(work, t) for name, t in work.tasks.items()}
     same = recipe is work.recipe and all(tasks[name] is t for name, t in work.tasks.items())
     return work if same else replace(work, recipe=recipe, tasks=tasks)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
-from bench.spec.cell import Cell, Train
+from bench.spec.cell import CHOICE, Cell, Train
 from bench.spec.counts import count
 from bench.spec.metrics import FindPart
 from bench.spec.parts import Part
@@ -33,4 +34,47 @@ def planned_gradients(cells: Iterable[Cell], find: FindPart) -> dict[str, int]:
         each = known[work.canonical]
         if each is not None:
             found[cell.id] = work.recipe.steps * each
+    return found
+
+
+@dataclass(frozen=True)
+class Tuning:
+    """What it cost to choose a cell's settings.
+
+    Attributes
+    ----------
+    choice
+        Id of the cell that chose.
+    trials
+        How many trainings it chose by.
+    gradients
+        How many these take in all; None where an update does not say.
+    """
+
+    choice: str
+    trials: int
+    gradients: int | None
+
+
+def planned_tunings(cells: Iterable[Cell], gradients: Mapping[str, int]) -> dict[str, Tuning]:
+    """Return cell id to what its search costs, of those that are tuned.
+
+    Parameters
+    ----------
+    gradients
+        Cell id to the gradients of a training, those of trials among them.
+    """
+    by_id = {cell.id: cell for cell in cells}
+    known: dict[str, Tuning] = {}
+    found = {}
+    for cell in by_id.values():
+        choice = cell.parents.get(CHOICE)
+        if choice is None:
+            continue
+        if choice.id not in known:
+            trials = [parent.id for parent in by_id[choice.id].parents.values()]
+            told = all(trial in gradients for trial in trials)
+            cost = sum(gradients[trial] for trial in trials) if told else None
+            known[choice.id] = Tuning(choice.id, len(trials), cost)
+        found[cell.id] = known[choice.id]
     return found

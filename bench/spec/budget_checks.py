@@ -5,16 +5,23 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from bench.errors import SpecError
+from bench.spec.budget import Tuning
 from bench.spec.cell import Cell, PlannedCell, Train
 from bench.spec.claims import At, Claim
 from bench.spec.comparisons import Place, differences
 
 Raise = Callable[..., SpecError]
-_COUNTED = {"steps": "steps", "gradients": "gradients (steps times gradients a step)"}
+_GRADIENTS = "gradients (steps times gradients a step)"
+_COUNTED = {"steps": "steps", "gradients": _GRADIENTS, "search": _GRADIENTS}
+_METHOD = "method"
 
 
 def check_budget(
-    claim: Claim, cells: Iterable[PlannedCell], gradients: Mapping[str, int], raises: Raise
+    claim: Claim,
+    cells: Iterable[PlannedCell],
+    gradients: Mapping[str, int],
+    tunings: Mapping[str, Tuning],
+    raises: Raise,
 ) -> None:
     """Check that all cells of each comparison have the budget that a claim says is equal.
 
@@ -24,6 +31,8 @@ def check_budget(
         Those of the table, one a place.
     gradients
         Cell id to how many are planned; absent where that is not known.
+    tunings
+        Cell id to what its search costs; absent where it is not tuned.
     raises
         Makes an error of a message, the key that is wrong, and a remedy.
 
@@ -31,11 +40,14 @@ def check_budget(
     ------
     SpecError
         If two differ, naming both and their numbers; if a cell has no such number; if a curve is
-        read at steps of which the sides have not paid equally much.
+        read at steps of which the sides have not paid equally much; by ``search`` also if a side
+        is not tuned, or by another method's trials.
     """
     if claim.budget is None:
         return
     for sides in _sides(claim, cells):
+        if claim.budget == "search":
+            _check_tuned(claim, sides, tunings, raises)
         counts = [_budget(planned.cell, claim.budget, gradients) for planned in sides]
         for planned, number in zip(sides, counts, strict=True):
             if number is None:
@@ -48,7 +60,7 @@ def check_budget(
                     else "a measurement has no budget",
                 )
         _check_equal(claim, sides, counts, _COUNTED[claim.budget], "budget", raises)
-        if claim.budget == "gradients" and _reads_steps(claim):
+        if claim.budget != "steps" and _reads_steps(claim):
             steps = [_budget(planned.cell, "steps", gradients) for planned in sides]
             what = "steps, so that a step is not one and the same number of gradients"
             _check_equal(claim, sides, steps, what, "at", raises)
@@ -93,9 +105,47 @@ def _sides(claim: Claim, cells: Iterable[PlannedCell]) -> Iterator[Sequence[Plan
 
 
 def _budget(cell: Cell, by: str, gradients: Mapping[str, int]) -> int | None:
-    if by == "gradients":
+    if by != "steps":
         return gradients.get(cell.id)
     return cell.recipe.steps if cell.recipe is not None else None
+
+
+def _check_tuned(
+    claim: Claim,
+    sides: Sequence[PlannedCell],
+    tunings: Mapping[str, Tuning],
+    raises: Raise,
+) -> None:
+    """Check that each side's settings were chosen for its own method, at as large a cost."""
+    for planned in sides:
+        if planned.cell.id not in tunings:
+            raise raises(
+                f"{claim.id} is by search, and the settings of {_text(planned.place)} are not "
+                "chosen by one",
+                "budget",
+                "give the suite a search:, or name the profiles that have one (profiles:)",
+            )
+    own = [tunings[planned.cell.id] for planned in sides]
+    methods: dict[str, PlannedCell] = {}
+    for planned, tuning in zip(sides, own, strict=True):
+        other = methods.setdefault(tuning.choice, planned)
+        if other.place.get(_METHOD) != planned.place.get(_METHOD):
+            raise raises(
+                f"{claim.id} is by search, and {_text(other.place)} and {_text(planned.place)} "
+                "share one choice, which is not made for both",
+                "budget",
+                "give each method a choice of its own: search.per",
+            )
+    _check_equal(claim, sides, [t.trials for t in own], "trials", "budget", raises)
+    unknown = next((p for p, t in zip(sides, own, strict=True) if t.gradients is None), None)
+    if unknown is not None:
+        raise raises(
+            f"{claim.id} is by search, and nothing says how many gradients the trials of "
+            f"{_text(unknown.place)} take",
+            "budget",
+            "let its update state gradients_per_step",
+        )
+    _check_equal(claim, sides, [t.gradients for t in own], "gradients of trials", "budget", raises)
 
 
 def _check_equal(

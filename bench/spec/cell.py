@@ -10,6 +10,7 @@ from typing import Any, TypeVar
 
 from bench.spec.parts import PartKey
 from bench.spec.recipe import Recipe, Scalar
+from bench.spec.tuning import CHOICE, SCORE, Trial, Tuned
 from bench.spec.work import Measure, Task, Train, Work, canonical_json, network_name
 
 SEED = "seed"
@@ -140,9 +141,9 @@ class Cell:
     def can_leave(self, artifact: str) -> bool:
         """Whether an attempt can leave a checkpoint, or a patch, for whoever asks for one.
 
-        The patch of a training of everything would be the whole network.
+        The patch of a training of everything would be the whole network. A trial may diverge.
         """
-        if not isinstance(self.work, Train):
+        if not isinstance(self.work, Train) or isinstance(self.work, Trial):
             return False
         return artifact != PATCH or self.work.trainable.name != "all"
 
@@ -190,10 +191,21 @@ class Cell:
         """Every setting with its value, defaults included, JSON-ready: what records keep."""
         return self.work.settings
 
-    def to_json(self) -> dict[str, Any]:
+    def settings_by(self, candidate: int | None) -> Mapping[str, Any]:
+        """Return every setting as it is by a candidate of the cell's search.
+
+        The settings themselves where it is none of them, or the cell is not tuned.
+        """
+        tried = self.work.candidates if isinstance(self.work, Tuned) else ()
+        if candidate is None or not 0 <= candidate < len(tried):
+            return self.work.settings
+        return tried[candidate].work.settings
+
+    def to_json(self, candidate: int | None = None) -> dict[str, Any]:
         """Return the cell as JSON-ready data, the form kept in records.
 
         Its work and settings are shared by all cells of that work: they are for reading alone.
+        ``candidate`` is that by which it was trained, where it is tuned.
         """
         return {
             "id": self.id,
@@ -201,7 +213,7 @@ class Cell:
             "seed": self.seed,
             "parents": self._parents_data,
             "work": self.work.data,
-            "settings": self.work.settings,
+            "settings": self.settings_by(candidate),
         }
 
     def json_text(self) -> str:
@@ -289,7 +301,7 @@ class Resources:
 
 
 __all__ = [
-    "CHECKPOINT", "FILE", "PATCH", "PREDICTIONS", "SEED", "START", "Cell", "Measure", "Parent",
-    "Place", "PlannedCell", "Resources", "Scalar", "Train", "body_of", "source_name", "sources_in",
-    "with_bodies", "with_sources",
+    "CHECKPOINT", "CHOICE", "FILE", "PATCH", "PREDICTIONS", "SCORE", "SEED", "START", "Cell",
+    "Measure", "Parent", "Place", "PlannedCell", "Resources", "Scalar", "Train", "body_of",
+    "source_name", "sources_in", "with_bodies", "with_sources",
 ]  # fmt: skip

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from bench.errors import SpecError, did_you_mean
 from bench.spec.acting import Acting
+from bench.spec.budget import Tuning
 from bench.spec.budget_checks import check_budget, check_grids
 from bench.spec.cell import PlannedCell
 from bench.spec.claims import AtLeast, Claim
@@ -29,6 +30,7 @@ def check_claims(
     declared: Declarations,
     acting: Acting,
     gradients: Mapping[str, int],
+    tunings: Mapping[str, Tuning],
     profile: str,
     others: Iterator[tuple[str, Sequence[Place]]],
 ) -> None:
@@ -42,6 +44,8 @@ def check_claims(
         Which of them do the same.
     gradients
         How many each of them is planned to take, by id.
+    tunings
+        What the search of each of them costs, by id; absent where it is not tuned.
     others
         The suite's profiles, each with the places (axis values without the seed) of its cells;
         read only as far as a claim selects nothing under ``profile``.
@@ -69,7 +73,7 @@ def check_claims(
         if _selects(claim, seen[profile]):
             _check_measured(claim, layers, declared, where)
             _check_apart(claim, declared.cells, acting, where)
-            check_budget(claim, declared.distinct, gradients, where.error)
+            check_budget(claim, declared.distinct, gradients, tunings, where.error)
             check_grids(claim, declared.distinct, gradients, where.error)
             continue
         for name, places in others:

@@ -19,7 +19,7 @@ from bench.spec.metrics import difference_of
 from bench.spec.recipe import Frozen, Items, Pair, Scalar
 
 Expect = Literal["greater", "less", "equal"]
-Budget = Literal["steps", "gradients"]
+Budget = Literal["steps", "gradients", "search"]
 Kind = Literal["tested", "proved", "not rebuilt"]
 ValuePair = tuple[Scalar, Scalar]
 _OF_CELLS = ("suite", "expect", "refuted_by")
@@ -172,7 +172,9 @@ class Claim(Frozen):
         does a value that another curve reaches.
     budget
         What both sides of each comparison are planned with equally many of: ``steps``, or
-        ``gradients``, of which a step may take several. Nothing is said of it where not given.
+        ``gradients``, of which a step may take several. By ``search`` the sides also have settings
+        that were chosen for each by as many trials, which took as many gradients. Nothing is said
+        of it where not given.
     compare
         No contrast: the value itself, which needs a ``number``. One: treated less base. Two: the
         difference of the first contrast's differences, by the second.

@@ -9,8 +9,10 @@ from typing import Any
 from bench.errors import did_you_mean
 from bench.spec.cell import (
     CHECKPOINT,
+    CHOICE,
     PATCH,
     PREDICTIONS,
+    SCORE,
     SEED,
     START,
     Cell,
@@ -23,8 +25,10 @@ from bench.spec.families import SEED_PLUS, Families, Family, Labels
 from bench.spec.further import with_further
 from bench.spec.layers import WHEN_KEYS, Layers, When
 from bench.spec.recipe import Scalar
+from bench.spec.search_checks import check_equal_budgets, check_seeds_apart
+from bench.spec.searching import Search, Searching
 from bench.spec.suite import CELL_AXES, DOTTED, LAST_AXES
-from bench.spec.work import Measure, Train
+from bench.spec.work import Measure, Train, trial_role
 
 
 def axis_order(axes: Mapping[str, object]) -> list[str]:
@@ -49,6 +53,7 @@ class Expansion:
     _families: Families = field(init=False)
     _levels: dict[str, int] = field(default_factory=dict)
     _stage_cells: dict[Any, tuple[Cell, list[PlannedCell]]] = field(default_factory=dict)
+    _choices: dict[Any, tuple[Cell, list[PlannedCell]]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         self.order = axis_order(self.layers.axes)
@@ -60,9 +65,16 @@ class Expansion:
     def cells(self) -> Iterator[PlannedCell]:
         """Yield every cell of the table, each after those that it starts from."""
         emitted: set[str] = set()
-        for place, whens in self.places():
-            family = self._families.of_place(place, whens)
-            for seed in self._values(SEED, place):
+        places = list(self.places())
+        searching = self._searching([place for place, _ in places])
+        for place, whens in places:
+            seeds = self._values(SEED, place)
+            if searching is None:
+                family = self._families.of_place(place, whens)
+            else:
+                check_seeds_apart(self.layers, seeds)
+                family = searching.tuned(place)
+            for seed in seeds:
                 cell, behind = self._cell(family, int(seed), ())
                 for parent in behind:
                     if parent.cell.id not in emitted:
@@ -70,6 +82,13 @@ class Expansion:
                         yield parent
                 emitted.add(cell.id)
                 yield PlannedCell(cell, place, seed, self._levels[cell.id])
+        if searching is not None:
+            check_equal_budgets(self.layers, searching.found.values())
+
+    def _searching(self, places: Sequence[Labels]) -> Searching | None:
+        if self.layers.search is None:
+            return None
+        return Searching(self.layers, self._families, places, self._matching)
 
     def places(self) -> Iterator[tuple[Labels, tuple[When, ...]]]:
         """Yield the axis values, without the seed, at which there are cells."""
@@ -141,9 +160,33 @@ class Expansion:
             parents[role] = Parent(measured.id, "arrays")
         if START in starts and isinstance(family.work, Train) and family.work.recipe.forgetting:
             parents |= with_sources(starts[START], behind)
+        if family.search is not None:
+            choice, above = self._choice(family.search)
+            behind += above
+            parents[CHOICE] = Parent(choice.id, CHOICE)
         cell = Cell(family.work, seed, parents)
         self._set_level(cell)
         return cell, behind
+
+    def _choice(self, search: Search) -> tuple[Cell, list[PlannedCell]]:
+        """Return the cell that chooses, and what it chooses by: itself last."""
+        key = tuple(search.scope.items())
+        if key not in self._choices:
+            parents: dict[str, Parent] = {}
+            behind: list[PlannedCell] = []
+            for candidate, families in enumerate(search.trials):
+                for place, family in enumerate(families):
+                    for seed in search.choose.seeds:
+                        trial, above = self._cell(family, seed, ())
+                        behind += above
+                        behind.append(PlannedCell(trial, {}, None, self._levels[trial.id], "trial"))
+                        parents[trial_role(candidate, place, seed)] = Parent(trial.id, SCORE)
+            # It draws nothing: one seed is as good as another.
+            cell = Cell(search.choose, 0, parents)
+            self._set_level(cell)
+            behind.append(PlannedCell(cell, {}, None, self._levels[cell.id], CHOICE))
+            self._choices[key] = cell, behind
+        return self._choices[key]
 
     def _check_transforms(self, family: Family, seed: int, parent: Cell, role: str) -> None:
         # A fixed transform draws from the cell's seed: another one's is another transform.
@@ -199,9 +242,10 @@ class Expansion:
     # -- checks ----------------------------------------------------------------------------
 
     def _check_whens(self) -> None:
+        searched = self.layers.search.axes if self.layers.search is not None else ()
         for when in self.layers.whens:
             for axis in when.conditions:
-                if axis not in self.layers.axes:
+                if axis not in self.layers.axes and axis not in searched:
                     raise when.source.error(
                         f"is neither an axis nor one of {', '.join(WHEN_KEYS)}",
                         (axis,),

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
 
 from bench.errors import SpecError, did_you_mean
 from bench.spec.cell import FILE, PREDICTIONS, SEED, START
@@ -27,6 +27,9 @@ from bench.spec.roles import described, roles_in
 from bench.spec.suite import DOTTED, MeasureSpec, Role, Stage, TaskSpec
 from bench.spec.work import Measure, Network, Start, Task, Train, Work
 
+if TYPE_CHECKING:
+    from bench.spec.searching import Search
+
 Labels = dict[str, Scalar]
 # How its children are looked at, what they make of the statistics that a stage leaves them and
 # what of it they keep is not how the stage trains: it inherits none of these.
@@ -48,6 +51,8 @@ class Family:
     """Role to stage, state and labels, where a network is another cell's."""
     needs: tuple[tuple[str, Measure], ...] = ()
     """Measurements that are parents, by role."""
+    search: Search | None = None
+    """What chooses its settings, where a search does."""
 
 
 @dataclass
@@ -61,8 +66,16 @@ class Families:
     _stages: dict[Any, Family] = field(default_factory=dict)
     _works: dict[str, Work] = field(default_factory=dict)
 
-    def of_place(self, place: Labels, whens: tuple[When, ...]) -> Family:
-        """Return what the cells of a place share; ``whens`` are the entries that hold there."""
+    def of_place(
+        self,
+        place: Labels,
+        whens: tuple[When, ...],
+        over: tuple[Mapping[str, Any], Sequence[Source]] | None = None,
+    ) -> Family:
+        """Return what the cells of a place share; ``whens`` are the entries that hold there.
+
+        ``over`` is laid over the recipe, with the fragments that it was merged from: a trial's.
+        """
         dotted = tuple((a, v) for a, v in place.items() if a.startswith(DOTTED))
         if self.layers.measure:
             return self._measuring(place, whens, dotted)
@@ -74,10 +87,11 @@ class Families:
         }
         images = any(self.layers.modality(t.dataset) == "images" for t in tasks.values())
         method_name = str(place["method"])
-        key = (method_name, tuple(w.index for w in whens), dotted, images)
+        key = (method_name, tuple(w.index for w in whens), dotted, images, over is not None)
         if key not in self._recipes:
             method = self._methods[key] = resolve_method(self.layers, method_name, whens, dotted)
             overlays = [*self._recipe_overlays(whens), (method.recipe, method.recipe_sources)]
+            overlays += [over] if over is not None else []
             recipe = resolve_recipe(self.layers, overlays, dotted, images=images)
             self._recipes[key] = self._shared(recipe)
         return self._training(
@@ -107,9 +121,14 @@ class Families:
         )
         starts = {START: (*stage, below)} if stage else {}
         needs = tuple(self._needs(work, stage[0] if stage else None, below))
-        return Family(labels, self._same(work), starts, needs)
+        return Family(labels, self.same(work), starts, needs)
 
-    def _same(self, work: Work) -> Work:
+    def of_work(self, family: Family, work: Train) -> Family:
+        """Return a family whose cells do other work from the same start."""
+        return replace(family, work=self.same(work))
+
+    def same(self, work: Work) -> Work:
+        """Return the one object for work of this content."""
         # Equal work becomes one object, so that its canonical text is made once.
         return self._works.setdefault(work.canonical, work)
 
@@ -144,7 +163,7 @@ class Families:
                 task = self._source_task(stage, labels, name, ("axes", "weights"))
             held_out = work.recipe.held_out if part.data == "task" else None
             measure = Measure(use, {START: start} if START in part.roles else {}, task, held_out)
-            yield name, self._same(measure)  # type: ignore[misc]
+            yield name, self.same(measure)  # type: ignore[misc]
 
     def _needed(self, name: str, penalty: Part) -> Part:
         plugins = self.layers.resources.plugins
@@ -366,7 +385,7 @@ class Families:
             if self.layers.modality(task.dataset) == "images" and task.image is None:
                 recipe = resolve_recipe(self.layers, self._recipe_overlays(whens), dotted)
                 task = task.model_copy(update={"image": recipe.image})
-        return Family(place, self._same(Measure(use, starts, task)), stages)
+        return Family(place, self.same(Measure(use, starts, task)), stages)
 
     def _role(
         self, role: Role, place: Labels, loc: tuple[str, ...]

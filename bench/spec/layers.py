@@ -11,6 +11,7 @@ from typing import Any
 from bench.errors import SpecError, did_you_mean
 from bench.spec.catalogue import entry
 from bench.spec.cell import Resources
+from bench.spec.drawing import SearchSpec
 from bench.spec.figure import Figure
 from bench.spec.loader import Document, Key, load_yaml
 from bench.spec.merge import merge
@@ -34,8 +35,8 @@ _STAGE = re.compile(r"stage:(?P<name>[^@]+)(@(?P<state>start|patch|[0-9]+))?")
 MAX_SEEDS = 100_000
 WHEN_KEYS = ("recipe", "task", "tasks", "measure", "methods", "axes", "exclude")
 _MERGED = (
-    "axes", "recipe", "task", "tasks", "measure", "methods", "labels", "table", "datasets",
-    "weights", "networks", "stages",
+    "axes", "search", "recipe", "task", "tasks", "measure", "methods", "labels", "table",
+    "datasets", "weights", "networks", "stages",
 )  # fmt: skip
 
 
@@ -98,6 +99,7 @@ class Layers:
     stages: dict[str, Stage]
     labels: dict[str, dict[str, str]]
     table: Table
+    search: SearchSpec | None
     resources: Resources
     modalities: Mapping[str, str]
     figures: tuple[Figure, ...] = ()
@@ -169,6 +171,20 @@ def lay(documents: Sequence[Document]) -> Layers:
     return layers
 
 
+def documents_of(document: Document, profile: str) -> list[dict[str, Any]]:
+    """Return what a suite says under a profile: itself, then its profiles, each as it is written.
+
+    Raises
+    ------
+    SpecError
+        For an unknown profile.
+    """
+    suite = _suite(document)
+    chain = _profile_chain(suite, profile, Source(document))
+    written = document.data["profiles"]
+    return [document.data, *(written[name] or {} for name in chain)]
+
+
 def profile_names(file: Path) -> list[str]:
     """Return the profiles a suite has."""
     document = load_yaml(file)
@@ -236,6 +252,7 @@ def _lay(file: Path, overlays: Sequence[tuple[Overlay, Source]]) -> Layers:
         stages={n: validate(Stage, raw, [stage_sources[n]]) for n, raw in merged["stages"].items()},
         labels=merged["labels"],
         table=validate(Table, merged["table"], [source.at("table") for source in sources]),
+        search=_search(merged["search"], sources),
         resources=Resources(
             folders={n: _path(file, d.folder) for n, d in folders.items()},
             arrays={n: (_path(file, d.file), d.modality) for n, d in arrays.items()},
@@ -247,6 +264,12 @@ def _lay(file: Path, overlays: Sequence[tuple[Overlay, Source]]) -> Layers:
         figures=_last(overlays, "figures") or (),
         _stage_sources=stage_sources,
     )
+
+
+def _search(raw: Mapping[str, Any], sources: Sequence[Source]) -> SearchSpec | None:
+    if not raw:
+        return None
+    return validate(SearchSpec, dict(raw), [source.at("search") for source in sources])
 
 
 def _last(overlays: Sequence[tuple[Overlay, Source]], name: str) -> Any:

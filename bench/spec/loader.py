@@ -18,6 +18,7 @@ Where = tuple[Key, ...]
 # YAML 1.2's core schema; PyYAML implements 1.1, where `1e-3` is a string and `no` is false.
 _INT = re.compile(r"[-+]?[0-9]+\Z|0o[0-7]+\Z|0x[0-9a-fA-F]+\Z")
 _FLOAT = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?\Z")
+_CLEARLY_TEXT = re.compile(r"[A-Za-z][A-Za-z0-9_+ /.-]*\Z")
 # No text has a use for these: they steer terminals, or turn the direction of what follows.
 _CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
 _WORDS: dict[str, Any] = {
@@ -98,6 +99,26 @@ def parse_yaml(text: str, file: Path) -> Document:
     reader = _Reader(file)
     data = reader.read(node, ())
     return Document(file, data, reader.lines)
+
+
+def dump_yaml(data: Any) -> str:
+    """Return plain data as text that :func:`parse_yaml` reads as the same."""
+    return str(yaml.dump(data, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120))
+
+
+class _Dumper(yaml.SafeDumper):
+    """Quotes all text that is not clearly text: PyYAML takes `1e-3` for a word, and we do not."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
+def _represent_text(dumper: yaml.SafeDumper, text: str) -> yaml.ScalarNode:
+    style = None if _CLEARLY_TEXT.match(text) else '"'
+    return dumper.represent_scalar("tag:yaml.org,2002:str", text, style=style)
+
+
+_Dumper.add_representer(str, _represent_text)
 
 
 def _check_depth(text: str, file: Path) -> None:

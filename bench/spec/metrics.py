@@ -115,6 +115,7 @@ def declared_metrics(cell: Cell, find: FindPart, earlier: Earlier) -> Metrics:
     if isinstance(work, Measure):
         declared = find("measurement", work.kind).metrics_with(work.measurement.settings)
         return {name: Metric(name, unit, best) for name, (unit, best) in declared.items()}
+    assert isinstance(work, Train)
     return {m.name: m for m in _of_training(work, find, earlier)}
 
 
@@ -129,6 +130,7 @@ def declared_curves(cell: Cell, find: FindPart, earlier: Earlier) -> Metrics:
         return {
             name: Metric(name, sides[name][0], sides[name][1], axis) for name, axis in axes.items()
         }
+    assert isinstance(work, Train)
     return {m.name: m for m in _curves_of_training(work, find, earlier)}
 
 
@@ -263,6 +265,7 @@ def why_lacking(name: str, cell: Cell, *, curve: bool) -> Lack:
     work = cell.work
     if isinstance(work, Measure):
         return Lack(f"the measurement {work.kind} gives no such result", "see its file")
+    assert isinstance(work, Train)
     recipe, parts = work.recipe, name.split("/")
     splits = _splits(recipe)
     if name.startswith("warmup/"):

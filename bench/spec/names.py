@@ -14,6 +14,7 @@ from bench.spec.merge import CHOICES
 from bench.spec.parts import find_part, known_parts, part_names
 from bench.spec.problems import Source, validate
 from bench.spec.recipe import Scalar
+from bench.spec.search_checks import check_search_names
 from bench.spec.suite import (
     CELL_AXES,
     DOTTED,
@@ -40,6 +41,7 @@ def check_names(layers: Layers) -> None:
         For an unknown axis, method, dataset, weights, stage or task's name.
     """
     _check_axes(layers)
+    check_search_names(layers)
     _check_names(layers)
     for what in ("methods", "stages", "tasks", "networks"):
         for name in getattr(layers, what):

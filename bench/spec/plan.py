@@ -9,7 +9,7 @@ from pathlib import Path
 
 from bench.spec.acting import Acting
 from bench.spec.axis_checks import check_axes_act, check_overlays_act
-from bench.spec.budget import planned_gradients
+from bench.spec.budget import Tuning, planned_gradients, planned_tunings
 from bench.spec.cell import Cell, Place, PlannedCell, Resources
 from bench.spec.checks import check_cells, check_layers
 from bench.spec.claim_checks import check_claims
@@ -24,6 +24,7 @@ from bench.spec.seed_checks import check_seeds
 from bench.spec.shown import Declarations, shown_metrics
 from bench.spec.suite import Suite
 from bench.spec.training_checks import check_training
+from bench.spec.tuning import Trial
 
 
 @dataclass(frozen=True)
@@ -36,8 +37,10 @@ class Plan:
         Every planned cell, parents before children. One cell may stand at several places,
         where an axis does not change it.
     gradients
-        Cell id of a training of the table to the gradients that it is planned to take; absent
-        where its update does not say.
+        Cell id of a training of the table, or of a trial of its search, to the gradients that it
+        is planned to take; absent where its update does not say.
+    tunings
+        Cell id to what its search costs; absent where it has none.
     metrics, curves
         What the records of the table's cells will hold, derived errors included, by name.
     """
@@ -51,6 +54,7 @@ class Plan:
     metrics: Metrics
     curves: Metrics
     gradients: Mapping[str, int] = field(default_factory=dict)
+    tunings: Mapping[str, Tuning] = field(default_factory=dict)
 
     def unique(self) -> dict[str, Cell]:
         """Return each cell once, by id, parents before children."""
@@ -133,8 +137,10 @@ def _expanded(
     check_axes_act(layers, cells, acting)
     declared = Declarations(layers, cells)
     metrics = shown_metrics(layers, declared)
-    gradients = planned_gradients((p.cell for p in cells if p.shown), layers.part)
-    check_claims(paper, layers, declared, acting, gradients, profile, others)
+    counted = (p.cell for p in cells if p.shown or isinstance(p.cell.work, Trial))
+    gradients = planned_gradients(counted, layers.part)
+    tunings = planned_tunings((p.cell for p in cells), gradients)
+    check_claims(paper, layers, declared, acting, gradients, tunings, profile, others)
     selections = {p.cell.recipe.selection for p in declared.distinct if p.cell.recipe}
     suite = Suite(
         name=layers.file.stem,
@@ -158,6 +164,7 @@ def _expanded(
         declared.metrics,
         declared.curves,
         gradients,
+        tunings,
     )
 
 

@@ -48,6 +48,8 @@ class AxisSource(Source):
     ----------
     whole
         The fragment with the axis.
+    axis
+        The path at which the axis is written there.
     path
         The keys that it sets; ``inside`` are those that lead to this source.
     others
@@ -55,7 +57,7 @@ class AxisSource(Source):
     """
 
     def __init__(
-        self, whole: Source, axis: str, path: Where, others: Sequence[Source], inside: Where = ()
+        self, whole: Source, axis: Where, path: Where, others: Sequence[Source], inside: Where = ()
     ) -> None:
         super().__init__(whole.document, whole.prefix)
         self._whole, self._axis, self._path = whole, axis, path
@@ -77,7 +79,7 @@ class AxisSource(Source):
 
     def error(self, message: str, loc: Iterable[Key] = (), remedy: str | None = None) -> SpecError:
         """Return an error at the axis."""
-        return self._whole.error(message, ("axes", self._axis), remedy)
+        return self._whole.error(message, self._axis, remedy)
 
 
 def validate(model: type[M], data: Any, sources: list[Source]) -> M:

@@ -16,6 +16,7 @@ from bench.spec.merge import CHOICES, merge
 from bench.spec.parts import Kind, find_part
 from bench.spec.problems import AxisSource, Source, validate
 from bench.spec.recipe import Recipe, Scalar, Use, Warmup
+from bench.spec.search_checks import search_path
 from bench.spec.suite import MethodSpec
 from bench.spec.work import Network
 
@@ -152,8 +153,13 @@ def axis_source(
     sets: tuple[str, ...],
 ) -> Source:
     """Return where the dotted axis of a prefix and path is written; ``sets`` is what it sets."""
-    axis = ".".join([prefix, *path])
-    return AxisSource(layers.source_of("axes", axis), axis, sets, tuple(others))
+    where = axis_path(layers, ".".join([prefix, *path]))
+    return AxisSource(layers.source_of(*where), where, sets, tuple(others))
+
+
+def axis_path(layers: Layers, axis: str) -> tuple[str, ...]:
+    """Return where an axis is written: among the table's, or among those that are searched."""
+    return ("axes", axis) if axis in layers.axes else search_path(layers, axis)
 
 
 def resolve_method(layers: Layers, name: str, whens: Sequence[When], dotted: Dotted) -> Composition:
@@ -245,9 +251,10 @@ def _check_choice(
     if path[0] in CHOICES and len(path) > 2 and made and path[1] not in made:
         axis = ".".join([prefix, *path])
         whose = "method" if prefix == "recipe" else prefix
-        raise layers.source_of("axes", axis).error(
+        where = axis_path(layers, axis)
+        raise layers.source_of(*where).error(
             f"sets {path[1]}, and a {whose} has {path[0]} {', '.join(made)}",
-            ("axes", axis),
+            where,
             f"leave the {whose}'s {path[0]} out, or the axis",
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from bench.spec.drawing import SearchSpec
 from bench.spec.parts import Kind, built_in_parts
 from bench.spec.recipe import Recipe
 from bench.spec.suite import MeasureSpec, MethodSpec, Stage, SuiteFile, Table, TaskSpec
@@ -17,7 +18,7 @@ def suite_schema() -> dict[str, Any]:
     """
     schema = SuiteFile.model_json_schema()
     definitions = schema.setdefault("$defs", {})
-    for model in (Recipe, MethodSpec, Stage, Table, TaskSpec, MeasureSpec):
+    for model in (Recipe, MethodSpec, Stage, Table, TaskSpec, MeasureSpec, SearchSpec):
         inner = model.model_json_schema()
         definitions.update(inner.pop("$defs", {}))
         definitions[model.__name__] = inner
@@ -28,6 +29,7 @@ def suite_schema() -> dict[str, Any]:
         properties["table"] = {"$ref": "#/$defs/Table"}
         properties["task"] = {"$ref": "#/$defs/TaskSpec"}
         properties["measure"] = {"$ref": "#/$defs/MeasureSpec"}
+        properties["search"] = {"$ref": "#/$defs/SearchSpec"}
         network = {"anyOf": [_one("network"), {"type": "null"}]}
         properties["networks"] = {"type": "object", "additionalProperties": network}
         for name, model_name in (
@@ -57,6 +59,7 @@ def _place_parts(definitions: dict[str, Any]) -> None:
         "objective": _one("objective"), "transforms": _several("transform"),
     }  # fmt: skip
     definitions["MeasureSpec"]["properties"]["part"] = _one("measurement")
+    definitions["SearchSpec"]["properties"]["recipe"] = recipe
     task = {"$ref": "#/$defs/TaskSpec"}
     # A profile takes a task off a stage by null, as it does everywhere.
     tasks = {"type": "object", "additionalProperties": {"anyOf": [task, {"type": "null"}]}}

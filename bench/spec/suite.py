@@ -239,6 +239,7 @@ class Overlay(Frozen):
     weights: dict[Name, WeightsFile | None] = {}
     stages: dict[Name, Raw | None] = {}
     axes: dict[str, Axis | None] = {}
+    search: Raw = {}
     networks: dict[str, str | Raw | None] = {}
     recipe: Raw = {}
     task: Raw = {}

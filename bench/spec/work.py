@@ -1,4 +1,7 @@
-"""What a cell does: trains a network on tasks, or measures networks that others left."""
+"""What a cell does: trains a network, measures networks that others left, or chooses a training.
+
+Trainings that belong to a search are in `bench.spec.tuning`.
+"""
 
 from __future__ import annotations
 
@@ -6,12 +9,23 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from functools import cached_property
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import BaseModel, Field, NonNegativeInt, PositiveFloat, model_validator
 
 from bench.spec.parts import Kind, PartKey
-from bench.spec.recipe import Augmentation, Frozen, HeldOut, Image, OneOf, Pair, Recipe, Use, Warmup
+from bench.spec.recipe import (
+    Augmentation,
+    Frozen,
+    HeldOut,
+    Image,
+    OneOf,
+    Pair,
+    Recipe,
+    Scalar,
+    Use,
+    Warmup,
+)
 
 _ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False)
 
@@ -84,6 +98,9 @@ def network_name(network: Network | None) -> str:
 class _Described:
     """A work as data and as text: made once for all cells that share it."""
 
+    key: ClassVar[str]
+    """What the canonical JSON calls works of this class, and the unit of code that does them."""
+
     @cached_property
     def canonical(self) -> str:
         """The canonical JSON of everything that may change the numbers; defaults are omitted."""
@@ -136,6 +153,7 @@ class Train(_Described):
     patches: tuple[Use, ...] = ()
     warmup: Warmup | None = None
 
+    key = "train"
     kind = "train"
 
     @property
@@ -196,6 +214,8 @@ class Measure(_Described):
     task: Task | None = None
     held_out: HeldOut | None = None
 
+    key = "measure"
+
     @property
     def kind(self) -> str:
         """Name of the measurement."""
@@ -213,7 +233,55 @@ class Measure(_Described):
         return (("measurement", self.kind), *networks, *_parts_of_tasks(self.tasks))
 
 
-Work = Train | Measure
+@dataclass(frozen=True, eq=False)
+class Choose(_Described):
+    """Choosing one of several candidates by the scores of their trials, which are its parents.
+
+    Attributes
+    ----------
+    metric, best
+        What trials are scored by, on rows held out, and its better side.
+    within
+        Candidates whose mean is so near the best, in the metric's recorded unit, are as good: of
+        them the first is chosen.
+    candidates
+        Searched axis to value, of each.
+    places
+        Where each candidate has trials: the axes in which they differ, to values.
+    seeds
+        Of its trials at each place.
+    """
+
+    metric: str
+    best: Literal["highest", "lowest"]
+    within: float
+    candidates: tuple[Mapping[str, Scalar], ...]
+    places: tuple[Mapping[str, Scalar], ...]
+    seeds: tuple[int, ...]
+
+    key = "choose"
+    kind = "choice"
+    # It looks at no data and no network: its parents have.
+    tasks: ClassVar[Mapping[str, Task]] = {}
+    starts: ClassVar[Mapping[str, Start]] = {}
+    parts: ClassVar[tuple[PartKey, ...]] = ()
+
+    def roles(self, candidate: int) -> tuple[str, ...]:
+        """Return the roles of a candidate's trials."""
+        places = range(len(self.places))
+        return tuple(trial_role(candidate, place, seed) for place in places for seed in self.seeds)
+
+
+def trial_role(candidate: int, place: int, seed: int) -> str:
+    """Return the role that a trial has for the choice.
+
+    >>> trial_role(3, 0, 1_000_000)
+    'candidate 3, place 0, seed 1000000'
+    """
+    return f"candidate {candidate}, place {place}, seed {seed}"
+
+
+Work = Train | Measure | Choose
 
 
 def _network_part(network: Network) -> tuple[PartKey, ...]:
@@ -246,7 +314,7 @@ def plain(value: Any, *, whole: bool = False) -> Any:
         return {value.choice: plain(value.settings, whole=whole)}
     if isinstance(value, BaseModel):
         return _plain_model(value, whole)
-    if isinstance(value, Train | Measure | Start):
+    if isinstance(value, _Described | Start):
         return {
             f.name: plain(getattr(value, f.name), whole=whole)
             for f in fields(value)
@@ -298,7 +366,7 @@ def _canonical(work: _Described) -> str:
             text = _shared_text if isinstance(value, Recipe) else _text
             members[f.name] = text(value)
     inner = ",".join(f'"{name}":{members[name]}' for name in sorted(members))
-    return f'{{"{"train" if isinstance(work, Train) else "measure"}":{{{inner}}}}}'
+    return f'{{"{work.key}":{{{inner}}}}}'
 
 
 def _text(value: object) -> str:
@@ -306,6 +374,6 @@ def _text(value: object) -> str:
 
 
 __all__ = [
-    "Kind", "LongTail", "Measure", "Network", "Start", "Task", "Train", "Use", "Work",
-    "canonical_json", "network_name", "plain",
+    "Choose", "Kind", "LongTail", "Measure", "Network", "Start", "Task", "Train", "Use", "Work",
+    "canonical_json", "network_name", "plain", "trial_role",
 ]  # fmt: skip

@@ -6,12 +6,24 @@ load it once. It does not touch CUDA.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from bench.records.record import Outcome
 from bench.scheduling.job import Job
-from bench.spec.work import Train
+from bench.training.choose_cell import choose_cell
 from bench.training.measure_cell import measure_cell
 from bench.training.numerics import deterministic, own_randomness
 from bench.training.train_cell import train_cell
+from bench.training.trial_cell import trial_cell
+from bench.training.tuned_cell import tuned_cell
+
+_DOES: dict[str, Callable[[Job], Outcome]] = {
+    "train": train_cell,
+    "measure": measure_cell,
+    "trial": trial_cell,
+    "choose": choose_cell,
+    "tuned": tuned_cell,
+}
 
 
 def execute(job: Job) -> Outcome:
@@ -29,6 +41,4 @@ def execute(job: Job) -> Outcome:
         If a loss or metric is not finite.
     """
     with deterministic(job.threads), own_randomness(job.cell.seed, job.device):
-        if isinstance(job.cell.work, Train):
-            return train_cell(job)
-        return measure_cell(job)
+        return _DOES[job.cell.work.key](job)

@@ -365,5 +365,5 @@ def test_suites_that_say_the_same_share_their_stages(suite, plan):
 
 def test_the_texts_that_are_shared_are_those_that_are_made_one_by_one(plan):
     for planned in plan(LIGHT).cells:
-        key = "train" if isinstance(planned.cell.work, Train) else "measure"
+        key = planned.cell.work.key
         assert planned.cell.work.canonical == canonical_json({key: plain(planned.cell.work)})

@@ -14,7 +14,7 @@ from bench.spec.parts import built_in_parts
 from bench.spec.schema import suite_schema
 from bench.spec.suite import Overlay, SuiteFile
 
-from . import test_measure, test_needs, test_tasks
+from . import test_measure, test_needs, test_search, test_tasks
 
 SCHEMA = suite_schema()
 CHECK = jsonschema.Draft202012Validator(SCHEMA)
@@ -45,6 +45,8 @@ def test_every_shipped_suite_is_valid(file):
         "when: [{dataset: [a, b], measure: {roles: {first: {checkpoint: 3}}}, tasks: {a: {}}}]",
         "task: {objective: {mine: {k: 1}}, transforms: {own: {}}}",
         "methods: {a: {update: mine, trainable: {own: {depth: 1}}, recipe: {head_init: own}}}",
+        test_search.SEARCH,
+        "search: {draw: {random: {trials: 3}}, space: {recipe.steps: {uniform: [1, 2]}}}",
         "stages: {a: null}\nmethods: {a: null}\ntasks: {a: null}\nnetworks: {a: null}",
     ],
 )

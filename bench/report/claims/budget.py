@@ -21,24 +21,30 @@ def budget_text(claim: Claim, compared: Sequence[Compared], plan: Plan) -> str:
     cells = _cells(compared, plan.shown)
     steps = [cell.recipe.steps for p in cells if (cell := p.cell).recipe is not None]
     gradients = [plan.gradients[p.cell.id] for p in cells if p.cell.id in plan.gradients]
-    named = {"steps": (steps, "steps"), "gradients": (gradients, "gradients")}
-    own, unit = named.pop(claim.budget)
-    ((other, other_unit),) = named.values()
+    by_steps = claim.budget == "steps"
+    named = [(steps, "steps"), (gradients, "gradients")]
+    (own, unit), (other, other_unit) = named if by_steps else named[::-1]
     text = f"At equal {unit} on both sides"
     if own:
         text += f": {_span(own)} a training"
     # Of some alone it would be another comparison's.
     if other and len(other) == len(cells):
         text += f" ({_span(other)} {other_unit})"
+    if claim.budget == "search" and cells:
+        tunings = [plan.tunings[p.cell.id] for p in cells]
+        spent = [t.gradients for t in tunings if t.gradients is not None]
+        trials = _span([t.trials for t in tunings])
+        text += f", each with settings chosen by {trials} trials of its own"
+        text += f" ({_span(spent)} gradients)"
     return text
 
 
 def unplanned_budget(claim: Claim, compared: Sequence[Compared], results: Results) -> str:
     """Return which record took other gradients than planned; empty where all are as planned.
 
-    Only of a claim by gradients: a cell's steps are part of what it is.
+    Only of a claim by gradients or search: a cell's steps are part of what it is.
     """
-    if claim.budget != "gradients":
+    if claim.budget not in ("gradients", "search"):
         return ""
     for planned in _cells(compared, results.plan.shown):
         record = results.records.get(planned.cell.id)

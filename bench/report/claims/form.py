@@ -78,7 +78,8 @@ def asked_text(claim: Claim) -> str:
         text = f"{above} {_number(number + side * claim.by)}"
         if claim.matters is not None:
             text += f", refuted {below} {_number(number + side * claim.matters)}"
-    return f"{text}, at equal {claim.budget}" if claim.budget is not None else text
+    by = {"search": "tuning"}.get(claim.budget or "", claim.budget)
+    return f"{text}, at equal {by}" if by is not None else text
 
 
 def expected_text(claim: Claim, unit: str) -> str:

@@ -14,7 +14,8 @@ from bench.report.results import place_key
 from bench.spec.cell import Cell, PlannedCell
 from bench.spec.plan import Plan
 from bench.spec.recipe import Scalar
-from bench.spec.work import Work, plain
+from bench.spec.tuning import CHOICE, agreement
+from bench.spec.work import Choose, Work
 
 Value = Scalar | tuple["Value", ...]
 Facts = dict[str, Value]
@@ -23,6 +24,7 @@ SEED = "seed"
 ROLE = "role"
 PARENT = "parent"
 OWN_SEED = "that of the cell"
+OF_PLACE = "that of each place"
 
 
 @dataclass
@@ -82,6 +84,38 @@ def settings_behind(plan: Plan) -> dict[str, list[Setting]]:
     return {name: list(settings.values()) for name, settings in found.items() if settings}
 
 
+def trial_settings(plan: Plan) -> list[Setting]:
+    """Return what the trials of each place's search have in common; none without a search.
+
+    What differs between candidates reads `CHOSEN`, and between the places of one choice `OF_PLACE`.
+    """
+    cells, found = plan.unique(), dict[object, Setting]()
+    known: dict[str, Facts] = {}
+    for planned in plan.shown:
+        choice = planned.cell.parents.get(CHOICE)
+        key = place_key(planned.place)
+        if choice is None or key in found:
+            continue
+        if choice.id not in known:
+            known[choice.id] = _in_common(cells[choice.id], cells)
+        # Its parts are those of the cell that it is for.
+        where = {**planned.place, ROLE: "trial"}
+        found[key] = Setting(where, planned.cell.work, known[choice.id])
+    return list(found.values())
+
+
+def _in_common(choice: Cell, cells: Mapping[str, Cell]) -> Facts:
+    work = choice.work
+    assert isinstance(work, Choose)
+    # One seed of each is enough.
+    roles = [work.roles(number)[:: len(work.seeds)] for number in range(len(work.candidates))]
+    settings = [[cells[choice.parents[r].id].settings for r in row] for row in roles]
+    at_places = [agreement(each) for each in zip(*settings, strict=True)]
+    facts = flat(agreement(at_places, OF_PLACE))
+    facts[SEED] = work.seeds
+    return facts
+
+
 def fixed_behind(plan: Plan) -> list[str]:
     """Return the names of the cells behind the table that are one at all seeds of a place."""
     behind = settings_behind(plan)
@@ -100,7 +134,7 @@ class _Reader:
         """Return a cell's setting, without its seed."""
         work = cell.work
         if id(work) not in self._known:
-            self._known[id(work)] = flat(plain(work, whole=True))
+            self._known[id(work)] = flat(work.settings)
         facts = dict(self._known[id(work)])
         for role, parent in cell.parents.items():
             facts[f"{PARENT}.{role}"] = (
@@ -114,6 +148,9 @@ class _Reader:
         while todo:
             path, cell = todo.pop()
             for role, parent in cell.parents.items():
+                if role == CHOICE:
+                    # Trials by the hundred: `trial_settings` tells what they have in common.
+                    continue
                 above = (f"{role} of {path}" if path else role, self._cells[parent.id])
                 yield above
                 todo.append(above)

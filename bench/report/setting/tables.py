@@ -18,6 +18,7 @@ from bench.report.setting.facts import (
     Value,
     settings_behind,
     table_settings,
+    trial_settings,
 )
 from bench.report.tables.layout import axis_name, given_label, label
 from bench.spec.merge import CHOICES
@@ -57,7 +58,8 @@ def setting_tables(plan: Plan) -> list[SettingTable]:
     shown = _Settings(plan, settings, tuple(a for a in plan.suite.axes if a != SEED))
     tables = [shown.methods()] if isinstance(settings[0].work, Train) else []
     tables.append(shown.others())
-    for name, own in settings_behind(plan).items():
+    others = settings_behind(plan) | ({"trial": trials} if (trials := trial_settings(plan)) else {})
+    for name, own in others.items():
         behind = _Settings(plan, own, (*shown.axes, ROLE))
         tables.append(behind.behind(name, {_place(s): s for s in settings}))
     return [table for table in tables if table.rows]

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from bench.records.record import Record
+from bench.records.record import Record, candidate_of
 from bench.records.store import MISSING, CellState, Store
 from bench.report.numbers import number, plural
 from bench.report.site.cell_curves import Group, groups
@@ -118,7 +118,11 @@ def cell_page(
         children=f"{plural(starting, 'cell')} of this site start from it" if starting else "",
         attempts=_attempts(attempts) if attempts else None,
         attempts_made=attempts,
-        spec=json.dumps(cell.to_json(), indent=2, ensure_ascii=False),
+        spec=json.dumps(
+            cell.to_json(candidate_of(record.outcome) if record is not None else None),
+            indent=2,
+            ensure_ascii=False,
+        ),
         provenance=_provenance(record) if record is not None else None,
         log=log,
         log_of=number_of,
@@ -134,7 +138,9 @@ def title(on_site: CellOnSite) -> str:
             return ", ".join(names)
     cell = on_site.cell
     kind = "source training" if cell.kind == "train" else cell.kind
-    return f"{kind}: {cell.backbone}, {cell.dataset}, seed {cell.seed}"
+    told = (cell.backbone, cell.dataset, f"seed {cell.seed}")
+    # A choice has no network and no data.
+    return f"{kind}: {', '.join(filter(None, told))}"
 
 
 def _named(track: Track, axis: str, value: Scalar) -> str:

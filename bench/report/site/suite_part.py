@@ -20,6 +20,7 @@ from bench.report.index import PageFacts, page_facts
 from bench.report.numbers import plural, portion
 from bench.report.page import make_board, table_figure
 from bench.report.results import Entry, place_key
+from bench.report.search import search_tables
 from bench.report.sections import Board
 from bench.report.setting.tables import setting_tables
 from bench.report.site import tables
@@ -239,7 +240,7 @@ def _comparisons(shown: Sequence[Verdict]) -> Part | None:
 
 def _setting(board: Board) -> list[Part]:
     parts = []
-    for each in setting_tables(board.plan):
+    for each in [*search_tables(board.results), *setting_tables(board.plan)]:
         rows = [[inline(text) for text in row] for row in each.rows]
         grid = plain_grid(each.title, each.header, rows, left=len(each.header))
         parts.append(Part([inline(each.caption)] if each.caption else [], [grid]))

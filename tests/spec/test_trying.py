@@ -1,0 +1,150 @@
+"""A user's part beside a suite's methods: the suite's own cells, one method more, and claims."""
+
+from __future__ import annotations
+
+import math
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bench.errors import SpecError
+from bench.spec.find import find_suite
+from bench.spec.loader import dump_yaml, parse_yaml
+from bench.spec.plan import load_plan
+from bench.spec.trying import paper_beside, part_to_try, suite_beside
+from bench.spec.tuning import Tuned
+
+from .test_search import SEARCH, written
+
+L1_SP = """
+from bench.parts import Penalty, penalty
+
+@penalty("l1-sp")
+class L1SP(Penalty):
+    weight: float = 1e-3
+
+    def __call__(self, step):
+        return self.weight * sum((w - step.start[n]).abs().sum() for n, w in step.backbone.items())
+"""
+
+
+@pytest.fixture
+def l1_sp(tmp_path: Path) -> Path:
+    file = tmp_path / "mine" / "l1_sp.py"
+    file.parent.mkdir()
+    file.write_text(L1_SP)
+    return file
+
+
+@pytest.fixture
+def tried(tmp_path: Path, l1_sp: Path):
+    """A function that writes the suite and the paper of a try, and returns their plan."""
+
+    def load(suite: Path, profile: str = "offline", **given):
+        part = part_to_try(l1_sp, None)
+        whole = suite_beside(suite, profile, part, settings=given.pop("settings", {}), **given)
+        folder = tmp_path / "tries" / "one"
+        folder.mkdir(parents=True)
+        (folder / suite.name).write_text(dump_yaml(whole))
+        paper = paper_beside(suite, profile, whole, part)
+        (folder / "paper.yaml").write_text(dump_yaml(paper))
+        return load_plan(folder / suite.name, profile)
+
+    return load
+
+
+def test_the_published_tables_cells_are_the_same_cells(tried):
+    suite = find_suite("bss/table2")
+    before, plan = load_plan(suite), tried(suite, onto=["l2"])
+    mine = {"l1-sp", "l2+l1-sp"}
+    assert [p.cell.id for p in plan.shown if p.place["method"] not in mine] == [
+        p.cell.id for p in before.shown
+    ]
+    for planned in plan.shown:
+        if planned.place["method"] in mine:
+            names = [use.name for use in planned.cell.work.penalties]
+            assert names == (["l1-sp"] if planned.place["method"] == "l1-sp" else ["l1-sp", "l2"])
+    # Each of the six methods has a difference from each of the two, and a claim.
+    assert len(plan.suite.table.contrast.pairs) == len(plan.paper.claims) == 12
+    (claim, *_) = plan.paper.claims
+    assert (claim.id, claim.of, claim.expect) == ("l1-sp-against-l2", "each", "greater")
+    assert claim.mean_over == ("weights", "dataset", "sampling_rate")
+
+
+def test_yours_is_searched_for_by_as_many_trials(tried, suite):
+    file = suite(written(SEARCH + "  per: [method]\n"))
+    plan = tried(file)
+    assert {t.trials for t in plan.tunings.values()} == {12}
+    # Of a baseline that takes two gradients a step it is not said.
+    assert {claim.id: claim.budget for claim in plan.paper.claims} == {
+        "l1-sp-against-plain": "search", "l1-sp-against-l2": "search", "l1-sp-against-twice": None,
+    }  # fmt: skip
+
+
+def test_settings_of_yours_are_searched_or_set(tried, suite):
+    search = """
+    search:
+      space: {recipe.optimizer.sgd.lr: [0.01, 0.1]}
+      per: [method]
+      recipe: {validation: 0.25}
+    """
+    text = written(search, "method: [plain, l2, twice]", "method: [plain, l2]")
+    text = text.replace("  twice: {update: {profit: {}}}\n", "")
+    with pytest.raises(SpecError, match="plain has 2 candidates and l1-sp 4"):
+        tried(suite(text), space={"weight": [0.1, 0.2]})
+
+
+def test_what_it_is_added_to_is_searched_for_as_before(suite, l1_sp: Path):
+    search = """
+    search:
+      space: {recipe.optimizer.sgd.lr: [0.01, 0.1]}
+      methods: {l2: {penalties.l2.weight: [0.1, 0.2]}}
+      recipe: {validation: 0.25}
+    """
+    part = part_to_try(l1_sp, None)
+    given = {"settings": {}, "onto": ["l2"], "space": {"weight": [0.3]}}
+    whole = suite_beside(suite(written(search)), "offline", part, **given)
+    assert whole["search"]["methods"] == {
+        "l2": {"penalties.l2.weight": [0.1, 0.2]},
+        "l1-sp": {"penalties.l1-sp.weight": [0.3]},
+        "l2+l1-sp": {"penalties.l2.weight": [0.1, 0.2], "penalties.l1-sp.weight": [0.3]},
+    }
+
+
+def test_a_part_without_a_search_has_what_is_set(tried, suite):
+    plan = tried(suite(), settings={"weight": 0.5})
+    uses = [u for p in plan.shown for u in p.cell.work.penalties if u.name == "l1-sp"]
+    assert uses
+    assert all(use.settings == {"weight": 0.5} for use in uses)
+    assert not any(isinstance(p.cell.work, Tuned) for p in plan.shown)
+
+
+def test_what_cannot_be_tried_is_told(tmp_path: Path, suite, l1_sp: Path):
+    part = part_to_try(l1_sp, "l1-sp")
+    with pytest.raises(SpecError, match="has no part 'l1' to try"):
+        part_to_try(l1_sp, "l1")
+    with pytest.raises(SpecError, match="has no method 'l3'"):
+        suite_beside(suite(), "offline", part, settings={}, onto=["l3"])
+    with pytest.raises(SpecError, match="searches for no settings"):
+        suite_beside(suite(), "offline", part, settings={}, space={"weight": [1.0]})
+    l1_sp.write_text(L1_SP.replace('"l1-sp"', '"plain"'))
+    with pytest.raises(SpecError, match="has a method 'plain'"):
+        suite_beside(suite(), "offline", part_to_try(l1_sp, None), settings={})
+
+
+PLAIN = st.recursive(
+    st.one_of(
+        st.booleans(), st.integers(-(2**40), 2**40), st.text("abc 1.eE-+:#{}0yes", max_size=6),
+        st.floats(allow_nan=False, allow_infinity=False).filter(lambda x: abs(x) < math.inf),
+    ),
+    lambda inner: st.lists(inner, max_size=3)
+    | st.dictionaries(st.text("ab1.:", min_size=1, max_size=4), inner, max_size=3),
+    max_leaves=8,
+)  # fmt: skip
+
+
+@given(st.dictionaries(st.sampled_from(["axes", "recipe"]), PLAIN, min_size=1))
+def test_what_is_written_is_read_as_it_was(data):
+    assert parse_yaml(dump_yaml(data), Path("x.yaml")).data == data
