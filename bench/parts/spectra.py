@@ -34,8 +34,8 @@ def spectra(
         for inputs, _ in drawn:
             if found and len(inputs) < batch_size:
                 break
-            values = torch.linalg.svdvals(_finite(network(inputs).features, role).double())
-            found.append(values.cpu())
+            features = _finite(network(inputs).features, role)
+            found.append(torch.linalg.svdvals(features.double()).cpu())
     values = torch.stack(found)
     if not values[:, 0].all():
         raise UserError(

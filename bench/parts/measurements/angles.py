@@ -104,7 +104,8 @@ def corresponding(first: Tensor, second: Tensor) -> Tensor:
 
 def principal(first: Tensor, second: Tensor) -> Tensor:
     """Return the cosines of the principal angles between the spans of orthonormal columns."""
-    return torch.linalg.svdvals(first.T @ second).clamp(max=1)
+    cosines: Tensor = torch.linalg.svdvals(first.T @ second)
+    return cosines.clamp(max=1)
 
 
 def _weight(module: torch.nn.Module) -> Tensor | None:
@@ -114,6 +115,8 @@ def _weight(module: torch.nn.Module) -> Tensor | None:
 
 def _left(matrix: Tensor) -> Tensor:
     """Return the left singular vectors of the singular values that are not zero, descending."""
+    vectors: Tensor
+    values: Tensor
     vectors, values, _ = torch.linalg.svd(matrix, full_matrices=False)
     # Weights are float32: what is below their rounding is zero.
     rounding = torch.finfo(torch.float32).eps * max(matrix.shape)

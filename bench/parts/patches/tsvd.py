@@ -79,5 +79,7 @@ def _kept(features: Tensor, count: int) -> tuple[Tensor, Tensor]:
     # they are, and the training loop says where NaN began.
     finite = torch.isfinite(features).all()
     features = torch.where(finite, features, torch.zeros_like(features))
+    left: Tensor
+    right: Tensor
     left, _, right = torch.linalg.svd(features, full_matrices=False)
     return left[:, :count], right[:count].T
