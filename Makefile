@@ -15,6 +15,8 @@ RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 
 BSS := table2
 BSS += $(if $(filter smoke offline,$(PROFILE)),strength)
+# The profile tllib is another source's Table 2.
+BSS += $(if $(filter tllib,$(PROFILE)),,anchoring angles spectra suppression truncation sensitivity)
 FAST := initialisation initialisation-other-domain frozen-classifier classifier-warmup learning-rates optimizers convergence
 # Questions of our own, asked offline only.
 FAST += $(if $(filter paper,$(PROFILE)),,statistics warmup-steps)
@@ -45,7 +47,7 @@ $(BIN)/tox: | $(BIN)/uv
 
 install: $(VENV)/installed ## Install Retable and its tools into .venv
 
-reproduce-bss: install ## Run BSS Table 2 and write its leaderboard (PROFILE=smoke|offline|paper)
+reproduce-bss: install ## Run BSS's experiments and write their leaderboards (PROFILE=smoke|offline|paper|tllib)
 	$(call run-all,$(BSS:%=bss/%)); $(BENCH) claims bss --profile $(PROFILE) --store "$(STORE)"; exit $$status
 
 reproduce-fast: install ## Run FAST's experiments and write their leaderboards (PROFILE=…)

@@ -48,7 +48,7 @@ def suites_of(called: list[list[str]], command: str) -> set[str]:
     return set(given[: given.index("--profile")])
 
 
-@pytest.mark.parametrize("paper", ["fast", "modelpatch", "profit", "transferred"])
+@pytest.mark.parametrize("paper", ["bss", "fast", "modelpatch", "profit", "transferred"])
 def test_a_papers_target_runs_every_suite_that_the_profile_has(make, paper):
     """All but those that choose settings, which have a target of their own."""
     _, *called = make(f"reproduce-{paper}", "PROFILE=smoke")
@@ -64,6 +64,17 @@ def test_the_papers_own_profile_has_no_questions_of_ours(make):
     _, *called = make("reproduce-modelpatch", "PROFILE=paper")
     assert "modelpatch/table1" in suites_of(called, "run")
     assert "modelpatch/toy" not in suites_of(called, "run")
+
+
+def test_bsss_figures_are_of_the_papers_profile_and_its_strength_is_not(make):
+    _, *called = make("reproduce-bss", "PROFILE=paper")
+    assert {"bss/spectra", "bss/truncation"} < suites_of(called, "run")
+    assert "bss/strength" not in suites_of(called, "run")
+
+
+def test_another_sources_profile_has_the_table_alone(make):
+    _, *called = make("reproduce-bss", "PROFILE=tllib")
+    assert suites_of(called, "run") == {"bss/table2"}
 
 
 def test_a_store_may_have_a_space(make):
