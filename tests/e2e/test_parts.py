@@ -475,7 +475,9 @@ def test_a_penalty_is_given_what_its_own_measurement_found(bench):
             expected = sensitivity_by_hand(source, planned.cell, plan)
             assert set(found) == set(expected)
             for name, value in expected.items():
-                torch.testing.assert_close(found[name], value, rtol=1e-3, atol=1e-6)
+                # Sizes, and no squares: where terms cancel, rounding is that of the largest.
+                rounding = 1e-4 * value.max().item()
+                torch.testing.assert_close(found[name], value, rtol=1e-3, atol=rounding)
             told = store.outcome(planned.cell)["metrics"]["sensitivity/sum"]
             total = sum(v.double().sum().item() for v in found.values())
             assert told == pytest.approx(total, rel=1e-6)

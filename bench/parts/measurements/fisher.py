@@ -122,7 +122,8 @@ class Fisher(Measurement):
         for inputs, targets in batches:
             labels = drawn_labels(network, inputs, drawn) if self.labels == "model" else targets
             squares = squared_gradients(network, inputs, labels)
-            sums = {name: sums.get(name, 0) + each.double() for name, each in squares.items()}
+            for name, each in squares.items():
+                sums[name] = sums[name] + each.double() if name in sums else each.double()
             seen += len(inputs)
         return {name: each / seen for name, each in sums.items()}
 
