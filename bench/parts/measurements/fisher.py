@@ -141,10 +141,13 @@ def array_name(parameter: str) -> str:
 def drawn_labels(network: Network, inputs: Tensor, stream: Stream) -> Tensor:
     """Return a class for each input, ``(b,)``, drawn from the network's own probabilities."""
     with torch.no_grad():
-        cumulated = network(inputs).logits.double().softmax(dim=1).cumsum(dim=1)
-    drawn = torch.from_numpy(stream.uniform(len(inputs))).to(cumulated)
+        probabilities = network(inputs).logits.double().softmax(dim=1)
+    # On the CPU: cumulated sums have no deterministic kernel on a GPU.
+    cumulated = probabilities.cpu().cumsum(dim=1)
+    drawn = torch.from_numpy(stream.uniform(len(inputs)))
     # The last sum may be a little below 1, and a drawn number above it.
-    return (cumulated <= drawn[:, None]).sum(dim=1).clamp(max=cumulated.shape[1] - 1)
+    labels = (cumulated <= drawn[:, None]).sum(dim=1).clamp(max=cumulated.shape[1] - 1)
+    return labels.to(inputs.device)
 
 
 def squared_gradients(network: Network, inputs: Tensor, labels: Tensor) -> dict[str, Tensor]:
