@@ -113,7 +113,7 @@ def test_three_trainings_in_a_row_work_as_described(bench):
     [("add-a-part.md", name) for name in (
         "biases.py", "adapters.py", "averaged_gradients.py", "orthogonal.py",
         "gaussian_noise.py", "label_smoothing.py", "residual_mlp.py",
-    )] + [("add-a-penalty.md", "ewc.py"), ("measure.md", "barrier.py")],
+    )] + [("add-a-penalty.md", "mas.py"), ("measure.md", "barrier.py")],
 )  # fmt: skip
 def test_every_part_of_the_how_tos_conforms(page, file, tmp_path):
     """In this process: a command for each would import torch nine times."""

@@ -12,6 +12,7 @@ from bench.data.streams import Stream
 from bench.errors import UserError
 from bench.parts.transforms.block_shuffle import BlockShuffle
 from bench.parts.transforms.edges import Edges
+from bench.parts.transforms.pixel_permutation import PixelPermutation
 from bench.parts.transforms.pixel_shuffle import PixelShuffle
 
 SIDE = 224
@@ -97,7 +98,26 @@ def test_an_edge_is_as_high_as_the_plains_differ():
     assert not found[:, [0, 1, 2, 5, 6, 7]].any()
 
 
-@pytest.mark.parametrize("transform", [PixelShuffle(), Edges()])
+@pytest.mark.parametrize("transform", [PixelShuffle(), PixelPermutation(), Edges()])
 def test_what_is_no_image_is_refused(transform):
     with pytest.raises(UserError, match="of images"):
         transform(torch.zeros(4, 8), Stream(0))
+
+
+def test_a_pixel_permutation_is_its_number_and_no_seed():
+    first, second = PixelPermutation(permutation=1), PixelPermutation(permutation=2)
+    assert torch.equal(first(SMALL, Stream(5)), first(SMALL, Stream(6)))
+    assert not torch.equal(first(SMALL, Stream(5)), second(SMALL, Stream(5)))
+    crops = torch.stack([SMALL, SMALL.flip(-1)], dim=1)
+    assert torch.equal(first(crops, Stream(0))[:, 0], first(SMALL, Stream(0)))
+
+
+def test_a_pixel_permutation_moves_every_pixel_with_its_channels_and_can_be_put_back():
+    places = torch.arange(28.0 * 28).reshape(1, 1, 28, 28)
+    moved = PixelPermutation(permutation=1)(torch.cat([places, -places, SMALL[:1]], 1), Stream(0))
+    order = moved[0, 0].flatten().long()
+    assert order.sort().values.equal(torch.arange(28 * 28))
+    assert torch.equal(moved[0, 1], -moved[0, 0])
+    assert torch.equal(moved[0, 2:].flatten(1), SMALL[0].flatten(1)[:, order])
+    # As good as none stays in its place.
+    assert (order == torch.arange(28 * 28)).sum() < 8

@@ -20,14 +20,14 @@ raise RuntimeError("a suite is read without running its plug-ins")
 @penalty("near")
 class Near(Penalty):
     """Needs two measurements and the source's maps."""
-    needs = ("fisher", "source_maps", "channel-attention")
+    needs = ("importance", "source_maps", "channel-attention")
     weight: float = 1.0
 
 
 @penalty("also-near")
 class AlsoNear(Penalty):
     """Needs one of them."""
-    needs = ("fisher",)
+    needs = ("importance",)
 
 
 @penalty("same-name")
@@ -36,8 +36,8 @@ class SameName(Penalty):
     needs = ("same-name",)
 
 
-@measurement("fisher")
-class Fisher(Measurement):
+@measurement("importance")
+class Importance(Measurement):
     """Of the start, on the source's data."""
     roles = ("start",)
     data = "source"
@@ -90,18 +90,18 @@ def of(found, kind):
 
 def test_a_need_is_a_parent_that_is_measured_before(load):
     found = load(BASE)
-    fishers, attentions = of(found, "fisher"), of(found, "channel-attention")
+    importances, attentions = of(found, "importance"), of(found, "channel-attention")
     (source,) = of(found, "train")
     for planned in found.shown:
         method, parents = planned.place["method"], planned.cell.parents
-        needs = {"fisher"} if method == "other" else {"fisher", "channel-attention"}
+        needs = {"importance"} if method == "other" else {"importance", "channel-attention"}
         assert set(parents) == {"start", *needs}
         assert {parents[role].artifact for role in needs} == {"arrays"}
-        fisher = fishers[parents["fisher"].id]
-        assert fisher.parents == {"start": Parent(source)}
-        assert isinstance(fisher.work, Measure)
-        assert fisher.work.starts == {"start": Start("test_resnet", "stage")}
-        assert fisher.seed == planned.seed
+        importance = importances[parents["importance"].id]
+        assert importance.parents == {"start": Parent(source)}
+        assert isinstance(importance.work, Measure)
+        assert importance.work.starts == {"start": Start("test_resnet", "stage")}
+        assert importance.seed == planned.seed
         if "channel-attention" in needs:
             task = attentions[parents["channel-attention"].id].tasks[""]
             own = planned.cell.tasks[""]
@@ -110,19 +110,19 @@ def test_a_need_is_a_parent_that_is_measured_before(load):
             assert (task.image, task.augmentation) == (planned.cell.recipe.image, None)
         assert planned.level == 2
     assert {p.level for p in found.behind if p.cell.kind != "train"} == {1}
-    assert {p.name for p in found.behind} == {"stage source", "fisher", "channel-attention"}
+    assert {p.name for p in found.behind} == {"stage source", "importance", "channel-attention"}
 
 
 def test_a_measurement_is_shared_by_all_that_need_the_same(load):
     found = load(BASE)
     # On the source's data, so not by dataset, rate or method: by seed alone.
-    assert len(of(found, "fisher")) == 2
+    assert len(of(found, "importance")) == 2
     assert len(of(found, "channel-attention")) == 2 * 2 * 2
     assert len(found.shown) == 2 * 2 * 3 * 2
 
 
 def test_data_of_the_source_are_the_stages_task(load):
-    for cell in of(load(BASE), "fisher").values():
+    for cell in of(load(BASE), "importance").values():
         task = cell.tasks[""]
         assert (task.dataset, task.sampling_rate) == ("fractals", 1.0)
         assert task.long_tail.imbalance == 5
@@ -131,37 +131,37 @@ def test_data_of_the_source_are_the_stages_task(load):
 
 def test_data_of_the_source_need_one(load):
     with pytest.raises(
-        SpecError, match=r"axes.weights: fisher is measured on the task .*\n.*stage"
+        SpecError, match=r"axes.weights: importance is measured on the task .*\n.*stage"
     ):
         load(BASE.replace("weights: 'stage:source'", "weights: random"))
 
 
 def test_settings_of_a_measurement_are_the_recipes(load):
-    said = "recipe: {measurements: {fisher: {batches: 9}}}"
+    said = "recipe: {measurements: {importance: {batches: 9}}}"
     everywhere = BASE.replace(
-        "steps: 10\n", "steps: 10\n  measurements: {fisher: {batches: 9}, free: {}}\n"
+        "steps: 10\n", "steps: 10\n  measurements: {importance: {batches: 9}, free: {}}\n"
     )
-    settings = [c.work.measurement.settings for c in of(load(everywhere), "fisher").values()]
+    settings = [c.work.measurement.settings for c in of(load(everywhere), "importance").values()]
     assert settings == [{"batches": 9, "scale": 1.0}] * 2
     # A method may say them too; the others keep theirs.
     one = BASE.replace("{also-near: {}}, recipe: {steps: 3}", f"{{also-near: {{}}}}, {said}")
     batches = sorted(
-        c.work.measurement.settings["batches"] for c in of(load(one), "fisher").values()
+        c.work.measurement.settings["batches"] for c in of(load(one), "importance").values()
     )
     assert batches == [3, 3, 9, 9]
-    dotted = BASE.replace("seed: 2", "seed: 1\n  recipe.measurements.fisher.scale: [1, 2]")
+    dotted = BASE.replace("seed: 2", "seed: 1\n  recipe.measurements.importance.scale: [1, 2]")
     found = load(dotted)
-    assert len(of(found, "fisher")) == 2
+    assert len(of(found, "importance")) == 2
     for planned in found.shown:
-        fisher = found.unique()[planned.cell.parents["fisher"].id]
-        scale = planned.place["recipe.measurements.fisher.scale"]
-        assert fisher.work.measurement.settings["scale"] == scale
+        importance = found.unique()[planned.cell.parents["importance"].id]
+        scale = planned.place["recipe.measurements.importance.scale"]
+        assert importance.work.measurement.settings["scale"] == scale
 
 
 def test_settings_of_a_measurement_act_through_it_alone(load):
-    changed = BASE.replace("steps: 10\n", "steps: 10\n  measurements: {fisher: {batches: 9}}\n")
+    changed = BASE.replace("steps: 10\n", "steps: 10\n  measurements: {importance: {batches: 9}}\n")
     one, other = load(BASE), load(changed)
-    assert not set(of(one, "fisher")) & set(of(other, "fisher"))
+    assert not set(of(one, "importance")) & set(of(other, "importance"))
     assert set(of(one, "train")) == set(of(other, "train"))
     assert set(of(one, "channel-attention")) == set(of(other, "channel-attention"))
     assert all(a.cell.work.canonical == b.cell.work.canonical
@@ -182,23 +182,23 @@ def test_a_measurement_may_be_called_as_its_penalty_and_look_at_no_network(load)
     [
         (
             "steps: 10\n",
-            "steps: 10\n  measurements: {fishr: {}}\n",
-            r"recipe.measurements.fishr: is not a known measurement\n.*'fisher'",
+            "steps: 10\n  measurements: {importanc: {}}\n",
+            r"recipe.measurements.importanc: is not a known measurement\n.*'importance'",
         ),
         (
             "steps: 10\n",
-            "steps: 10\n  measurements: {fisher: {batch: 1}}\n",
-            r"recipe.measurements.fisher.batch: unknown key\n.*'batches'",
+            "steps: 10\n  measurements: {importance: {batch: 1}}\n",
+            r"recipe.measurements.importance.batch: unknown key\n.*'batches'",
         ),
         (
             "steps: 10\n",
-            "steps: 10\n  measurements: [fisher]\n",
+            "steps: 10\n  measurements: [importance]\n",
             r"recipe.measurements: must be a mapping",
         ),
         (
             "steps: 10\n",
-            "steps: 10\n  measurements: {fisher: 3}\n",
-            r"recipe.measurements.fisher: must be a mapping",
+            "steps: 10\n  measurements: {importance: 3}\n",
+            r"recipe.measurements.importance: must be a mapping",
         ),
     ],
 )
@@ -211,7 +211,10 @@ def test_wrong_settings_of_a_measurement_are_named(load, old, new, message):
 @pytest.mark.parametrize(
     ("needs", "message"),
     [
-        ('("fishr",)', r"penalty 'near' needs 'fishr', which is no measurement\n.*'fisher'"),
+        (
+            '("importanc",)',
+            r"penalty 'near' needs 'importanc', which is no measurement\n.*'importance'",
+        ),
         (
             '("distance",)',
             r"mine.py: needs: the penalty .near. needs distance, which measures first, second",
@@ -219,7 +222,7 @@ def test_wrong_settings_of_a_measurement_are_named(load, old, new, message):
     ],
 )
 def test_a_need_that_no_training_can_meet_is_named(suite, plan, needs, message):
-    wrong = PLUGIN.replace('("fisher", "source_maps", "channel-attention")', needs)
+    wrong = PLUGIN.replace('("importance", "source_maps", "channel-attention")', needs)
     (suite().parent / "mine.py").write_text(wrong)
     with pytest.raises(SpecError, match=message):
         plan(BASE)
@@ -406,7 +409,7 @@ def test_what_a_training_holds_out_its_measurements_do_not_see(load):
     for cell in of(load(text), "channel-attention").values():
         assert cell.work.held_out == HeldOut(share=0.25, seed=7)
     # The source's own recipe says what it held out.
-    assert {cell.work.held_out for cell in of(load(text), "fisher").values()} == {None}
+    assert {cell.work.held_out for cell in of(load(text), "importance").values()} == {None}
     assert {c.work.held_out for c in of(load(BASE), "channel-attention").values()} == {None}
 
 
@@ -417,7 +420,7 @@ def test_measurements_that_hold_out_nothing_have_the_id_that_they_had(load):
 
 def test_a_measurement_of_a_random_start_is_of_the_one_that_is_trained(load):
     text = BASE.replace("weights: 'stage:source'", "weights: random").replace(
-        'needs = ("fisher", "source_maps", "channel-attention")', ""
+        'needs = ("importance", "source_maps", "channel-attention")', ""
     )
     text = (
         text.replace("near: {penalties: {near: {}}}", "near: {penalties: {delta: {}}}")

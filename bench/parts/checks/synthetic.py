@@ -63,17 +63,34 @@ def synthetic_step(
     sizes = _MAPS if SOURCE_MAPS in needs else {}
     maps = {name: draw(images, *size, kind=active) for name, size in sizes.items()}
     sources = {name: draw(images, *size, kind=active, leaf=False) for name, size in sizes.items()}
-    # Channel attention has a vector a map; of another measurement, a positive number a weight is
-    # what a penalty is most likely to ask for.
+    heads = {name: tuple(p.shape) for name, p in head.items()}
     measured = {
         need: {
             name: draw(*size, leaf=False).softmax(dim=0)
-            for name, size in (_CHANNELS if need == "channel-attention" else _BACKBONE).items()
+            for name, size in _measured_sizes(need, heads).items()
         }
         for need in needs
         if need != SOURCE_MAPS
     }
     return Step(features, logits, labels, backbone, head, start, maps, sources, measured)
+
+
+def _measured_sizes(
+    need: str, heads: Mapping[str, tuple[int, ...]]
+) -> Mapping[str, tuple[int, ...]]:
+    """Return the sizes of a measurement's arrays, by their names.
+
+    Channel attention has a vector a map, Fisher information the head too; of another measurement,
+    a positive number a weight is what a penalty is most likely to ask for.
+    """
+    if need == "channel-attention":
+        return _CHANNELS
+    if need == "fisher":
+        own = {
+            f"{of}/{name}": size for name, size in heads.items() for of in ("head", "start/head")
+        }
+        return _BACKBONE | own
+    return _BACKBONE
 
 
 def leaves(step: Step) -> list[Tensor]:
