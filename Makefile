@@ -13,7 +13,7 @@ RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 .PHONY: reproduce-profit profit-settings reproduce-transferred reproduce-sources pretrain
 .PHONY: site test lint check clean
 
-BSS := table2
+BSS := table2 baselines
 BSS += $(if $(filter smoke offline,$(PROFILE)),strength)
 FAST := initialisation initialisation-other-domain frozen-classifier classifier-warmup learning-rates optimizers convergence
 # Questions of our own, asked offline only.
