@@ -94,8 +94,9 @@ def reverse(
     accuracy, strength, weight = best
     scale = calibrated(validation[0] @ weight.T, validation[1])
     marginal = torch.cat([train[0], validation[0]]).mean(dim=0)
-    joint = torch.softmax(scale * weight, dim=0) * marginal
-    return Reverse(joint / joint.sum(dim=1, keepdim=True), strength, accuracy, scale)
+    # In logarithms: a class that no source class is like would be nothing over nothing.
+    joint = torch.log_softmax(scale * weight, dim=0) + marginal.log()
+    return Reverse(torch.softmax(joint, dim=1), strength, accuracy, scale)
 
 
 def fitted(

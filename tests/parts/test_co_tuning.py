@@ -150,6 +150,16 @@ def test_the_reverse_approach_is_bayes_rule_on_what_was_learnt():
     np.testing.assert_allclose(found.relationship.sum(dim=1).numpy(), 1.0)
 
 
+def test_where_every_row_is_told_apart_a_class_without_rows_has_a_relationship_too():
+    labels = torch.arange(8) % 2
+    rows = torch.eye(SOURCE, dtype=torch.float64)[labels]
+    found = reverse((rows, labels), (rows, labels), 3)
+    assert found.scale == pytest.approx(LARGEST_SCALE)
+    assert torch.isfinite(found.relationship).all()
+    np.testing.assert_allclose(found.relationship.sum(dim=1).numpy(), 1.0)
+    np.testing.assert_allclose(found.relationship[:2, :2].numpy(), np.eye(2), atol=1e-6)
+
+
 def test_each_class_gives_its_share_for_validation():
     labels = np.repeat([0, 1, 2, 3], [20, 5, 2, 1])
     apart = held_out(labels, 0.2, Stream(0))

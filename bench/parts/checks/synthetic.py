@@ -19,7 +19,7 @@ _CLASSES = 3
 _SOURCE_CLASSES = 4
 # What measurements give, by name: channel attention a vector a map, the relationship of categories
 # a row a class. Of another, a positive number a weight is what a penalty is most likely to ask for.
-_MEASURED = {
+_MEASURED: Mapping[str, Mapping[str, tuple[int, ...]]] = {
     "channel-attention": _CHANNELS,
     "category-relationship": {"relationship": (_CLASSES, _SOURCE_CLASSES)},
 }

@@ -54,7 +54,7 @@ class CategoryRelationship(Measurement):
                 "the relationship is one of classes, and the targets are none",
                 remedy="use objective: classification",
             )
-        arrays = {}
+        arrays: dict[str, Tensor] = {}
         if self.approach == "direct":
             relationship = direct(probabilities, labels, classes)
         else:

@@ -12,7 +12,7 @@ from torch.nn.functional import cross_entropy, log_softmax, normalize, pad
 from bench.data.streams import Stream
 from bench.errors import UserError
 from bench.parts import objective
-from bench.parts.kinds import Learning
+from bench.parts.kinds import Learning, Tensors
 from bench.parts.objectives.classification import Classification
 
 
@@ -155,7 +155,7 @@ def _with_one(features: Tensor) -> Tensor:
     return pad(features, (0, 1), value=1.0)
 
 
-def _with_bias(head: dict[str, Tensor]) -> Tensor:
+def _with_bias(head: Tensors) -> Tensor:
     weight, bias = head["weight"], head.get("bias")
     bias = weight.new_zeros(len(weight)) if bias is None else bias
     return torch.cat([weight, bias.unsqueeze(1)], dim=1)

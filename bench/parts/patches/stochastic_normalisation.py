@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import Any
+from typing import cast
 
 import torch
 from pydantic import NonNegativeFloat
@@ -14,6 +14,7 @@ from bench.data.streams import Stream
 from bench.errors import UserError
 from bench.models.network import Network
 from bench.parts import Patch, patch
+from bench.parts.kinds import Array
 
 
 class Stochastic(_BatchNorm):
@@ -49,7 +50,7 @@ class Stochastic(_BatchNorm):
         found: Tensor = super().forward(inputs)
         return found
 
-    def _draw(self, channels: int) -> Any:
+    def _draw(self, channels: int) -> Array:
         numbers = Stream(self.key, jump=self.drawn).uniform(channels)
         self.drawn += 1
         return numbers < self.share
@@ -106,7 +107,7 @@ def _normalisations(network: Network) -> list[_BatchNorm]:
 @lru_cache(maxsize=16)
 def _stochastic(cls: type[_BatchNorm]) -> type[_BatchNorm]:
     """Return the class whose modules are those of ``cls``, but for their pass while training."""
-    return type(f"Stochastic{cls.__name__}", (Stochastic, cls), {})
+    return cast(type[_BatchNorm], type(f"Stochastic{cls.__name__}", (Stochastic, cls), {}))
 
 
 def _copied(value: Tensor | None) -> Tensor | None:
