@@ -46,7 +46,7 @@ class Reverse:
 
 
 def direct(probabilities: Tensor, labels: Tensor, classes: int) -> Tensor:
-    """Return p(y_s | y_t) as the mean prediction a class (You et al. 2020, eq. 3).
+    """Return p(y_s | y_t) as the mean prediction a class (You et al. 2020).
 
     Parameters
     ----------
@@ -67,7 +67,7 @@ def direct(probabilities: Tensor, labels: Tensor, classes: int) -> Tensor:
 def reverse(
     train: tuple[Tensor, Tensor], validation: tuple[Tensor, Tensor], classes: int
 ) -> Reverse:
-    """Return p(y_s | y_t) by Bayes' rule from a learnt p(y_t | y_s) (You et al. 2020, section 3.3).
+    """Return p(y_s | y_t) by Bayes' rule from a learnt p(y_t | y_s) (You et al. 2020, algorithm 1).
 
     A linear map g from source probabilities to target classes, without a constant, is fitted to
     the training rows under each of `STRENGTHS`; the validation rows choose one, and the scale of

@@ -18,14 +18,15 @@ _BATCH = 200
 
 @measurement("category-relationship")
 class CategoryRelationship(Measurement):
-    """p(y_s | y_t) of the start's classes and the task's (You et al. 2020, section 3.3).
+    """p(y_s | y_t) of the start's classes and the task's (You et al. 2020).
 
     From the start's predictions on the training images, read without augmentation. Its outputs are
     multiplied by ``source_scale``, one over the temperature that calibrates it on data of its own
     (algorithm 2; the measurement ``calibration`` finds it).
 
-    - ``reverse`` (default): learn p(y_t | y_s) and turn it round, as the released code does. The
-      ``validation`` share of each class's images chooses the learner and calibrates it.
+    - ``reverse`` (default): learn p(y_t | y_s) and turn it round (algorithm 1), as the released
+      code does. The ``validation`` share of each class's images chooses the learner and calibrates
+      it; there these are images that are not trained on, here they are.
     - ``direct``: the mean prediction a class, as the Transfer-Learning-Library does, which
       calibrates nothing.
 

@@ -47,7 +47,7 @@ class Queues(nn.Module):
 
 @objective("bi-tuning")
 class BiTuning(Classification):
-    """CE + λ(CCE + CCL), mean over a batch (Zhong et al. 2020, section 3).
+    """CE + λ(CCE + CCL), mean over a batch (Zhong et al. 2020).
 
     Of a row of class y, with the keys K₊ of its class and K of all, in queues of ``queue`` a class:
 

@@ -58,7 +58,7 @@ class Stochastic(_BatchNorm):
 
 @patch("stochastic-normalisation")
 class StochasticNormalisation(Patch):
-    """y = γ (s x̂₁ + (1 − s) x̂₀) + β, s ~ Bernoulli(p) a channel (Kou et al. 2020, algorithm 1).
+    """y = γ (s x̂₁ + (1 − s) x̂₀) + β, s ~ Bernoulli(p) a channel (Kou et al. 2020).
 
     In place of each batch normalisation while it trains: x̂₁ is normalised by the batch, x̂₀ by the
     moving averages as they were before it; then these are updated. s is drawn anew for each layer

@@ -15,7 +15,7 @@ _RELATIONSHIP = "category-relationship"
 
 @penalty("co-tuning")
 class CoTuning(Penalty):
-    """−λ/b Σ_i Σ_s p(y_s = s | y_t = y_i) log q_s(x_i) (You et al. 2020, eq. 2).
+    """−λ/b Σ_i Σ_s p(y_s = s | y_t = y_i) log q_s(x_i) (You et al. 2020).
 
     q is the softmax of the source head, which trains with the backbone and at its rate; the
     relationship p(y_s | y_t) of source and target classes is the measurement
