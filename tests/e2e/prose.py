@@ -157,8 +157,12 @@ def _scale(metric: str) -> float:
         "loss", "norm", "distance", "steps", "ended", "gradient", "gradients",
         "trained", "private", "total", "components", "mse", "half_mse", "noisy_half_mse", "cosine",
         "min_ade_3s", "min_ade_8s", "min_fde_3s", "min_fde_8s",
+        "kappa", "lift",
     )  # fmt: skip
-    return 1.0 if metric.rpartition("/")[2] in plain else 100.0
+    # By module, these are named after it.
+    by_module = metric.startswith(("cka/", "distance/", "criticality/", "basin/"))
+    last = metric.rpartition("/")[2]
+    return 1.0 if by_module or last in {*plain, "criticality"} else 100.0
 
 
 def _half(values: np.ndarray) -> float:

@@ -17,6 +17,7 @@ from bench.parts.kinds import Measured
 from bench.parts.measurements.criticality import Criticality, bound
 from bench.parts.module_path import ModulePath
 from bench.parts.rewound import unchanged_after
+from bench.report.figures.valley import ALPHAS, SIGMAS
 from tests.parts.known import Known, linear, network_of
 
 DIMENSIONS = 250
@@ -115,6 +116,9 @@ def test_every_point_of_the_grid_is_that_of_a_float64_reference(search: str, pat
     assert points(found) == (alphas[i], sigmas[k], 1)
     if search == "grid":
         np.testing.assert_allclose(found.arrays["valley/only"], errors, atol=1e-7)
+        # What the figure asks for: where these errors are.
+        assert found.arrays[ALPHAS].tolist() == list(alphas)
+        assert found.arrays[SIGMAS].tolist() == list(sigmas)
         # All of the grid, and the final network itself.
         assert found.metrics["criticality/evaluations"] == 4 * 6 * draws + 1
     else:

@@ -64,7 +64,9 @@ class _Case:
 
     @cached_property
     def inputs(self) -> Inputs:
-        return first_that_takes(_NETWORKS, self._of)
+        # What looks at any number of networks puts them into many states: the smallest ones first.
+        many = any(role.endswith("*") for role in self.part.roles)
+        return first_that_takes(NETWORKS[::-1] if many else _NETWORKS, self._of)
 
     @cached_property
     def networks(self) -> dict[str, Network]:

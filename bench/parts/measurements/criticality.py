@@ -43,8 +43,9 @@ class Criticality(Measurement):
     Grids and draws are our choice: none is published. ``search: binary`` finds for each α the
     largest σ that passes, taking it that error rises with σ, and tries only what could lower the
     least value found before. ``grid`` tries all, and leaves the mean errors as the arrays
-    ``valley/NAME``, ``(alphas, sigmas)``, of the modules named. A draw is one and the same noise
-    for all α and σ, from the cell's own stream, and the examples are the same for all modules.
+    ``valley/NAME``, ``(alphas, sigmas)``, of the modules named, with ``alphas`` and ``sigmas``
+    beside them. A draw is one and the same noise for all α and σ, from the cell's own stream, and
+    the examples are the same for all modules.
 
     ``statistics`` says whether running statistics go with the parameters along the path, or stay
     those of ``final``; there is no noise in them. ``modules`` gives paths; without any, all
@@ -137,8 +138,13 @@ class Criticality(Measurement):
                 "criticality/evaluations": examples.evaluations,
             },
             {f"criticality/{name}": Line(at, values) for name, values in lines.items()},
-            valleys,
+            {**valleys, **(self._grid() if valleys else {})},
         )
+
+    def _grid(self) -> dict[str, Tensor]:
+        """Return where the errors of a valley are, as the figure of it asks for."""
+        grids = {"alphas": self.alphas, "sigmas": self.sigmas}
+        return {name: torch.tensor(values, dtype=torch.float64) for name, values in grids.items()}
 
     # -- one module
 

@@ -12,6 +12,7 @@ from matplotlib.backends.backend_svg import FigureCanvasSVG
 from matplotlib.collections import PolyCollection
 from matplotlib.colors import LogNorm, Normalize
 from matplotlib.figure import Figure as Canvas
+from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from bench.report import markdown
@@ -27,8 +28,10 @@ from bench.spec.figure import Figure, Panel
 from bench.spec.recipe import Scalar
 from bench.spec.suite import Suite
 
-# Every value is a shape of the SVG: finer maps are drawn as means of blocks.
+# Finer maps are drawn as means of blocks.
 SIDE = 96
+# Up to so many values each is a shape of the SVG, sharp at every size; more make one image in it.
+_SHAPES = 1024
 # Of a shape, below its neighbours, which are drawn later: else seams may be seen between them.
 _OVERLAP = 0.1
 
@@ -209,8 +212,14 @@ def _beside(at: tuple[int, ...], names: Mapping[tuple[int, ...], Names]) -> Name
     )
 
 
-def _draw(axes: Any, values: Map, norm: Normalize | None) -> PolyCollection:
+def _draw(axes: Any, values: Map, norm: Normalize | None) -> PolyCollection | AxesImage:
     """Draw a map, its first row at the top; equal neighbours of a row are one shape."""
+    if values.size > _SHAPES:
+        across = (0, values.shape[1], values.shape[0], 0)
+        image: AxesImage = axes.imshow(
+            values, cmap="viridis", norm=norm, extent=across, aspect="auto", interpolation="none"
+        )
+        return image
     shapes, colours = [], []
     for y, row in enumerate(values):
         ends = [*(np.flatnonzero(np.diff(row)) + 1), len(row)]

@@ -2,13 +2,30 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import re
 import struct
 import zlib
 
 import numpy as np
 from numpy.typing import NDArray
+from PIL import Image
 
 _STORED = 0xFFFF
+_INLINE = re.compile(r"(data:image/png;base64,)\s*([A-Za-z0-9+/=\s]+)")
+
+
+def stored_images(svg: str) -> str:
+    """Return an SVG whose PNG images are written as ``png`` writes them, transparent as white."""
+    return _INLINE.sub(lambda found: found[1] + _again(found[2]), svg)
+
+
+def _again(content: str) -> str:
+    image = Image.open(io.BytesIO(base64.b64decode(content))).convert("RGBA")
+    white = Image.new("RGBA", image.size, "white")
+    pixels = np.asarray(Image.alpha_composite(white, image).convert("RGB"))
+    return base64.b64encode(png(pixels)).decode()
 
 
 def png(pixels: NDArray[np.uint8]) -> bytes:

@@ -60,7 +60,11 @@ def draw_points(results: Results, figure: Figure) -> Drawn:
     if not found:
         return Drawn((), nothing_drawn(figure, plan, "these metrics"))
     named = (figure.lines, figure.columns, figure.points)
-    key = [axis for axis in varying_axes(plan) if axis not in named]
+    key = [
+        axis
+        for axis in varying_axes(plan)
+        if axis not in named and len({point.where[axis] for point in found}) > 1
+    ]
     pictures: dict[tuple[Scalar, ...], list[Point]] = {}
     for point in found:
         pictures.setdefault(tuple(point.where[axis] for axis in key), []).append(point)
@@ -137,13 +141,14 @@ def _svg(points: Sequence[Point], figure: Figure, plan: Plan, key: Sequence[str]
                     unit = _shown(plan, panel.curve).unit
                     shown = f" ({unit})" if unit else ""
                     grid[row][column].set_ylabel(plain(f"{panel.label or panel.curve}{shown}"))
-                if row == 0:
-                    named = [label(plan.suite, a, points[0].where[a]) for a in key]
-                    if value is not None:
-                        named.append(label(plan.suite, str(figure.columns), value))
-                    grid[row][column].set_title(plain(", ".join(named)))
+                if row == 0 and value is not None:
+                    named = label(plan.suite, str(figure.columns), value)
+                    grid[row][column].set_title(plain(named))
                 if row == down - 1:
                     _scale_across(grid[row][column], own, figure)
+        if key:
+            title = ", ".join(label(plan.suite, axis, points[0].where[axis]) for axis in key)
+            canvas.suptitle(plain(title))
         canvas.legend(legend.values(), legend.keys(), loc="outside right upper")
         return svg_text(canvas)
 
@@ -177,7 +182,9 @@ def _panel(
 def _scale_across(axes: Any, points: Sequence[Point], figure: Figure) -> None:
     axes.set_xlabel(plain(figure.over or axis_name(str(figure.points))))
     values = sorted({point.at for point in points})
-    if figure.steps == "log" and values and values[0] > 0:
+    # Within a decade a logarithmic axis has hardly a tick.
+    near = figure.over is not None and bool(values) and values[-1] < 10 * values[0]
+    if figure.steps == "log" and values and values[0] > 0 and not near:
         axes.set_xscale("log")
         axes.set_xlim(values[0] / 1.5, values[-1] * 1.5)
         few = figure.over is None and len(values) <= 8

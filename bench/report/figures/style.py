@@ -10,6 +10,7 @@ from typing import Any
 
 from matplotlib.figure import Figure
 
+from bench.report.figures.png import stored_images
 from bench.spec.cell import Scalar
 from bench.spec.suite import Contrast
 
@@ -95,5 +96,5 @@ def svg_text(figure: Figure) -> str:
     figure.savefig(buffer, format="svg")
     # The metadata is the date and matplotlib's version; a page's bytes must hold neither.
     svg = re.sub(r"\n? *<metadata>.*?</metadata>", "", buffer.getvalue(), flags=re.DOTALL)
-    svg = re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL)
+    svg = stored_images(re.sub(r"<!--.*?-->", "", svg, flags=re.DOTALL))
     return "\n".join(line.rstrip() for line in svg.splitlines() if line.strip()) + "\n"

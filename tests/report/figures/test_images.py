@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import re
 import xml.etree.ElementTree as ET
 from collections.abc import Mapping
 from dataclasses import replace
@@ -15,7 +16,7 @@ from PIL import Image
 
 from bench.records.record import Record
 from bench.report.figures.images import draw_images
-from bench.report.figures.png import png
+from bench.report.figures.png import png, stored_images
 from bench.report.results import Arrays, Results
 
 from ..curved import figure
@@ -109,3 +110,23 @@ def test_text_is_no_markup() -> None:
     plan = made.with_suite(labels={"sampling_rate": {"1.0": "<a> & b"}}).plan
     svg = draw_images(replace(results, plan=plan), STRIP).svgs[0]
     assert "<a> & b" in {t.text for t in ET.fromstring(svg).iter(f"{SVG}text")}
+
+
+def test_images_of_an_svg_are_stored_as_they_are_whatever_wrote_them() -> None:
+    rng = np.random.default_rng(0)
+    pixels = rng.integers(0, 256, (40, 50, 4), dtype=np.uint8)
+    pixels[:20, :, 3], pixels[20:, :, 3] = 255, 0
+    written = []
+    for level in (1, 9):
+        file = io.BytesIO()
+        Image.fromarray(pixels).save(file, format="png", compress_level=level)
+        content = base64.b64encode(file.getvalue()).decode()
+        written.append(f'<image xlink:href="data:image/png;base64,\n{content}" id="a"/>')
+    assert written[0] != written[1]
+    one, other = map(stored_images, written)
+    assert one == other
+    found = re.search(r'base64,([^"]+)" id="a"/>', one)
+    assert found is not None
+    shown = np.asarray(Image.open(io.BytesIO(base64.b64decode(found[1]))))
+    np.testing.assert_array_equal(shown[:20], pixels[:20, :, :3])
+    assert (shown[20:] == 255).all()
