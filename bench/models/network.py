@@ -228,6 +228,19 @@ class Network(nn.Module):
             device = next(self.parameters()).device
             self._modules["beside"] = _ByName(modules).to(device)
 
+    # -- the head that the backbone came with
+
+    @property
+    def source_head(self) -> nn.Linear | None:
+        """The start's own head, where it was kept: it belongs to the body, and scores nothing."""
+        head = self._modules.get("source_head")
+        return head if isinstance(head, nn.Linear) else None
+
+    def keep_source_head(self, state: Mapping[str, Tensor]) -> None:
+        """Keep a head of the start: ``weight`` and perhaps ``bias``, as ``source_head.*``."""
+        device = next(self.parameters()).device
+        self._modules["source_head"] = head_of(state).to(device)
+
     # -- modules of a task's own
 
     def private(self, names: Iterable[str], *, parameters: bool = True) -> None:
@@ -326,8 +339,12 @@ class Network(nn.Module):
         return dict(nn.ModuleDict(modules).named_parameters())
 
     def body(self) -> nn.ModuleList:
-        """Return everything but the heads, to be frozen, to change mode, or for its parameters."""
-        return nn.ModuleList([self.backbone, *self._copies().values()])
+        """Return everything but the heads, to be frozen, to change mode, or for its parameters.
+
+        The start's own head belongs to it where it was kept.
+        """
+        own = [] if self.source_head is None else [self.source_head]
+        return nn.ModuleList([self.backbone, *self._copies().values(), *own])
 
     # -- passes
 

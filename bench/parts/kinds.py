@@ -34,12 +34,17 @@ class Step:
     logits, labels
         Outputs of the head ``(b, n)``, and the targets: ``(b,)`` of a classification.
     backbone, head
-        Parameters by name; those that do not train are included.
+        Parameters by name; those that do not train are included. Where a penalty needs
+        ``source_head``, ``backbone`` has the start's own head too, which trains at its rates:
+        ``source_head.weight`` ``(m, d)`` and, if it has one, ``source_head.bias`` ``(m,)``.
     start
         Detached copies of ``backbone`` before the first step, same names.
     maps, source_maps
         Tapped inner feature maps ``(b, c, h, w)`` of this step's images, from the network and
         from a frozen copy of its start. Empty unless a penalty needs ``source_maps``.
+    source_logits
+        What the start, frozen and with its own head, says of this step's inputs, ``(b, m)``. None
+        unless a penalty needs ``source_logits``.
     measured
         Name of each measurement that is needed to its arrays, by their names.
     """
@@ -53,13 +58,15 @@ class Step:
     maps: Tensors = field(default_factory=dict)
     source_maps: Tensors = field(default_factory=dict)
     measured: Mapping[str, Tensors] = field(default_factory=dict)
+    source_logits: Tensor | None = None
 
 
 class Penalty(Part):
     """A term added to the loss: a pure function of a step to a scalar.
 
-    ``needs`` is a literal tuple of ``source_maps`` and of names of measurements, each of which is
-    made of the cell's start and data and then found in ``step.measured``.
+    ``needs`` is a literal tuple of ``source_maps``, ``source_head``, ``source_logits`` and of
+    names of measurements, each of which is made of the cell's start and data and then found in
+    ``step.measured``.
     """
 
     needs: ClassVar[tuple[str, ...]] = ()
@@ -171,6 +178,19 @@ class Drawn:
     trained: Sequence[int]
 
 
+class Average(Protocol):
+    """A second network, whose parameters follow those of the one that trains."""
+
+    modules: nn.Module | None
+    """Its own copy of what the objective's ``modules`` returned."""
+
+    def follow(self, momentum: float) -> None:
+        """Let θ̄ ← mθ̄ + (1 − m)θ for every parameter; before the first call they are equal."""
+
+    def __call__(self, inputs: Tensor) -> NetworkOutput:
+        """Run it, its modules in the same modes as the network's, without a gradient."""
+
+
 @dataclass(frozen=True)
 class Learning:
     """One step of a task, as its objective's ``learn`` sees it.
@@ -191,6 +211,10 @@ class Learning:
         The random numbers of this step.
     progress
         How much of the training is done, in [0, 1).
+    head
+        The head's parameters, by name.
+    average
+        None unless the objective says ``averaged``.
     """
 
     inputs: Tensor
@@ -199,6 +223,8 @@ class Learning:
     modules: nn.Module | None
     stream: Stream
     progress: float
+    head: Tensors = field(default_factory=dict)
+    average: Average | None = None
 
 
 class Objective(Part):
@@ -209,7 +235,8 @@ class Objective(Part):
     parameter ``groups``, a ``dict``. ``score`` is the metric that states are chosen by, ``term``
     the loss's name, ``targets`` ``classes``, ``numbers``, ``labels`` (zeros and ones), ``boxes``
     (four numbers), or ``trajectories`` (`bench.data.trajectories`), ``views`` how often a step
-    augments each of its rows.
+    augments each of its rows. ``averaged`` says whether ``learn`` uses a network that follows
+    the one that trains (a momentum encoder, a mean teacher).
 
     What learns by more than outputs and targets defines ``learn``, and perhaps ``modules``.
     """
@@ -219,6 +246,7 @@ class Objective(Part):
     term: ClassVar[str] = ""
     targets: ClassVar[str] = "classes"
     views: ClassVar[int] = 1
+    averaged: ClassVar[bool] = False
 
     def width(self, data: Data) -> int:
         """Return the number of outputs of the head."""

@@ -10,7 +10,14 @@ from bench.errors import SpecError, did_you_mean
 from bench.spec.cell import FILE, PREDICTIONS, SEED, START
 from bench.spec.layers import Layers, When, parse_stage
 from bench.spec.merge import merge
-from bench.spec.parts import SOURCE_MAPS, Part, find_part, known_parts, part_names
+from bench.spec.parts import (
+    OF_THE_START,
+    SOURCE_HEAD,
+    Part,
+    find_part,
+    known_parts,
+    part_names,
+)
 from bench.spec.problems import Source, validate
 from bench.spec.recipe import Recipe, Scalar
 from bench.spec.resolve import (
@@ -119,9 +126,20 @@ class Families:
             patches=method.patches,
             warmup=method.warmup,
         )
+        self._check_source_head(work)
         starts = {START: (*stage, below)} if stage else {}
         needs = tuple(self._needs(work, stage[0] if stage else None, below))
         return Family(labels, self.same(work), starts, needs)
+
+    def _check_source_head(self, work: Train) -> None:
+        """Raise where a penalty needs the head that the weights came with, and they have none."""
+        for use in work.penalties if work.weights == "random" else ():
+            if SOURCE_HEAD in self.layers.part("penalty", use.name).needs:
+                raise self.layers.source_of("axes", "weights").error(
+                    f"are random, and the penalty {use.name!r} needs the head of the start",
+                    ("axes", "weights"),
+                    "use weights that have one: timm, shipped:NAME, file:NAME or stage:NAME",
+                )
 
     def of_work(self, family: Family, work: Train) -> Family:
         """Return a family whose cells do other work from the same start."""
@@ -140,7 +158,7 @@ class Families:
             need: penalty
             for penalty in (self.layers.part("penalty", use.name) for use in work.penalties)
             for need in penalty.needs
-            if need != SOURCE_MAPS
+            if need not in OF_THE_START
         }
         for name in sorted(needed):
             part = self._needed(name, needed[name])
@@ -174,7 +192,7 @@ class Families:
                 file=penalty.file,
                 field="needs",
                 remedy=did_you_mean(
-                    name, [SOURCE_MAPS, *part_names("measurement", known_parts(plugins))]
+                    name, [*OF_THE_START, *part_names("measurement", known_parts(plugins))]
                 ),
             )
         if set(part.roles) - {START}:

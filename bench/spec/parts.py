@@ -67,8 +67,11 @@ _WORDS: Mapping[str, tuple[str, ...]] = {
 }
 # Curves that every training has, beside its objective's term.
 _CURVES = ("loss", "learning_rate")
-# What a penalty may need beside names of measurements.
+# What a penalty may need beside names of measurements: the start's inner maps, and its own head.
 SOURCE_MAPS = "source_maps"
+SOURCE_HEAD = "source_head"
+SOURCE_LOGITS = "source_logits"
+OF_THE_START = (SOURCE_MAPS, SOURCE_HEAD, SOURCE_LOGITS)
 
 _PARTS = Path(__file__).parent.parent / "parts"
 _TYPES: dict[str, Any] = {

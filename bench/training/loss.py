@@ -14,7 +14,9 @@ from bench.errors import UserError, WeightsError
 from bench.models.network import Network, NetworkOutput
 from bench.parts.kinds import Learning, Objective, Penalty, Step, Tensors
 from bench.spec.metrics import prefix_of
-from bench.training.numerics import autocast
+from bench.spec.parts import SOURCE_LOGITS
+from bench.training.average import AveragedNetwork
+from bench.training.numerics import autocast, wide
 
 ATTENTION = "channel-attention"
 Batch = tuple[Tensor, Tensor]
@@ -35,9 +37,10 @@ class Asked:
 class Loss:
     """Computes the terms of the loss, each under its name.
 
-    Made before the first step: the network as it is now is the penalties' start. Only a
-    penalty that needs ``source_maps`` costs a second network: a frozen copy of the start in
-    evaluation mode, without gradients. Forward passes run under the recipe's precision;
+    Made before the first step: the network as it is now is the penalties' start. Only a penalty
+    that needs ``source_maps`` or ``source_logits`` costs a second network: a frozen copy of the
+    start in evaluation mode, without gradients. An objective that says ``averaged`` costs one
+    too. Forward passes run under the recipe's precision;
     objectives and penalties see float32 (float64 of a float64 network) and run outside autocast.
 
     With several tasks the loss is the mean over them of ``loss + penalties``, by their weights.
@@ -93,7 +96,13 @@ class Loss:
         )
         needs = {need for penalty in penalties.values() for need in penalty.needs}
         self._taps = network.tap_names if "source_maps" in needs else ()
-        self._source = _frozen_copy(network) if self._taps else None
+        self._tells = SOURCE_LOGITS in needs
+        self._source = _frozen_copy(network) if self._taps or self._tells else None
+        self._averages = {
+            name: AveragedNetwork(network, name, precision)
+            for name, asked in tasks.items()
+            if asked.objective.averaged
+        }
         self._measured = {
             name: {key: value.to(self._device) for key, value in arrays.items()}
             for name, arrays in (measured or {}).items()
@@ -144,11 +153,14 @@ class Loss:
                 modules=self._network.beside.get(task),
                 stream=Stream(asked.key, jump=draw),
                 progress=progress,
+                head=self._heads[task],
+                average=self._averages.get(task),
             )
         )
         if not self._penalties:
             return loss, []
         inputs, output = passes.first()
+        source_maps, source_logits = self._of_the_start(inputs, task)
         step = Step(
             features=output.features,
             logits=output.logits,
@@ -157,17 +169,21 @@ class Loss:
             head=self._heads[task],
             start=self._start,
             maps=output.maps,
-            source_maps=self._source_maps(inputs, task),
+            source_maps=source_maps,
             measured=self._measured,
+            source_logits=source_logits,
         )
         return loss, [_scalar(name, part(step)) for name, part in self._penalties.items()]
 
-    def _source_maps(self, inputs: Tensor, task: str) -> Tensors:
+    def _of_the_start(self, inputs: Tensor, task: str) -> tuple[Tensors, Tensor | None]:
+        """Return the maps of the frozen start, and the outputs of its own head, where needed."""
         if self._source is None:
-            return {}
+            return {}, None
         with torch.no_grad(), autocast(self._precision, self._device):
-            maps = self._source(inputs, taps=self._taps, task=task).maps
-        return {name: _wide(value) for name, value in maps.items()}
+            output = self._source(inputs, taps=self._taps, task=task)
+            head = self._source.source_head if self._tells else None
+            logits = wide(head(output.features)) if head is not None else None
+        return {name: wide(value) for name, value in output.maps.items()}, logits
 
 
 class _Passes:
@@ -192,14 +208,14 @@ class _Passes:
         taps = () if self._first is not None else self._taps
         with autocast(self._precision, self._device):
             output = self._network(inputs, taps=taps, task=self._task)
-        wide = NetworkOutput(
-            _wide(output.features),
-            _wide(output.logits),
-            {name: _wide(value) for name, value in output.maps.items()},
+        widened = NetworkOutput(
+            wide(output.features),
+            wide(output.logits),
+            {name: wide(value) for name, value in output.maps.items()},
         )
         if self._first is None:
-            self._first = inputs, wide
-        return wide
+            self._first = inputs, widened
+        return widened
 
     def first(self) -> tuple[Tensor, NetworkOutput]:
         """Return the inputs and outputs of the first pass.
@@ -229,11 +245,6 @@ def body_parameters(network: Network) -> dict[str, nn.Parameter]:
         for name, parameter in network.named_parameters()
         if id(parameter) not in heads
     }
-
-
-def _wide(value: Tensor) -> Tensor:
-    # Half precisions become float32; a network in float64 is being checked against an equation.
-    return value if value.dtype == torch.float64 else value.float()
 
 
 def _scalar(name: str, term: object) -> Tensor:

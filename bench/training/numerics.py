@@ -8,6 +8,7 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from bench.errors import UserError
 from bench.spec.seeds import origin, stream_seed
@@ -96,3 +97,9 @@ def autocast(precision: str, device: torch.device) -> AbstractContextManager[obj
             remedy="use precision: bfloat16 or float32, or --device cuda",
         )
     return torch.autocast(device.type, dtype=_REDUCED[precision])
+
+
+def wide(value: Tensor) -> Tensor:
+    """Return a value of a half precision in float32."""
+    # A network in float64 is being checked against an equation.
+    return value if value.dtype == torch.float64 else value.float()

@@ -11,6 +11,7 @@ from torch import nn
 
 from bench.data.streams import Stream
 from bench.errors import WeightsError
+from bench.models.checkpoint import State
 from bench.models.network import Network
 from bench.models.weights import LoadedBackbone
 from bench.parts.compose import Composition, compose
@@ -19,6 +20,7 @@ from bench.records.record import Curve, Outcome
 from bench.scheduling.job import Job
 from bench.spec.cell import START
 from bench.spec.metrics import prefix_of
+from bench.spec.parts import SOURCE_HEAD
 from bench.spec.recipe import Recipe, Warmup
 from bench.spec.seeds import origin, stream_seed
 from bench.spec.work import Train, network_name
@@ -199,7 +201,8 @@ def build_network(
     Raises
     ------
     WeightsError
-        If the start's head is to be kept and there is none, or it is not of the task's width.
+        If the start's head is to be kept and there is none, or it is not of the task's width; if
+        a penalty needs the start's own head, and there is not just one.
     """
     recipe = work.recipe
     network = Network(
@@ -231,6 +234,9 @@ def build_network(
             )
         head.load_state_dict(kept)
     network.put_beside(dict(_beside(loaded, tasks, network, recipe.head == "kept", seed)))
+    for name, penalty in parts.penalties.items():
+        if SOURCE_HEAD in penalty.needs:
+            network.keep_source_head(_source_head(loaded, name))
     for name, patch in parts.patches.items():
         patch(network)
         key = stream_seed(seed, "patch", name, *origin(loaded.trainings))
@@ -238,6 +244,19 @@ def build_network(
     return network.to(
         memory_format=torch.channels_last if recipe.channels_last else torch.contiguous_format
     )
+
+
+def _source_head(loaded: LoadedBackbone, penalty: str) -> State:
+    """Return the one head that the weights came with."""
+    if len(loaded.heads) != 1:
+        raise WeightsError(
+            f"the penalty {penalty} needs the head of the start, and {loaded.source} has "
+            f"{len(loaded.heads) or 'none'}",
+            field=f"penalties.{penalty}",
+            remedy="start from weights with one linear head",
+        )
+    (head,) = loaded.heads.values()
+    return head
 
 
 def _beside(

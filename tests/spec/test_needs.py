@@ -233,6 +233,13 @@ def test_several_tasks_have_no_single_measurement(load):
         load(BASE + "tasks: {a: {}, b: {}}\n" + "table: {metric: a/test/top1}\n")
 
 
+def test_random_weights_have_no_head_that_a_penalty_could_need(load):
+    wrong = SUITE.replace("method: [plain, l2]", "method: [plain, near]")
+    wrong = wrong.replace("  l2: {", "  near: {penalties: {lwf: {}}}\n  l2: {")
+    with pytest.raises(SpecError, match=r"axes.weights: are random, and the penalty 'lwf' needs"):
+        load(wrong)
+
+
 # -- starts --------------------------------------------------------------------------------------
 
 STAGED = (

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.autograd.gradcheck import GradcheckError, gradcheck
 from torch.nn.functional import one_hot
 
@@ -147,6 +148,23 @@ def _mean(subject: Subject) -> None:
     close(turned, once, _ROUNDING, "the losses of the rows in another order and in this one")
 
 
+class _Still:
+    """A network's average before it has moved."""
+
+    def __init__(
+        self, network: Callable[[Tensor], NetworkOutput], modules: nn.Module | None
+    ) -> None:
+        self._network = network
+        self.modules = modules
+
+    def follow(self, momentum: float) -> None:
+        """Stay."""
+
+    def __call__(self, inputs: Tensor) -> NetworkOutput:
+        with torch.no_grad():
+            return self._network(inputs)
+
+
 class _Learned:
     """The loss of one step by ``learn``, on random images and a linear network, and gradients."""
 
@@ -163,10 +181,12 @@ class _Learned:
             features = inputs.flatten(1) @ filters
             return NetworkOutput(features, features @ head)
 
+        parameters = {"weight": head.T, "bias": torch.zeros(case.width)}
+        average = _Still(network, self.modules) if case.objective.averaged else None
         self.value: Any = case.objective.learn(
             Learning(
                 self.inputs if case.objective.views > 1 else self.inputs[0],
-                self.targets, network, self.modules, Stream(3, jump=draw), 0.5,
+                self.targets, network, self.modules, Stream(3, jump=draw), 0.5, parameters, average,
             )
         )  # fmt: skip
         found = isinstance(self.value, Tensor) and self.value.ndim == 0

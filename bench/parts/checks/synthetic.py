@@ -9,13 +9,20 @@ import torch
 from torch import Tensor
 
 from bench.parts.kinds import Step
-from bench.spec.parts import SOURCE_MAPS
+from bench.spec.parts import OF_THE_START, SOURCE_HEAD, SOURCE_LOGITS, SOURCE_MAPS
 
 _MAPS = {"layer1": (3, 4, 3), "layer2": (4, 2, 2)}
 _CHANNELS = {name: size[:1] for name, size in _MAPS.items()}
 _BACKBONE = {"conv.weight": (3, 2, 2, 2), "norm.weight": (3,), "norm.bias": (3,)}
 _FROZEN = {"stem.weight": (2, 3, 1, 1)}
 _CLASSES = 3
+_SOURCE_CLASSES = 4
+# What measurements give, by name: channel attention a vector a map, the relationship of categories
+# a row a class. Of another, a positive number a weight is what a penalty is most likely to ask for.
+_MEASURED: Mapping[str, Mapping[str, tuple[int, ...]]] = {
+    "channel-attention": _CHANNELS,
+    "category-relationship": {"relationship": (_CLASSES, _SOURCE_CLASSES)},
+}
 
 
 @dataclass(frozen=True)
@@ -54,7 +61,11 @@ def synthetic_step(
     images = shape.images
     features = draw(images, shape.width, kind=active)
     logits = draw(images, _CLASSES, kind=active)
-    backbone = {name: draw(*size) for name, size in _BACKBONE.items()}
+    sizes_of_body: dict[str, tuple[int, ...]] = dict(_BACKBONE)
+    if SOURCE_HEAD in needs:
+        own = (_SOURCE_CLASSES, shape.width)
+        sizes_of_body |= {"source_head.weight": own, "source_head.bias": own[:1]}
+    backbone = {name: draw(*size) for name, size in sizes_of_body.items()}
     backbone |= {name: draw(*size, leaf=False) for name, size in _FROZEN.items()}
     start = {name: draw(*p.shape, leaf=False) for name, p in backbone.items()}
     start |= {name: backbone[name].clone() for name in _FROZEN}
@@ -70,27 +81,24 @@ def synthetic_step(
             for name, size in _measured_sizes(need, heads).items()
         }
         for need in needs
-        if need != SOURCE_MAPS
+        if need not in OF_THE_START
     }
-    return Step(features, logits, labels, backbone, head, start, maps, sources, measured)
+    told = None
+    if SOURCE_LOGITS in needs:
+        told = draw(images, _SOURCE_CLASSES, kind=active, leaf=False)
+    return Step(features, logits, labels, backbone, head, start, maps, sources, measured, told)
 
 
 def _measured_sizes(
     need: str, heads: Mapping[str, tuple[int, ...]]
 ) -> Mapping[str, tuple[int, ...]]:
-    """Return the sizes of a measurement's arrays, by their names.
-
-    Channel attention has a vector a map, Fisher information the head too; of another measurement,
-    a positive number a weight is what a penalty is most likely to ask for.
-    """
-    if need == "channel-attention":
-        return _CHANNELS
+    """Return the sizes of a measurement's arrays, by their names; Fisher's has the head too."""
     if need == "fisher":
         own = {
             f"{of}/{name}": size for name, size in heads.items() for of in ("head", "start/head")
         }
         return _BACKBONE | own
-    return _BACKBONE
+    return _MEASURED.get(need, _BACKBONE)
 
 
 def leaves(step: Step) -> list[Tensor]:
@@ -136,6 +144,7 @@ def in_float64(step: Step) -> Step:
         maps=all_exact(step.maps),
         source_maps=all_exact(step.source_maps),
         measured={name: all_exact(arrays) for name, arrays in step.measured.items()},
+        source_logits=None if step.source_logits is None else exact(step.source_logits),
     )
 
 
@@ -144,6 +153,7 @@ def tensors_of(step: Step) -> dict[str, Tensor]:
     found = {"features": step.features, "logits": step.logits, "labels": step.labels}
     for group in ("backbone", "head", "start", "maps", "source_maps"):
         found |= {f"{group}.{name}": t for name, t in getattr(step, group).items()}
+    found |= {} if step.source_logits is None else {"source_logits": step.source_logits}
     for measurement, arrays in step.measured.items():
         found |= {f"measured.{measurement}.{name}": t for name, t in arrays.items()}
     return found

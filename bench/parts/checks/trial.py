@@ -35,7 +35,7 @@ from bench.parts.trainables.all import All
 from bench.parts.updates.gradient import Gradient
 from bench.records.record import Curve
 from bench.spec.cell import Resources
-from bench.spec.parts import SOURCE_MAPS
+from bench.spec.parts import OF_THE_START, SOURCE_HEAD
 from bench.spec.recipe import SGD, Optimizer, Recipe
 from bench.spec.seeds import stream_seed
 from bench.training.curves import CurveBook
@@ -93,6 +93,9 @@ class Trial:
                 if (beside := modules_beside(network, self.objective, self.seed, name))
             }
         )
+        if any(SOURCE_HEAD in penalty.needs for penalty in self.penalties.values()):
+            # A start's is of other classes; of which does not matter here.
+            network.keep_source_head(network.heads[self.tasks[0]].state_dict())
         for place, patch in enumerate(self.patches):
             patch(network)
             patch.draw(network, Stream(stream_seed(self.seed, "patch", place)))
@@ -116,7 +119,7 @@ class Trial:
         return Trained(network, before, digest, gradients, book.curves())
 
     def _measured(self, network: Network) -> dict[str, Tensors]:
-        names = {need for p in self.penalties.values() for need in p.needs} - {SOURCE_MAPS}
+        names = {need for p in self.penalties.values() for need in p.needs} - {*OF_THE_START}
         found: dict[str, Tensors] = {}
         for name in sorted(names):
             cls = part_class("measurement", name, self.plugins)
