@@ -196,6 +196,7 @@ class _Passes:
             _wide(output.features),
             _wide(output.logits),
             {name: _wide(value) for name, value in output.maps.items()},
+            None if output.states is None else _wide(output.states),
         )
         if self._first is None:
             self._first = inputs, wide
