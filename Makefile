@@ -13,7 +13,7 @@ RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 .PHONY: reproduce-profit profit-settings reproduce-transferred reproduce-sources pretrain
 .PHONY: site test lint check clean
 
-BSS := table2
+BSS := table2 table4
 BSS += $(if $(filter smoke offline,$(PROFILE)),strength)
 FAST := initialisation initialisation-other-domain frozen-classifier classifier-warmup learning-rates optimizers convergence
 # Questions of our own, asked offline only.
@@ -45,7 +45,7 @@ $(BIN)/tox: | $(BIN)/uv
 
 install: $(VENV)/installed ## Install Retable and its tools into .venv
 
-reproduce-bss: install ## Run BSS Table 2 and write its leaderboard (PROFILE=smoke|offline|paper)
+reproduce-bss: install ## Run BSS's experiments and write their leaderboards (PROFILE=smoke|offline|paper)
 	$(call run-all,$(BSS:%=bss/%)); $(BENCH) claims bss --profile $(PROFILE) --store "$(STORE)"; exit $$status
 
 reproduce-fast: install ## Run FAST's experiments and write their leaderboards (PROFILE=…)

@@ -380,14 +380,15 @@ class Network(nn.Module):
 
     def _run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
         """Return features, and each position's state where the backbone gives it."""
-        if not hasattr(self.backbone, "states"):
+        if not (hasattr(self.backbone, "states") and hasattr(self.backbone, "pooled")):
             return self.backbone(inputs), None
         states = self.backbone.states(inputs)  # type: ignore[operator]
         return self.backbone.pooled(states), states  # type: ignore[operator]
 
     def _dropped(self, features: Tensor) -> Tensor:
         dropout = self.backbone._modules.get("head_dropout")
-        return features if dropout is None else dropout(features)
+        left: Tensor = features if dropout is None else dropout(features)
+        return left
 
     def _tap_points(self) -> tuple[TapPoint, ...]:
         if self._points is None:

@@ -81,7 +81,12 @@ SUITE = """
 title: Words
 networks: {small: {bert: {}}}
 axes:
-  {backbone: BACKBONE, weights: "WEIGHTS", dataset: grammar-pair, sampling_rate: 1, method: plain, seed: 1}
+  backbone: BACKBONE
+  weights: "WEIGHTS"
+  dataset: grammar-pair
+  sampling_rate: 1.0
+  method: plain
+  seed: 1
 recipe: {steps: 2, batch_size: 8}
 methods: {plain: {}}
 profiles: {offline: {}}

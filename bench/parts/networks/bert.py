@@ -93,7 +93,9 @@ class _Encoder(nn.Module):
         """Return each token's last state ``(b, t, d)``."""
         states: Tensor = self.dropout(self.embeddings["LayerNorm"](self._embedded(tokens)))
         unseen = tokens == self._part.padding
-        for layer in self.encoder["layer"]:  # type: ignore[union-attr]
+        layers = self.encoder["layer"]
+        assert isinstance(layers, nn.ModuleList)
+        for layer in layers:
             states = layer(states, unseen)
         return states
 
@@ -149,9 +151,11 @@ class _Layer(nn.Module):
         Written out, since torch's fused kernels for masked attention have no deterministic
         gradient on a GPU.
         """
+        asked = self.attention["self"]
+        assert isinstance(asked, nn.ModuleDict)
         q, k, v = (
             linear(states).unflatten(2, (self._heads, -1)).transpose(1, 2)
-            for linear in self.attention["self"].values()  # type: ignore[operator]
+            for linear in asked.values()
         )
         scores = q @ k.transpose(2, 3) / q.shape[-1] ** 0.5
         scores = scores.masked_fill(unseen[:, None, None], float("-inf"))

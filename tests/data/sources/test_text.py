@@ -10,6 +10,7 @@ from types import ModuleType
 import datasets
 import numpy as np
 import pytest
+import yaml
 
 from bench.data import identity
 from bench.data.prepare import prepare
@@ -26,6 +27,11 @@ SECOND = ["dog", "A cat sleeps", "a dog"]
 # By hand, of length 8: the longer of a pair is cut first, from its end.
 PAIRS = [[1, 5, 6, 7, 2, 6, 2, 0], [1, 5, 8, 2, 5, 8, 9, 2], [1, 8, 7, 7, 2, 5, 6, 2]]
 SINGLES = [[1, 5, 6, 7, 2, 0, 0, 0], [1, 5, 8, 2, 0, 0, 0, 0], [1, 8, 7, 7, 7, 7, 2, 0]]
+UNCUT = [
+    [1, 5, 6, 7, 2, 6, 2],
+    [1, 5, 8, 2, 5, 8, 9, 10, 2],
+    [1, 8, 7, 7, 7, 7, 2, 5, 6, 2],
+]
 
 
 class WordPieces:
@@ -221,19 +227,65 @@ def test_a_text_that_holds_a_separator_is_refused_by_its_row(described, toy, sto
         prepare("toy", None)
 
 
-@pytest.mark.parametrize("name", ["glue-mnli", "glue-qnli", "glue-mrpc", "glue-sst2"])
-def test_glue_is_described_with_its_columns_and_a_pinned_tokenizer(name):
+# GLUE as the Hub has it, by its card: configuration, columns, class names, the split scored.
+GLUE = {
+    "glue-mnli": (
+        "mnli", ("premise", "hypothesis"), ("entailment", "neutral", "contradiction"),
+        "validation_matched",
+    ),
+    "glue-qnli": ("qnli", ("question", "sentence"), ("entailment", "not_entailment"), "validation"),
+    "glue-mrpc": (
+        "mrpc", ("sentence1", "sentence2"), ("not_equivalent", "equivalent"), "validation"
+    ),
+    "glue-sst2": ("sst2", ("sentence",), ("negative", "positive"), "validation"),
+}  # fmt: skip
+
+
+def lay_glue(home: Path, revision: str) -> None:
+    """Lay out GLUE's four tasks as `hf download` leaves them: test labels are -1."""
+    folder = home / "datasets--nyu-mll--glue" / "snapshots" / revision
+    configs = []
+    for config, columns, names, scored in GLUE.values():
+        (folder / config).mkdir(parents=True)
+        kinds = {column: datasets.Value("string") for column in columns}
+        labels = datasets.ClassLabel(names=list(names))
+        features = datasets.Features({**kinds, "label": labels, "idx": datasets.Value("int32")})
+        other = ["validation_mismatched"] if config == "mnli" else []
+        files = []
+        for split in ("train", scored, *other, "test"):
+            texts = dict(zip(columns, (FIRST, SECOND), strict=False))
+            known = [-1] * 3 if split == "test" else [0, len(names) - 1, 1]
+            if split != "train":
+                texts = {column: values[::-1] for column, values in texts.items()}
+            rows = datasets.Dataset.from_dict(
+                {**texts, "label": known, "idx": [0, 1, 2]}, features=features
+            )
+            rows.to_parquet(folder / config / f"{split}-00000-of-00001.parquet")
+            files.append({"split": split, "path": f"{config}/{split}-*"})
+        configs.append({"config_name": config, "data_files": files})
+    (folder / "README.md").write_text(f"---\n{yaml.safe_dump({'configs': configs})}---\n")
+
+
+@pytest.mark.parametrize("name", GLUE)
+def test_glues_entries_read_what_the_hub_has(name, tmp_path, monkeypatch, stood_in):
     known = catalogue.entry(name)
-    assert (known.kind, known.modality, known.hub) == ("text", "tokens", "nyu-mll/glue")
-    assert known.tokenizer.hub == "google-bert/bert-base-uncased"
-    assert known.tokenizer.length == 128
-    # The columns of GLUE's tasks, by its authors' table of tasks.
-    assert (
-        known.text
-        == {
-            "glue-mnli": ("premise", "hypothesis"),
-            "glue-qnli": ("question", "sentence"),
-            "glue-mrpc": ("sentence1", "sentence2"),
-            "glue-sst2": ("sentence",),
-        }[name]
-    )
+    lay_glue(tmp_path / "hf-hub", known.revision)
+    asked = []
+
+    def from_pretrained(hub: str, *, revision: str) -> WordPieces:
+        asked.append((hub, revision))
+        return WordPieces()
+
+    monkeypatch.setattr(WordPieces, "from_pretrained", from_pretrained)
+    described = known.model_copy(update={"rows": catalogue.Rows()})
+    for module in (identity, catalogue):
+        monkeypatch.setattr(module, "entry", lambda name: described)
+    ready = prepare(name, None)
+    expected = UNCUT if len(known.text) == 2 else [row[: row.index(2) + 1] for row in UNCUT]
+    for rows, want in ((ready.train.inputs, expected), (ready.test.inputs, expected[::-1])):
+        assert rows.shape == (3, 128)
+        assert [row[row > 0].tolist() for row in rows] == want
+    names = len(GLUE[name][2])
+    assert ready.train.targets.tolist() == [0, names - 1, 1]
+    assert asked == [("google-bert/bert-base-uncased", known.tokenizer.revision)]
+    assert ready.facts["revision"] == known.revision
