@@ -34,7 +34,7 @@ def test_of_15_percent_of_the_words_8_in_10_are_masked_and_1_in_10_is_another() 
     assert int(kept.sum()) / count == pytest.approx(0.1 + 0.1 / 96, abs=0.02)
     others = changed[drawn & (changed != 3) & (changed != WORDS)]
     assert others.min() >= 4
-    assert len(others.unique()) > 80
+    assert len(others.unique()) > 70
 
 
 def test_masks_are_of_the_stream_alone() -> None:
@@ -66,7 +66,7 @@ def step(tokens: Tensor, targets: Tensor, states: bool = True, seed: int = 3) ->
 
 
 def test_the_loss_is_that_of_the_masked_tokens_and_of_the_classes() -> None:
-    tokens, targets = WORDS[:4, :9], torch.tensor([0, 1, 1, 0])
+    tokens, targets = WORDS[:8, :9], torch.tensor([0, 1, 1, 0, 1, 0, 0, 1])
     given = step(tokens, targets)
     changed, drawn = OBJECTIVE.masked(tokens, Stream(3))
     output = given.network(changed)
@@ -79,7 +79,7 @@ def test_the_loss_is_that_of_the_masked_tokens_and_of_the_classes() -> None:
         surprise(weight @ output.states[row, place].numpy() + bias, int(tokens[row, place]))
         for row, place in drawn.nonzero().tolist()
     ]
-    classes = [surprise(output.logits[row].numpy(), int(targets[row])) for row in range(4)]
+    classes = [surprise(output.logits[row].numpy(), int(targets[row])) for row in range(8)]
     assert len(told) > 1
     expected = np.mean(told) + np.mean(classes)
     assert OBJECTIVE.learn(given).item() == pytest.approx(expected, rel=1e-12)

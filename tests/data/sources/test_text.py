@@ -196,7 +196,7 @@ def test_without_the_library_the_extra_is_told(described, monkeypatch):
 
 def test_a_tokenizer_that_cannot_be_had_is_said_with_the_command(described, stood_in):
     described(tokenizer={"hub": "nobody/else", "revision": PIN, "length": 8})
-    with pytest.raises(DataError, match=r"cannot be had: nobody/else is not cached$") as caught:
+    with pytest.raises(DataError, match=r"cannot be had: nobody/else is not cached\n") as caught:
         prepare("toy", None)
     assert f"hf download nobody/else --revision {PIN}" in caught.value.remedy
 
