@@ -13,7 +13,7 @@ RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 .PHONY: reproduce-profit profit-settings reproduce-transferred reproduce-sources pretrain
 .PHONY: site test lint check clean
 
-BSS := table2 table3 baselines
+BSS := table2 table3 table4 baselines
 BSS += $(if $(filter smoke offline,$(PROFILE)),strength)
 # The profile tllib is another source's Table 2.
 BSS += $(if $(filter tllib,$(PROFILE)),,anchoring angles spectra suppression truncation sensitivity)

@@ -49,6 +49,9 @@ def source_identity(name: str, resources: Resources) -> dict[str, Any]:
     if known.draw is not None:
         # Only where there is one: sets that were prepared before there were any are the same.
         fields["draw"] = known.draw.model_dump()
+    if known.tokenizer is not None:
+        fields["text"] = list(known.text)
+        fields["tokenizer"] = known.tokenizer.model_dump()
     if known.kind == "waymo":
         fields["files"] = list(_waymo())
     if known.kind == "chexpert":

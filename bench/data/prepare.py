@@ -93,7 +93,11 @@ def _code(name: str, resources: Resources) -> str:
 
 
 def _decoding(entry: DatasetEntry | None, image: Image | None) -> dict[str, Any]:
-    """Return what the pixels depend on beside the rows."""
+    """Return what the pixels, or the tokens of text, depend on beside the rows."""
+    if entry is not None and entry.kind == "text":
+        from bench.data.sources.text import tokenizer_versions
+
+        return tokenizer_versions()
     if image is None:
         return {}
     how: dict[str, Any] = {"resize": image.resize, "fit": image.fit}
@@ -150,6 +154,10 @@ def _source(name: str, entry: DatasetEntry | None, resources: Resources) -> Sour
         from bench.data.sources.hub import hub_source
 
         return hub_source(entry)
+    if entry.kind == "text":
+        from bench.data.sources.text import text_source
+
+        return text_source(entry)
     if entry.kind == "digits":
         from bench.data.sources.digits import digits_source
 

@@ -27,11 +27,14 @@ class NetworkOutput:
         The head's outputs, ``(b, n)``.
     maps
         The outputs of the tapped inner modules that were asked for, ``(b, c, h, w)``.
+    states
+        Each position's state ``(b, t, d)``, of a backbone of sequences that gives them.
     """
 
     features: Tensor
     logits: Tensor
     maps: Mapping[str, Tensor] = field(default_factory=dict)
+    states: Tensor | None = None
 
 
 class Features(Tensor):
@@ -91,7 +94,9 @@ class Network(nn.Module):
     ----------
     backbone
         Inputs ``(b, …)`` to features ``(b, d)``; see `feature_width`. timm's, with
-        ``num_classes=0``, take images ``(b, 3, s, s)``.
+        ``num_classes=0``, take images ``(b, 3, s, s)``. One of sequences may have ``states``, from
+        inputs to ``(b, t, d)``, and ``pooled``, from these to features. A module ``head_dropout``
+        of a backbone acts between features and heads.
     widths
         Number of outputs of each task's head, by the task's name: ``""`` where there is one.
     shared
@@ -377,18 +382,30 @@ class Network(nn.Module):
             return NetworkOutput(features, head(features))
         with self.as_task(task):
             if not taps:
-                features = self.backbone(inputs)
-                return NetworkOutput(features, head(features))
+                features, states = self._run(inputs)
+                return NetworkOutput(features, head(self._dropped(features)), states=states)
             listeners = self._listeners(taps, task)
             for tap in listeners.values():
                 tap.listening = True
             try:
-                features = self.backbone(inputs)
+                features, states = self._run(inputs)
                 maps = {name: tap.value for name, tap in listeners.items() if tap.value is not None}
             finally:
                 for tap in listeners.values():
                     tap.listening, tap.value = False, None
-        return NetworkOutput(features, head(features), maps)
+        return NetworkOutput(features, head(self._dropped(features)), maps, states)
+
+    def _run(self, inputs: Tensor) -> tuple[Tensor, Tensor | None]:
+        """Return features, and each position's state where the backbone gives it."""
+        if not (hasattr(self.backbone, "states") and hasattr(self.backbone, "pooled")):
+            return self.backbone(inputs), None
+        states = self.backbone.states(inputs)  # type: ignore[operator]
+        return self.backbone.pooled(states), states  # type: ignore[operator]
+
+    def _dropped(self, features: Tensor) -> Tensor:
+        dropout = self.backbone._modules.get("head_dropout")
+        left: Tensor = features if dropout is None else dropout(features)
+        return left
 
     def _tap_points(self) -> tuple[TapPoint, ...]:
         if self._points is None:

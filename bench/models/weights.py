@@ -54,7 +54,8 @@ class LoadedBackbone:
         Digest of the state as loaded (`state_sha256`: names, dtypes, shapes, bytes); equal
         weights have equal digests wherever they came from.
     source
-        Where the weights came from: ``random``, ``timm:NAME@COMMIT``, ``shipped:NAME``, …
+        Where the weights came from: ``random``, ``timm:NAME@COMMIT``, ``hf:NAME@COMMIT``,
+        ``shipped:NAME``, …
     file
         Digest of the bytes of the file that was named (``file:NAME``, ``shipped:NAME``), which can
         be compared without loading it; else None.
@@ -103,7 +104,8 @@ def load_backbone(
     network
         timm name with its tag, such as ``resnet50.tv_in1k``; or how to build another.
     weights
-        ``random``, ``timm`` (or ``timm@REVISION``), ``file:NAME``, ``shipped:NAME``, ``stage``.
+        ``random``, ``timm`` (or ``timm@REVISION``), ``hf:REPOSITORY@REVISION``, ``file:NAME``,
+        ``shipped:NAME``, ``stage``.
     seed
         The cell's seed; random weights come from its ``backbone`` stream.
     resources
@@ -194,12 +196,26 @@ def _load_kind(
         return _from_file(network, name, resources)
     if kind == "shipped":
         return _from_shipped(network, name)
+    if kind == "hf":
+        return _from_hub(network, *name.split("@", 1))
     if weights == "timm" or weights.startswith("timm@"):
         return _from_timm(network, weights.partition("@")[2] or None)
     raise WeightsError(
         f"unknown weights {weights!r}",
         remedy=did_you_mean(weights, ["random", "timm", "file:NAME", "shipped:NAME"]),
     )
+
+
+def _from_hub(network: Blueprint, repository: str, revision: str) -> _Loaded:
+    if network.timm:
+        raise WeightsError(
+            f"hf:{repository} are weights of a network part, and {network.name} is timm's",
+            field="weights",
+            remedy="use weights: timm",
+        )
+    file = _download(repository, None, revision)
+    tensors, _ = read_tensors(file)
+    return _Loaded(_filled(network, tensors, file), f"hf:{repository}@{revision}")
 
 
 def _from_timm(network: Blueprint, revision: str | None) -> _Loaded:

@@ -13,7 +13,7 @@ from bench.errors import SpecError, did_you_mean
 from bench.spec.recipe import Frozen, Items
 
 FILE = Path(__file__).with_name("catalogue.yaml")
-Kind = Literal["hub", "digits", "procedural", "folder", "waymo", "chexpert", "unavailable"]
+Kind = Literal["hub", "text", "digits", "procedural", "folder", "waymo", "chexpert", "unavailable"]
 Modality = Literal["images", "vectors", "tokens", "trajectories"]
 Targets = Literal["classes", "numbers", "labels", "boxes", "trajectories"]
 Revision = Annotated[str, Field(pattern=r"^[0-9a-f]{40}$")]
@@ -48,13 +48,22 @@ class Draw(Frozen):
     seed: NonNegativeInt
 
 
+class Tokenizer(Frozen):
+    """What makes tokens of text: a repository on the Hub, its commit, and the tokens of a row."""
+
+    hub: str
+    revision: Revision
+    length: PositiveInt
+
+
 class DatasetEntry(Frozen):
     """What is known of a dataset, and how it is had.
 
     Attributes
     ----------
     kind
-        ``hub``: Parquet on the Hugging Face Hub. ``digits``: scikit-learn's. ``procedural``:
+        ``hub``: images in Parquet files on the Hugging Face Hub. ``text``: texts there, or pairs of
+        them, as tokens. ``digits``: scikit-learn's. ``procedural``:
         generated here. ``folder``: the user's own image folder, which the suite names under
         ``datasets:``. ``waymo``: Waymo's licensed files (`bench.data.sources.waymo`).
         ``chexpert``: CheXpert's (`bench.data.sources.chexpert`).
@@ -68,8 +77,10 @@ class DatasetEntry(Frozen):
     hub, revision, config
         Hub id, pinned commit (absent: none is known in full, see ``notes``) and configuration;
         of ``waymo`` the configuration is the type of agents.
-    image, label
+    image, text, label
         Columns.
+    tokenizer
+        What makes tokens of the columns ``text``.
     drop_labels
         Values of the label column that are left out; the others are renumbered.
     test_fraction
@@ -102,6 +113,8 @@ class DatasetEntry(Frozen):
     splits: Splits = Splits()
     rows: Rows = Rows()
     image: str = "image"
+    text: Items[str] = ()
+    tokenizer: Tokenizer | None = None
     label: str = "label"
     keep: Keep | None = None
     drop_labels: Items[int] = ()
@@ -126,6 +139,7 @@ class DatasetEntry(Frozen):
     def _says_what_its_kind_needs(self) -> DatasetEntry:
         needed = {
             "hub": ("hub", "classes"),
+            "text": ("hub", "classes", "tokenizer"),
             "digits": ("classes", "digest"),
             "procedural": ("classes", "digest") if self.targets == "classes" else ("digest",),
             "folder": ("classes", "reason"),
@@ -136,6 +150,8 @@ class DatasetEntry(Frozen):
         absent = [field for field in needed if getattr(self, field) is None]
         if absent:
             raise ValueError(f"a {self.kind} entry needs {', '.join(absent)}")
+        if self.kind == "text" and not (len(self.text) in (1, 2) and self.modality == "tokens"):
+            raise ValueError("a text entry has one or two columns of text, and modality: tokens")
         if self.kind == "hub" and self.revision is None and self.notes is None:
             raise ValueError("an entry without a pinned revision needs notes that say why")
         return self

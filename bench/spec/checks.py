@@ -62,10 +62,10 @@ def check_cells(layers: Layers, cells: Iterable[PlannedCell]) -> None:
                 )
         if not isinstance(work, Train):
             continue
-        cosine = work.recipe.schedule.cosine
-        if cosine is not None and cosine.warmup >= work.recipe.steps:
+        warmup = getattr(work.recipe.schedule.settings, "warmup", None)
+        if warmup is not None and warmup >= work.recipe.steps:
             raise layers.source_of("recipe", "schedule").error(
-                f"warmup {cosine.warmup} leaves nothing of {work.recipe.steps} steps",
+                f"warmup {warmup} leaves nothing of {work.recipe.steps} steps",
                 ("recipe", "schedule"),
             )
 

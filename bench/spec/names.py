@@ -26,7 +26,7 @@ from bench.spec.suite import (
     TaskSpec,
 )
 
-_PINNED = re.compile(r"timm@[0-9a-f]{40}")
+_PINNED = re.compile(r"(timm|hf:[\w.-]+/[\w.-]+)@[0-9a-f]{40}")
 # It stands in the names of metrics and of a network's modules.
 _TASK = re.compile(r"(?!training$)[A-Za-z0-9_-]+")
 _AXES = (*CELL_AXES, *LAST_AXES)

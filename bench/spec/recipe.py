@@ -198,12 +198,20 @@ class Cosine(Frozen):
     final: NonNegativeFloat = 0.0
 
 
+class Linear(Frozen):
+    """A straight line from the learning rate to ``final`` times it, after a linear warm-up."""
+
+    warmup: NonNegativeInt = 0
+    final: NonNegativeFloat = 0.0
+
+
 class Schedule(OneOf):
     """How the learning rates change over the steps."""
 
     constant: Constant | None = None
     step: StepSchedule | None = None
     cosine: Cosine | None = None
+    linear: Linear | None = None
 
 
 class Use(Frozen):

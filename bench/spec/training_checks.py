@@ -77,7 +77,8 @@ def _check_start(layers: Layers, work: Train) -> None:
             ("recipe", "forgetting"),
             "use weights: stage:NAME; in a stage's own recipe, set forgetting: false",
         )
-    if recipe.head == "kept" and work.weights.partition("@")[0] in ("random", "timm"):
+    headless = work.weights.partition("@")[0] in ("random", "timm") or work.weights[:3] == "hf:"
+    if recipe.head == "kept" and headless:
         raise layers.source_of("recipe", "head").error(
             f"weights {work.weights!r} have no head to keep",
             ("recipe", "head"),
@@ -147,6 +148,12 @@ def _check_tasks(layers: Layers, work: Train) -> None:
             f"timm's networks take images, not {' and '.join(sorted(modalities))}",
             ("axes", "backbone"),
             "use a network part, such as mlp",
+        )
+    if work.weights.startswith("hf:") and isinstance(work.network, str):
+        raise layers.source_of("axes", "weights").error(
+            f"weights {work.weights!r} are of a network part, and {work.network} is timm's",
+            ("axes", "weights"),
+            "use weights: timm",
         )
     sizes = {
         image.size for task in work.tasks.values() if (image := task.image or work.recipe.image)

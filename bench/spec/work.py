@@ -133,8 +133,8 @@ class Train(_Described):
     network
         timm's name with its tag, or a part of kind ``network``.
     weights
-        ``random``, ``timm``, ``timm@REVISION``, ``shipped:NAME``, ``file:NAME``, or ``stage``:
-        then the parent ``start`` holds them.
+        ``random``, ``timm``, ``timm@REVISION``, ``hf:REPOSITORY@REVISION``, ``shipped:NAME``,
+        ``file:NAME``, or ``stage``: then the parent ``start`` holds them.
     tasks
         By name; a single one has none (``""``).
     recipe

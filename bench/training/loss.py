@@ -212,6 +212,7 @@ class _Passes:
             wide(output.features),
             wide(output.logits),
             {name: wide(value) for name, value in output.maps.items()},
+            None if output.states is None else wide(output.states),
         )
         if self._first is None:
             self._first = inputs, widened

@@ -241,7 +241,7 @@ def test_a_cache_that_cannot_be_written_is_said(shapes, tmp_path):
     assert "RETABLE_CACHE" in caught.value.remedy
 
 
-@pytest.mark.parametrize("name", ["glue-mnli", "mit-indoor-67"])
+@pytest.mark.parametrize("name", ["mit-indoor-67"])
 def test_what_cannot_be_loaded_says_why(name, cache):
     with pytest.raises(DataError) as caught:
         prepare(name, SMALL, cache=cache)

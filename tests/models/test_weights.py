@@ -19,6 +19,7 @@ from bench.models import shipped, weights
 from bench.models.checkpoint import save_checkpoint, state_sha256
 from bench.models.network import Network
 from bench.models.weights import NetworkBuilder, load_backbone
+from bench.parts.networks.bert import Bert
 from bench.spec.cell import Resources
 from bench.spec.seeds import stream_seed
 
@@ -193,6 +194,48 @@ def test_without_network_the_error_says_what_to_run(tmp_path, monkeypatch):
     with pytest.raises(WeightsError, match=r"hf download timm/resnet50\.tv_in1k") as caught:
         load_backbone("resnet50.tv_in1k", "timm", seed=0, resources=NONE)
     assert isinstance(caught.value.__cause__, LocalEntryNotFoundError | ConnectionError)
+
+
+# the Hub, of networks that are not timm's
+
+TINY = NetworkBuilder("bert", Bert(width=8, heads=2, feedforward=8, vocabulary=9).build)
+
+
+def published(tmp_path, monkeypatch, **changed):
+    """The Hub's cache with one repository, at one revision, whose names have a prefix."""
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(huggingface_hub.constants, "HF_HUB_CACHE", str(tmp_path))
+    state = {f"bert.{name}": value for name, value in TINY.build((6,)).state_dict().items()}
+    folder = tmp_path / "models--nobody--tiny" / "snapshots" / ("a" * 40)
+    folder.mkdir(parents=True)
+    save_file({**state, **changed}, folder / "model.safetensors")
+    return state
+
+
+def test_weights_of_the_hub_fit_a_network_part(tmp_path, monkeypatch):
+    state = published(tmp_path, monkeypatch, **{"cls.bias": torch.zeros(9)})
+    name = f"nobody/tiny@{'a' * 40}"
+    loaded = load_backbone(TINY, f"hf:{name}", seed=0, resources=NONE, input_shape=(6,))
+    assert loaded.source == f"hf:{name}"
+    assert loaded.trainings == 1
+    assert loaded.sha256 == state_sha256({n.removeprefix("bert."): t for n, t in state.items()})
+
+
+def test_another_revision_is_not_here_and_the_command_is_told(tmp_path, monkeypatch):
+    published(tmp_path, monkeypatch)
+    name = f"hf:nobody/tiny@{'b' * 40}"
+    with pytest.raises(WeightsError, match="nobody/tiny are not in the local cache") as caught:
+        load_backbone(TINY, name, seed=0, resources=NONE, input_shape=(6,))
+    assert f"model.safetensors --revision {'b' * 40}" in caught.value.remedy
+
+
+def test_weights_of_the_hub_that_do_not_fit_are_said(tmp_path, monkeypatch):
+    published(tmp_path, monkeypatch, **{"bert.pooler.dense.bias": torch.zeros(3)})
+    name = f"hf:nobody/tiny@{'a' * 40}"
+    with pytest.raises(WeightsError, match=r"does not fit bert.*pooler\.dense\.bias"):
+        load_backbone(TINY, name, seed=0, resources=NONE, input_shape=(6,))
+    with pytest.raises(WeightsError, match="test_resnet is timm's"):
+        load_backbone("test_resnet", name, seed=0, resources=NONE)
 
 
 # file

@@ -335,6 +335,11 @@ CASES = {
         "schedule",
         r"recipe.schedule: warmup 10 leaves nothing of 10 steps",
     ),
+    "a warm-up longer than the training, before a line": (
+        broken("steps: 10", "steps: 10\n  schedule: {linear: {warmup: 12}}"),
+        "schedule",
+        r"recipe.schedule: warmup 12 leaves nothing of 10 steps",
+    ),
     "a list where a mapping is meant": (
         broken("recipe:\n  steps: 10\n  optimizer: {sgd: {lr: 0.1}}", "recipe: [1]"),
         "recipe:",

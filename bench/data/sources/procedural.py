@@ -40,6 +40,7 @@ PLANS = {
     "motion-pedestrians": Plan(1, 2000, 1000),
 }
 _VECTORS = ("rings", "discs")
+_TOKENS = "grammar"
 # Generators are imported where they are used: editing one concerns the cells of its sets alone.
 
 
@@ -119,6 +120,11 @@ def procedural_source(name: str) -> Source | ArraySource:
         plan = PLANS[name]
         train, test = (motion.split_of(name, split, getattr(plan, split)) for split in SPLITS)
         return ArraySource("trajectories", None, train, test)
+    if name.startswith(_TOKENS):
+        from bench.data.procedural import grammar
+
+        train, test = (grammar.split_of(name, split) for split in SPLITS)
+        return ArraySource("tokens", grammar.PLANS[name].classes, train, test)
     if name.startswith(_VECTORS):
         train, test = (_points(name, split) for split in ("train", "test"))
         return ArraySource("vectors", PLANS[name].classes, train, test)

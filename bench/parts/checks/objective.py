@@ -21,11 +21,12 @@ from bench.parts.checks.common import (
     bound,
     close,
     expect,
+    first_that_takes,
     same,
     twice,
     undrawn,
 )
-from bench.parts.checks.random_data import Facts, facts_of, random_targets
+from bench.parts.checks.random_data import RESNET, SENTENCES, Facts, facts_of, random_targets
 from bench.parts.checks.trial import Trial, ends_in_one_state
 from bench.parts.kinds import Learning, Objective
 
@@ -34,6 +35,8 @@ _ROWS = 24
 _CLASSES = 7
 # Finite differences run the loss twice for each output: of wide rows a few will do.
 _NUDGED = 1000
+# More than any objective masks with or puts in a token's place.
+_TOKENS = 1000
 # A mean of two halves is summed in another order than that of the whole.
 _ROUNDING = 1e-9
 
@@ -166,20 +169,30 @@ class _Still:
 
 
 class _Learned:
-    """The loss of one step by ``learn``, on random images and a linear network, and gradients."""
+    """The loss of one step by ``learn``, on random images and a linear network, and gradients.
 
-    def __init__(self, subject: Subject, draw: int = 0) -> None:
+    Or on random tokens, whose states are rows of a table.
+    """
+
+    def __init__(self, subject: Subject, draw: int = 0, *, tokens: bool = False) -> None:
         case = _Case(subject)
         generator = torch.Generator().manual_seed(1)
-        self.inputs = torch.randn(case.objective.views, _ROWS, 3, 4, 4, generator=generator)
-        filters = torch.randn(48, 6, generator=generator).requires_grad_()
+        shape = (case.objective.views, _ROWS)
+        self.inputs = (
+            torch.randint(10, (*shape, 12), generator=generator)
+            if tokens
+            else torch.randn(*shape, 3, 4, 4, generator=generator)
+        )
+        self.given = self.inputs.clone()
+        filters = torch.randn(_TOKENS if tokens else 48, 6, generator=generator).requires_grad_()
         head = torch.randn(6, case.width, generator=generator).requires_grad_()
         self.modules = case.objective.modules(6, case.width, Stream(2))
         self.targets = case.targets
 
         def network(inputs: Tensor) -> NetworkOutput:
-            features = inputs.flatten(1) @ filters
-            return NetworkOutput(features, features @ head)
+            states = filters[inputs] if tokens else None
+            features = inputs.flatten(1) @ filters if states is None else states.mean(dim=1)
+            return NetworkOutput(features, features @ head, states=states)
 
         parameters = {"weight": head.T, "bias": torch.zeros(case.width)}
         average = _Still(network, self.modules) if case.objective.averaged else None
@@ -201,17 +214,31 @@ class _Learned:
         return self.value.detach(), *self.gradients
 
 
+def _learns(subject: Subject) -> bool:
+    return type(subject.part()).learn is not Objective.learn
+
+
+def _of_tokens(subject: Subject) -> bool:
+    """Whether an objective learns of tokens, and not of images."""
+    return _learns(subject) and first_that_takes(
+        (False, True), lambda tokens: _Learned(subject, tokens=tokens)
+    )
+
+
 def _learning(subject: Subject) -> str:
-    if type(subject.part()).learn is Objective.learn:
+    if not _learns(subject):
         return "by its loss alone"
-    one = _Learned(subject)
+    tokens = _of_tokens(subject)
+    one = _Learned(subject, tokens=tokens)
     for name, gradient in zip(one.trained, one.gradients, strict=True):
         expect(gradient is not None and bool(gradient.any()), f"nothing reaches {name}")
     expect(bool(torch.isfinite(one.value)), f"learn gives {one.value.item()}")
-    twice(lambda: _Learned(subject).result(), "two steps of one stream differ")
-    undrawn(lambda: _Learned(subject).result(), between=lambda: _Learned(subject, 1))
-    before = torch.randn(one.inputs.shape, generator=torch.Generator().manual_seed(1))
-    expect(same(one.inputs, before), "learn changes what it is given")
+    twice(lambda: _Learned(subject, tokens=tokens).result(), "two steps of one stream differ")
+    undrawn(
+        lambda: _Learned(subject, tokens=tokens).result(),
+        between=lambda: _Learned(subject, 1, tokens=tokens),
+    )
+    expect(same(one.inputs, one.given), "learn changes what it is given")
     return ""
 
 
@@ -304,4 +331,5 @@ def _device(subject: Subject) -> str | None:
 
 
 def _smoke_run(subject: Subject) -> None:
-    ends_in_one_state(lambda: Trial(objective=subject.part()))
+    inputs = SENTENCES if _of_tokens(subject) else RESNET
+    ends_in_one_state(lambda: Trial(inputs, objective=subject.part()))

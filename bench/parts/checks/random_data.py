@@ -10,6 +10,7 @@ from torch import Tensor
 from bench.data.trajectories import FUTURE, VALID
 from bench.models.weights import NetworkBuilder
 from bench.parts.kinds import Objective
+from bench.parts.networks.bert import Bert
 from bench.parts.networks.mlp import MultilayerPerceptron
 from bench.parts.networks.scaled_mlp import ScaledPerceptron
 
@@ -53,6 +54,7 @@ NETWORKS = (
     Inputs(_MLP, (8,)),
 )
 SMALL = NETWORKS[-1]
+SENTENCES = Inputs(NetworkBuilder("bert", Bert().build), (12,), tokens=True)
 
 
 @dataclass(frozen=True)

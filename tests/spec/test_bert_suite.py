@@ -1,0 +1,120 @@
+"""BSS's Table 4: what its cells are in the paper's protocol and on the grammar."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from bench.errors import SpecError
+from bench.spec.catalogue import entry
+from bench.spec.cell import Cell
+from bench.spec.paper import load_reported
+from bench.spec.plan import Plan, load_plan
+from bench.spec.reported import check_reported
+from bench.spec.work import Train
+
+FOLDER = Path(__file__).parents[2] / "suites" / "bss"
+
+
+def planned(profile: str) -> Plan:
+    return load_plan(FOLDER / "table4.yaml", profile)
+
+
+def work(cell: Cell) -> Train:
+    assert isinstance(cell.work, Train)
+    return cell.work
+
+
+def test_each_task_is_learnt_for_three_epochs_with_a_tenth_of_warm_up() -> None:
+    plan = planned("paper")
+    assert len(plan.cells) == 4 * 2 * 5
+    for cell in (p.cell for p in plan.cells):
+        recipe = work(cell).recipe
+        rows = entry(cell.dataset).rows.train
+        assert rows is not None
+        assert recipe.batch_size == 32
+        assert recipe.steps == 3 * rows // 32
+        assert recipe.schedule.linear is not None
+        assert recipe.schedule.linear.warmup == recipe.steps // 10
+        assert recipe.image is None
+        (task,) = work(cell).tasks.values()
+        assert task.sampling_rate == 1.0
+
+
+def test_the_paper_prints_a_score_of_every_place() -> None:
+    reported = load_reported(FOLDER)
+    assert reported is not None
+    check_reported(planned("paper"), reported)
+    (table,) = [t for t in reported.tables if t.suite == "table4"]
+    places = {tuple(sorted(e.where.items())) for e in table.entries}
+    cells = {tuple((a, p.labels[a]) for a in ("dataset", "method")) for p in planned("paper").cells}
+    assert places == cells
+
+
+@pytest.mark.parametrize("profile", ["paper", "offline"])
+def test_methods_differ_by_the_penalty_alone(profile: str) -> None:
+    for cell in (p.cell for p in planned(profile).shown):
+        penalties = [use.name for use in work(cell).penalties]
+        assert penalties in ([], ["bss"])
+    works = {p.labels["method"]: 0 for p in planned(profile).shown}
+    assert works.keys() == {"bert", "bert+bss"}
+
+
+def test_offline_one_network_pre_trained_on_sentences_serves_all_seeds() -> None:
+    plan = planned("offline")
+    (stage,) = plan.behind
+    (task,) = work(stage.cell).tasks.values()
+    assert (task.dataset, task.objective.name) == ("grammar-text", "masked-tokens")
+    assert len(plan.shown) == 2 * 3 * 2 * 10
+
+
+def test_offline_20_to_100_examples_are_learnt_from() -> None:
+    for cell in (p.cell for p in planned("offline").shown):
+        (task,) = work(cell).tasks.values()
+        known = entry(task.dataset)
+        assert known.rows.train is not None
+        assert 20 <= task.sampling_rate * known.rows.train <= 100
+
+
+SUITE = """
+title: Words
+networks: {small: {bert: {}}}
+axes:
+  backbone: BACKBONE
+  weights: "WEIGHTS"
+  dataset: grammar-pair
+  sampling_rate: 1.0
+  method: plain
+  seed: 1
+recipe: {steps: 2, batch_size: 8}
+methods: {plain: {}}
+profiles: {offline: {}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("backbone", "weights", "message"),
+    [
+        ("small", "hf:a/b@main", "there are no weights"),
+        ("small", "hf:a/b", "there are no weights"),
+        ("test_resnet", "hf:a/b@" + "0" * 40, "timm's networks take images|is timm's"),
+    ],
+)
+def test_weights_of_the_hub_are_pinned_and_of_a_network_part(
+    tmp_path: Path, backbone: str, weights: str, message: str
+) -> None:
+    (tmp_path / "paper.yaml").write_text("id: words\ntitle: Words\n")
+    file = tmp_path / "table.yaml"
+    file.write_text(SUITE.replace("BACKBONE", backbone).replace("WEIGHTS", weights))
+    with pytest.raises(SpecError, match=message):
+        load_plan(file, "offline")
+
+
+def test_a_pinned_name_of_the_hub_is_part_of_the_cell(tmp_path: Path) -> None:
+    (tmp_path / "paper.yaml").write_text("id: words\ntitle: Words\n")
+    file = tmp_path / "table.yaml"
+    weights = "hf:google-bert/bert-base-uncased@" + "8" * 40
+    file.write_text(SUITE.replace("BACKBONE", "small").replace("WEIGHTS", weights))
+    (place,) = load_plan(file, "offline").cells
+    assert work(place.cell).weights == weights
