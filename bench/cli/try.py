@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,15 @@ from bench.cli.options import profile_option, store_option
 
 if TYPE_CHECKING:
     from bench.spec.recipe import Scalar
+    from bench.spec.trying import Tried
 
+# The exit code of a run of which a cell failed.
+_FAILED = 1
 EPILOG = """\b
 Example:
   bench try l1_sp.py --beside bss/table2
   bench try l1_sp.py --beside bss/table2 --set weight=1e-3 --onto l2
-  bench try l1_sp.py --beside bss/table2 --search weight=1e-4,1e-3,1e-2
+  bench try l1_sp.py --beside bss/tuned --search weight=1e-6..1e-3
 
 What it writes is a suite like any other: `bench verify`, `bundle`, `site` and `run
 --until-decided` take it too.
@@ -41,8 +43,9 @@ What it writes is a suite like any other: `bench verify`, `bundle`, `site` and `
     "--search",
     "searched",
     multiple=True,
-    metavar="NAME=VALUE,…",
-    help="What the suite's search tries of a setting; repeatable.",
+    metavar="NAME=VALUES",
+    help="What the suite's search tries of a setting: values between commas, or LOW..HIGH, from "
+    "which it draws evenly in the logarithm; repeatable.",
 )
 @click.option("--workers", type=click.IntRange(min=1), help="As of `bench run`.")
 @click.option(
@@ -74,14 +77,14 @@ def command(
     is searched for by as many trials. The page has the paired differences from each method, and a
     verdict on the mean over all places of the table.
     """
-    from bench.cli import claims, plan, report, run
+    from bench.cli import claims, plan, report
     from bench.spec.find import find_suite
     from bench.spec.plan import load_plan
     from bench.spec.trying import paper_beside, part_to_try, suite_beside
 
     base, chosen = find_suite(suite), part_to_try(file, part)
     settings = {name: _values(text)[0] for name, text in _pairs(given, "--set")}
-    space = {name: _values(text) for name, text in _pairs(searched, "--search")}
+    space = {name: _tried(text) for name, text in _pairs(searched, "--search")}
     whole = suite_beside(base, profile, chosen, settings=settings, onto=onto, space=space)
     paper = paper_beside(base, profile, whole, chosen)
     own = folder / paper["id"]
@@ -94,22 +97,24 @@ def command(
     if dry_run:
         context.invoke(plan.command, suites=named, profile=profile, store=store)
         return
-    with _going_on(context):
-        context.invoke(run.command, suites=named, profile=profile, store=store, workers=workers)
+    code = _run(context, suites=named, profile=profile, store=store, workers=workers)
     context.invoke(report.command, suites=named, profile=profile, store=store, folder=folder)
-    context.invoke(
-        claims.command, paper=str(own.resolve()), profile=profile, store=store, verbose=True
-    )
+    context.invoke(claims.command, paper=str(own.resolve()), profile=profile, store=store)
+    click.echo(f"\nthe page: {own / f'{base.stem}.{profile}.md'}")
+    context.exit(code)
 
 
-@contextlib.contextmanager
-def _going_on(context: click.Context) -> Iterator[None]:
-    """Go on where every cell was done; else end as the run did."""
+def _run(context: click.Context, **given: Any) -> int:
+    """Run, and return 0, or 1 where cells failed, which the page shows; else end as the run did."""
+    from bench.cli import run
+
     try:
-        yield
+        context.invoke(run.command, **given)
     except SystemExit as end:
-        if end.code:
-            context.exit(int(end.code))
+        if end.code not in (None, 0, _FAILED):
+            raise
+        return int(end.code or 0)
+    return 0
 
 
 def _pairs(given: Iterable[str], option: str) -> Iterator[tuple[str, str]]:
@@ -120,8 +125,13 @@ def _pairs(given: Iterable[str], option: str) -> Iterator[tuple[str, str]]:
         yield name, value
 
 
+def _tried(text: str) -> Tried:
+    """Return values between commas, or the range LOW..HIGH, as a suite would have them."""
+    low, dots, high = text.partition("..")
+    return {"log-uniform": [*_values(low), *_values(high)]} if dots else _values(text)
+
+
 def _values(text: str) -> list[Scalar]:
-    """Return values, between commas, as a suite would have them."""
     from bench.spec.loader import parse_yaml
 
     values: list[Scalar] = parse_yaml(f"[{text}]", Path("command line")).data

@@ -16,6 +16,8 @@ from bench.spec.plan import Plan, load_plan
 from bench.spec.recipe import Scalar
 
 Raw = dict[str, Any]
+# Values to try of a setting, or the range that they are drawn from, as a suite writes it.
+Tried = list[Scalar] | Raw
 # What a method is made of, by the kind of part; other kinds change what is learnt, or from what.
 _METHODS: dict[str, Callable[[Raw], Raw]] = {
     "penalty": lambda use: {"penalties": use},
@@ -57,7 +59,7 @@ def suite_beside(
     *,
     settings: Mapping[str, Scalar],
     onto: Sequence[str] = (),
-    space: Mapping[str, Sequence[Scalar]] | None = None,
+    space: Mapping[str, Tried] | None = None,
 ) -> Raw:
     """Return a suite, as it is written, of a suite's methods under a profile and one more.
 
@@ -99,6 +101,8 @@ def suite_beside(
     whole["methods"] = {**methods, **own}
     whole["plugins"] = [*whole.get("plugins", []), str(part.file.resolve())]
     _search(whole, suite, part, onto, space or {})
+    note = {"text": _how_tuned(whole, part), "source": "bench try"}
+    whole["notes"] = [*whole.get("notes", []), note]
     table = whole.setdefault("table", {})
     pairs = [[name, base] for name in own for base in base_methods]
     table["contrast"] = {"axis": _METHOD, "pairs": pairs}
@@ -123,7 +127,7 @@ def paper_beside(suite: Path, profile: str, whole: Raw, part: Part) -> Raw:
         for axis in plan.suite.axes
         if axis not in (_METHOD, _SEED) and len({p.place.get(axis) for p in plan.shown}) > 1
     ]
-    alike = _as_costly(plan) if "search" in whole and part.kind != "update" else set()
+    alike = _as_costly(plan) if _chooses_for_each(whole) and part.kind != "update" else set()
     word = {"highest": "greater", "lowest": "less"}[metric.best]
     claims = [
         {
@@ -162,23 +166,51 @@ def _methods_of(plan: Plan) -> list[str]:
     return list(dict.fromkeys(str(planned.place[_METHOD]) for planned in plan.shown))
 
 
+def _chooses_for_each(whole: Raw) -> bool:
+    """Whether a suite searches, and every method has a choice of its own."""
+    per = whole.get("search", {}).get("per")
+    return "search" in whole and (per is None or _METHOD in per)
+
+
+def _how_tuned(whole: Raw, part: Part) -> str:
+    if "search" not in whole:
+        return (
+            f"No setting of {part.name} is tuned here: it trains by the suite's recipe, and its "
+            "own are its defaults, or were set by hand."
+        )
+    if not _chooses_for_each(whole):
+        return (
+            f"{part.name} is trained by the choice that the suite's methods share, which was not "
+            "made for it; its own settings are its defaults, or were set by hand."
+        )
+    return (
+        f"{part.name} is searched for by as many trials as each of the suite's methods; of its own "
+        "settings, what is tried of them is in the section Search, and the others are not tuned."
+    )
+
+
 def _search(
-    whole: Raw, suite: Path, part: Part, onto: Sequence[str], space: Mapping[str, Sequence[Scalar]]
+    whole: Raw, suite: Path, part: Part, onto: Sequence[str], space: Mapping[str, Tried]
 ) -> None:
     """Let the new methods be searched for: as what they are added to, and by the part's own."""
-    if "search" not in whole:
-        if space:
-            raise SpecError(
-                "searches for no settings, so that nothing of yours is tuned beside it",
-                file=suite,
-                remedy="leave --search out, or give the suite a search:",
-            )
+    if not space and "search" not in whole:
         return
+    if space and not _chooses_for_each(whole):
+        shared = "search" in whole
+        raise SpecError(
+            "chooses for all methods at once, so that nothing of yours is tuned by itself beside it"
+            if shared
+            else "searches for no settings, so that nothing of yours is tuned beside it",
+            file=suite,
+            remedy="leave --search out, or stand beside a suite whose search: has method in per:"
+            if shared
+            else "leave --search out, or give the suite a search:",
+        )
     if space and part.kind != "penalty":
         raise SpecError(
             f"a search is over penalties' settings, and this is a {part.kind}", file=part.file
         )
-    axes = {f"penalties.{part.name}.{key}": list(values) for key, values in space.items()}
+    axes = {f"penalties.{part.name}.{key}": tried for key, tried in space.items()}
     methods = dict(whole["search"].get("methods", {}))
     own = {f"{base}+{part.name}": {**methods.get(base, {}), **axes} for base in onto}
     methods |= {name: new for name, new in {part.name: axes, **own}.items() if new}

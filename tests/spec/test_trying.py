@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import SpecError
+from bench.spec.cell import CHOICE
 from bench.spec.find import find_suite
 from bench.spec.loader import dump_yaml, parse_yaml
 from bench.spec.plan import load_plan
@@ -96,6 +97,37 @@ def test_settings_of_yours_are_searched_or_set(tried, suite):
         tried(suite(text), space={"weight": [0.1, 0.2]})
 
 
+def test_a_choice_that_methods_share_is_not_made_for_yours(tried, suite, l1_sp):
+    """It trains by it, no claim says that it was tuned alike, and the page says why."""
+    file = suite(written(SEARCH + "  per: [sampling_rate]\n  at: {method: plain}\n"))
+    part = part_to_try(l1_sp, None)
+    with pytest.raises(SpecError, match="nothing of yours is tuned by itself"):
+        suite_beside(file, "offline", part, settings={}, space={"weight": [0.1]})
+    plan = tried(file)
+    mine, plain = (
+        {p.cell.parents[CHOICE].id for p in plan.shown if p.place["method"] == method}
+        for method in ("l1-sp", "plain")
+    )
+    assert mine == plain
+    assert {claim.budget for claim in plan.paper.claims} == {None}
+    assert "was not made for it" in plan.suite.notes[-1].text
+
+
+def test_a_range_is_drawn_from_for_yours(tried, suite):
+    search = """
+    search:
+      draw: {random: {trials: 4}}
+      space: {recipe.optimizer.sgd.lr: {log-uniform: [0.01, 0.1]}}
+      recipe: {validation: 0.25}
+    """
+    plan = tried(suite(written(search)), space={"weight": {"log-uniform": [1e-5, 1e-3]}})
+    tuned = next(p.cell.work for p in plan.shown if p.place["method"] == "l1-sp")
+    weights = [c.values["penalties.l1-sp.weight"] for c in tuned.candidates]
+    assert len(set(weights)) == 4
+    assert all(1e-5 <= weight <= 1e-3 for weight in weights)
+    assert "by as many trials" in plan.suite.notes[-1].text
+
+
 def test_what_it_is_added_to_is_searched_for_as_before(suite, l1_sp: Path):
     search = """
     search:
@@ -118,6 +150,7 @@ def test_a_part_without_a_search_has_what_is_set(tried, suite):
     uses = [u for p in plan.shown for u in p.cell.work.penalties if u.name == "l1-sp"]
     assert uses
     assert all(use.settings == {"weight": 0.5} for use in uses)
+    assert "No setting of l1-sp is tuned" in plan.suite.notes[-1].text
     assert not any(isinstance(p.cell.work, Tuned) for p in plan.shown)
 
 
