@@ -71,8 +71,8 @@ profit-settings: install ## Show how PROFIT's offline learning rates were chosen
 reproduce-transferred: install ## Run the experiments of What is being transferred? (PROFILE=…)
 	$(call run-all,$(TRANSFERRED:%=transferred/%)); $(BENCH) claims transferred --profile $(PROFILE) --store "$(STORE)"; exit $$status
 
-reproduce-sources: install ## Show that the shipped sources help, and how settings were chosen
-	$(call run-all,sources/transfer sources/settings); exit $$status
+reproduce-sources: install ## Show that the shipped sources help
+	$(call run-all,sources/transfer); exit $$status
 
 pretrain: install ## Train the shipped backbones again (replaces bench/models/shipped)
 	$(BENCH) run sources/pretrain --profile offline --engine local --keep $(RUN_FLAGS)
