@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -101,7 +102,7 @@ def command(
     context.invoke(report.command, suites=named, profile=profile, store=store, folder=folder)
     context.invoke(claims.command, paper=str(own.resolve()), profile=profile, store=store)
     click.echo(f"\nthe page: {own / f'{base.stem}.{profile}.md'}")
-    context.exit(code)
+    sys.exit(code)
 
 
 def _run(context: click.Context, **given: Any) -> int:
