@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import jsonschema
@@ -61,9 +62,7 @@ def test_validate_names_each_problem_and_goes_on(run, tmp_path):
 
 def test_validate_compares_the_reported_numbers_with_the_cells(run, tmp_path):
     folder = tmp_path / "bss"
-    folder.mkdir()
-    for name in ("paper.yaml", "reported.yaml", "table2.yaml"):
-        (folder / name).write_text((ROOT / "suites" / "bss" / name).read_text())
+    shutil.copytree(ROOT / "suites" / "bss", folder)
     assert run("validate", str(folder)).exit_code == 0
     reported = folder / "reported.yaml"
     reported.write_text(reported.read_text().replace("cub-200-2011", "cub-200-2012", 1))
