@@ -101,7 +101,7 @@ def search_tables(results: Results, found: Sequence[Choice] | None = None) -> li
     header = [*map(axis_name, shown.axes), "tried", "trials", "gradients", "chosen", "score",
               "as good", "at an end of what was tried"]  # fmt: skip
     rows = [shown.row(choice) for choice in found]
-    caption = " ".join([_caption(found), *warnings(results, found)])
+    caption = " ".join([_caption(results, found), *warnings(results, found)])
     tables = [SettingTable("Search", caption, header, rows)]
     every = [row for choice in found for row in shown.candidates(choice)]
     if every:
@@ -197,7 +197,7 @@ def tuned_alike(found: Sequence[Choice]) -> str:
     return "Every method's settings are chosen by as many candidates, at the places below."
 
 
-def _caption(found: Sequence[Choice]) -> str:
+def _caption(results: Results, found: Sequence[Choice]) -> str:
     work = found[0].work
     metric = markdown.code(work.metric)
     unit = metric_unit(work.metric)
@@ -211,13 +211,27 @@ def _caption(found: Sequence[Choice]) -> str:
         f"{min(work.seeds):,} to {max(work.seeds):,}")  # fmt: skip
     return (
         f"Chosen is {rule}. A trial that diverged is worse than any score. Trials have seeds of "
-        f"their own ({seeds}), and score no test split. {tuned_alike(found)} Intervals and "
-        "verdicts are for the settings that were chosen: another search might choose others."
+        f"their own ({seeds}), and score no test split.{_where(results)} {tuned_alike(found)} "
+        "Intervals and verdicts are for the settings that were chosen: another search might choose "
+        "others."
     )
 
 
+def _where(results: Results) -> str:
+    """Return at which of the table's values alone trials are; empty where at all."""
+    suite = results.plan.suite
+    there = {a: {p.place.get(a) for p in results.plan.shown} for a in suite.trials_at}
+    told = [
+        f"{axis_name(axis)} "
+        + " or ".join(markdown.escape(label(suite, axis, v)) for v in values if v in there[axis])
+        for axis, values in suite.trials_at.items()
+    ]
+    return f" They are at {', '.join(told)} alone." if told else ""
+
+
 def _amount(value: float, unit: str) -> str:
-    return f"{compact(value)} points" if unit == "%" else f"{compact(value)} {unit}".strip()
+    points = "point" if value == 1 else "points"
+    return f"{compact(value)} {points}" if unit == "%" else f"{compact(value)} {unit}".strip()
 
 
 class _Shown:

@@ -131,6 +131,11 @@ class SearchSpec(Frozen):
         return tuple(self.seeds)
 
     @property
+    def places(self) -> dict[str, tuple[Scalar, ...]]:
+        """Axis to the values at which trials are, of the axes at which they are not everywhere."""
+        return {a: v if isinstance(v, tuple) else (v,) for a, v in self.at.items()}
+
+    @property
     def axes(self) -> frozenset[str]:
         """Every axis that is searched for some method."""
         own = (axis for each in self.methods.values() if each for axis in each)

@@ -153,6 +153,7 @@ def _expanded(
         axes=tuple(expansion.order),
         selection=tuple(sorted(selections)),
         figures=layers.figures,
+        trials_at=layers.search.places if layers.search is not None else {},
     )
     return Plan(
         paper,

@@ -129,10 +129,7 @@ class Searching:
             raise self._error(str(error), ("space",)) from None
 
     def _trial_places(self, scope: Labels) -> list[Labels]:
-        at = {
-            axis: values if isinstance(values, tuple) else (values,)
-            for axis, values in self._spec.at.items()
-        }
+        at = self._spec.places
         found = [
             place
             for place in self.places

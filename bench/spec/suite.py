@@ -267,7 +267,8 @@ class SuiteFile(Overlay):
 class Suite(Frozen):
     """A suite with one profile applied: what the report needs of it.
 
-    ``metrics`` are the table's, with their own units.
+    ``metrics`` are the table's, with their own units. ``trials_at`` are the axis values at which
+    alone a search has its trials.
     """
 
     name: str
@@ -280,3 +281,4 @@ class Suite(Frozen):
     axes: tuple[str, ...]
     selection: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
+    trials_at: dict[str, tuple[Scalar, ...]] = {}

@@ -103,8 +103,17 @@ def test_each_method_has_its_space_budget_choice_ties_and_end(study: Study) -> N
     assert plain["at an end of what was tried"] == "smallest optimizer sgd lr"
     assert l2["at an end of what was tried"] == "no"
     assert [row[-2:] for row in every.rows][:3] == [["81.00%", ""], ["84.50%", ""], ["–", "6"]]
-    assert "within 1 points" in table.caption
+    assert "within 1 point of" in table.caption
     assert "**tuned alike**" in table.caption
+
+
+def test_where_trials_are_not_everywhere_it_is_told(tmp_path: Path) -> None:
+    text = SUITE.replace("per: [method]", "per: [sampling_rate]\n  at: {method: l2}")
+    study = Study(tmp_path, text, plain=0, l2=0)
+    (caption, *_) = (table.caption for table in search_tables(study.results))
+    assert "They are at method L2 alone." in caption
+    assert "**not equally tuned**" in caption
+    assert "alone." not in search_tables(Study(tmp_path, plain=0, l2=0).results)[0].caption
 
 
 def test_the_page_has_it_and_the_setting_says_that_it_was_chosen(study: Study) -> None:
