@@ -13,10 +13,10 @@ RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 .PHONY: reproduce-profit profit-settings reproduce-transferred reproduce-sources pretrain
 .PHONY: site test lint check clean
 
-BSS := table2 table3 table4 baselines
+BSS := table2 baselines
 BSS += $(if $(filter smoke offline,$(PROFILE)),strength tuned)
-# The profile tllib is another source's Table 2.
-BSS += $(if $(filter tllib,$(PROFILE)),,anchoring angles spectra suppression truncation sensitivity)
+# The profile tllib is another source's numbers of these two.
+BSS += $(if $(filter tllib,$(PROFILE)),,table3 table4 anchoring angles spectra suppression truncation sensitivity)
 FAST := initialisation initialisation-other-domain frozen-classifier classifier-warmup learning-rates optimizers convergence
 # Questions of our own, asked offline only.
 FAST += $(if $(filter paper,$(PROFILE)),,statistics warmup-steps)

@@ -83,7 +83,7 @@ def test_methods_differ_in_their_penalties_alone(profile: str) -> None:
         recipes.add(work.recipe.model_dump_json())
     assert len(recipes) == 1
     assert found["plain"] == {}
-    ewc = {"ewc": {"weight": 100.0 if profile == "paper" else 30.0, "head": "anchored"}}
+    ewc = {"ewc": {"weight": 100.0, "head": "anchored"}}
     assert found["ewc"] == ewc
     assert found["ewc+bss"] == ewc | {"bss": {"eta": 1e-3, "k": 1}}
 
