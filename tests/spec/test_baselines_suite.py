@@ -80,6 +80,22 @@ def test_bi_tuning_alone_has_another_objective():
             assert found == {"bi-tuning" if bi_tuning else "classification"}
 
 
+def test_each_start_of_co_tuning_has_its_own_scale():
+    def scales(profile: str) -> dict[str, object]:
+        return {
+            p.cell.work.starts["start"].weights: p.cell.work.measurement.settings["source_scale"]
+            for p in planned("baselines", profile).behind
+            if isinstance(p.cell.work, Measure)
+            and p.cell.work.measurement.name == "category-relationship"
+        }
+
+    near, far = "shipped:glyphs-source", "shipped:fractals"
+    assert scales("offline") == {near: 0.839, far: 1.021}
+    assert scales("smoke") == {far: 1.021}
+    assert scales("paper") == {"timm": 0.8840456604957581}
+    assert scales("tllib") == {"timm": 1.0}
+
+
 def test_the_librarys_protocol_has_its_settings():
     (lwf,) = (u.settings for u in trained("tllib", "lwf").penalties if u.name == "lwf")
     assert lwf == {"weight": 4.0, "temperature": 3.0, "head": "frozen"}
