@@ -63,11 +63,12 @@ def test_all_rows_have_one_protocol():
 
 def test_low_rank_updates_stand_beside_their_own_network():
     of_methods: dict[object, set[object]] = {}
-    for place in planned("baselines", "offline").shown:
+    for place in planned("baselines", "paper").shown:
         of_methods.setdefault(place.labels["method"], set()).add(place.labels["backbone"])
-    assert of_methods["lora"] == {"small-vit"}
-    assert of_methods["l2"] == {"small-vit", "test_resnet"}
-    assert all(of_methods[name] == {"test_resnet"} for name in PEERS)
+    resnet, vit = "resnet50.tv_in1k", "vit_base_patch16_224.augreg_in1k"
+    assert of_methods["lora"] == {vit}
+    assert of_methods["l2"] == {vit, resnet}
+    assert all(of_methods[name] == {resnet} for name in PEERS)
 
 
 def test_bi_tuning_alone_has_another_objective():
