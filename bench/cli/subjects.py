@@ -23,8 +23,10 @@ class Subject:
     ----------
     told
         What is said of it in the output: its file with the digest, its cell.
-    task, image
+    task
         Of a cell: what it was trained by; None else, and of a cell with several tasks.
+    image
+        How the images were made that it saw, of a cell of one task and of shipped weights.
     """
 
     weights: Weights
@@ -90,13 +92,19 @@ def _of_file(given: str, path: Path, backbone: Any, predictions: bool) -> Subjec
 
 def _of_name(given: str, backbone: Any) -> Subject:
     from bench.errors import WeightsError
+    from bench.models.shipped import shipped_weights
     from bench.spec.measuring import Weights
 
     if backbone is None:
         raise WeightsError(
             f"{given} are weights of a network that is not named", remedy="add --backbone NAME"
         )
-    return Subject(Weights(name=given, backbone=backbone), {"given": given, "backbone": backbone})
+    kind, _, name = given.partition(":")
+    return Subject(
+        Weights(name=given, backbone=backbone),
+        {"given": given, "backbone": backbone},
+        image=shipped_weights(name).image if kind == "shipped" else None,
+    )
 
 
 def _of_cell(given: str, store: Path, predictions: bool) -> Subject:
@@ -215,7 +223,8 @@ def data_of(
             remedy="add --on FOLDER, or the file of arrays",
         )
     size = {"resize": image, "size": image} if image is not None else {}
-    return Data(task, own, {**_image(cells, size), **size} or None)
+    seen = [each for each in subjects.values() if each.image is not None]
+    return Data(task, own, {**_image(seen, size), **size} or None)
 
 
 def _shared(values: Sequence[Any]) -> Any:
@@ -223,8 +232,8 @@ def _shared(values: Sequence[Any]) -> Any:
     return values[0] if values and all(value == values[0] for value in values) else None
 
 
-def _image(cells: Sequence[Subject], asked: Mapping[str, int]) -> dict[str, Any]:
-    """Return how the cells' images were made, all of them, whatever they were images of.
+def _image(seen: Sequence[Subject], asked: Mapping[str, int]) -> dict[str, Any]:
+    """Return how the networks' images were made, all of them, whatever they were images of.
 
     Raises
     ------
@@ -233,16 +242,16 @@ def _image(cells: Sequence[Subject], asked: Mapping[str, int]) -> dict[str, Any]
     """
     from bench.errors import UserError
 
-    images = [each.image or {} for each in cells]
+    images = [each.image or {} for each in seen]
     keys = {key for each in images for key in each}
     differing = sorted(k for k in keys - asked.keys() if len({str(i.get(k)) for i in images}) > 1)
     if differing:
         raise UserError(
-            f"the cells were trained on images of different {', '.join(differing)}",
+            f"the networks were trained on images of different {', '.join(differing)}",
             field="--image",
             remedy="add --image SIZE"
             if {*differing} <= {"resize", "size"}
-            else "measure cells whose images were made in one way",
+            else "measure networks whose images were made in one way",
         )
     return {key: images[0][key] for key in sorted(keys - asked.keys())}
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from bench.errors import WeightsError, did_you_mean
 
@@ -23,6 +25,8 @@ class ShippedWeights:
         Number of classes of the head that it was trained with.
     sha256
         Digest of the file's bytes.
+    image
+        How the images were made that it was trained on, as in a recipe.
     """
 
     name: str
@@ -30,6 +34,7 @@ class ShippedWeights:
     classes: int
     sha256: str
     path: Path
+    image: Mapping[str, Any]
 
 
 def shipped_names() -> tuple[str, ...]:
@@ -59,6 +64,7 @@ def shipped_weights(name: str) -> ShippedWeights:
             classes=int(facts["classes"]),
             sha256=str(facts["sha256"]),
             path=path.with_suffix(".safetensors"),
+            image=dict(facts["cell"]["settings"]["recipe"]["image"]),
         )
     except (json.JSONDecodeError, KeyError, TypeError, ValueError) as error:
         raise WeightsError(

@@ -15,11 +15,14 @@ from bench.training.curves import CurveBook
 class PenaltyGradients:
     """Measures ‖∇ penalty‖₂ / ‖∇ loss‖₂ over the body's parameters that train.
 
-    The heads' are left out: penalties on the features do not reach them. The training sees
-    nothing of it: gradients are computed beside those that it steps by.
+    The heads' are left out, the start's own among them: penalties on the features do not reach
+    them, or the loss does not. The training sees nothing of it: gradients are computed beside
+    those that it steps by.
 
     Parameters
     ----------
+    body
+        The parameters that features depend on.
     names
         Of the terms of the loss, in their order.
     losses

@@ -237,7 +237,8 @@ class _Passes:
 def body_parameters(network: Network) -> dict[str, nn.Parameter]:
     """Return all parameters but the heads' and those beside, by their names in the backbone.
 
-    Those that are private to a task keep the prefix by which the network knows them.
+    Those that are private to a task keep the prefix by which the network knows them. The start's
+    own head is among them where it was kept.
     """
     ends = (*network.heads.values(), *network.beside.values())
     heads = {id(p) for end in ends for p in end.parameters()}
@@ -246,6 +247,13 @@ def body_parameters(network: Network) -> dict[str, nn.Parameter]:
         for name, parameter in network.named_parameters()
         if id(parameter) not in heads
     }
+
+
+def feature_parameters(network: Network) -> dict[str, nn.Parameter]:
+    """Return those of `body_parameters` that features depend on: not the start's own head's."""
+    own = network.source_head
+    heads = {id(p) for p in own.parameters()} if own is not None else set()
+    return {n: p for n, p in body_parameters(network).items() if id(p) not in heads}
 
 
 def _scalar(name: str, term: object) -> Tensor:

@@ -10,12 +10,12 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.network import Network
-from bench.training.loss import body_parameters
+from bench.training.loss import feature_parameters
 
 
 def parameters_of(network: Network) -> dict[str, Tensor]:
-    """Return a detached copy of the body's parameters (not its running statistics), by name."""
-    return {name: value.detach().clone() for name, value in body_parameters(network).items()}
+    """Return a detached copy of `feature_parameters` (no running statistics), by name."""
+    return {name: value.detach().clone() for name, value in feature_parameters(network).items()}
 
 
 def counts(network: Network) -> dict[str, float]:
@@ -35,6 +35,8 @@ def counts(network: Network) -> dict[str, float]:
 def feature_distance(network: Network, start: Mapping[str, Tensor]) -> float:
     """Return ‖θ − θ_start‖₂ over all but the heads' parameters, summed in float64.
 
+    Nor does the start's own head count, so that methods with it are beside those without.
+
     Parameters
     ----------
     start
@@ -42,7 +44,7 @@ def feature_distance(network: Network, start: Mapping[str, Tensor]) -> float:
     """
     squares = [
         (value.detach() - start[name]).double().square().sum()
-        for name, value in body_parameters(network).items()
+        for name, value in feature_parameters(network).items()
     ]
     return math.sqrt(float(torch.stack(squares).sum()))
 

@@ -32,7 +32,7 @@ from bench.training.gradients import PenaltyGradients
 from bench.training.head import initialise_head, modules_beside
 from bench.training.keeper import Keeper, Tasks
 from bench.training.loop import set_trainable, train
-from bench.training.loss import Asked, Loss, body_parameters
+from bench.training.loss import Asked, Loss, feature_parameters
 from bench.training.monitor import Monitor, Score, Scores
 from bench.training.norms import counts
 from bench.training.numerics import seed_dropout
@@ -139,7 +139,9 @@ class _Training:
             self.facts["sources"] = self._sources.datasets()
         self._scores = _scores(work.recipe, tasks, self._sources, device)
         self._gradients = (
-            PenaltyGradients(body_parameters(network).values(), self._loss.names, self._loss.shares)
+            PenaltyGradients(
+                feature_parameters(network).values(), self._loss.names, self._loss.shares
+            )
             if work.recipe.penalty_gradients
             else None
         )

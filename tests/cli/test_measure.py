@@ -215,8 +215,19 @@ def test_cells_of_other_images_need_to_be_told_which() -> None:
     found = data_of(subjects, "digits", **{**NONE, "image": 64})
     assert found.image == {"resize": 64, "size": 64}
     subjects = {n: cell(image={**SMALL, "normalise": n}) for n in ("imagenet", "half")}
-    with pytest.raises(UserError, match=r"different normalise\n  measure cells whose"):
+    with pytest.raises(UserError, match=r"different normalise\n  measure networks whose"):
         data_of(subjects, "digits", **{**NONE, "image": 64})
+
+
+def test_shipped_weights_see_the_images_that_they_were_trained_on(tmp_path: Path) -> None:
+    shipped = subject("shipped:fractals", tmp_path, "test_resnet", predictions=False)
+    found = data_of({"first": shipped}, "fractals", **NONE)
+    assert found.image is not None
+    assert (found.image["resize"], found.image["size"]) == (64, 56)
+    with pytest.raises(UserError, match="different fit, normalise, resize, size"):
+        data_of({"first": shipped, "second": cell()}, "digits", **NONE)
+    timm = subject("timm", tmp_path, "test_resnet", predictions=False)
+    assert data_of({"first": timm}, "fractals", **NONE).image is None
 
 
 def test_data_of_ones_own_are_a_folder_or_a_file(tmp_path: Path) -> None:

@@ -177,17 +177,26 @@ class Given:
     dataset = "given"
     device = torch.device("cpu")
 
-    def __init__(self, outputs: Tensor, labels: Tensor, classes: int, head: bool = True) -> None:
+    def __init__(
+        self,
+        outputs: Tensor,
+        labels: Tensor,
+        classes: int,
+        head: bool = True,
+        tasks: tuple[str, ...] = ("",),
+    ) -> None:
         self.rows = outputs.float(), labels
         self.classes = classes
         self._head = head
+        self._tasks = tasks
 
     def network(self, role: str) -> Network:
         backbone = nn.Identity()
         backbone.num_features = SOURCE
-        network = Network(backbone, {"": SOURCE}, name="identity")
+        network = Network(backbone, dict.fromkeys(self._tasks, SOURCE), name="identity")
         with torch.no_grad():
-            network.heads[""].weight.copy_(torch.eye(SOURCE) if self._head else torch.zeros(5, 5))
+            for head in network.heads.values():
+                head.weight.copy_(torch.eye(SOURCE) if self._head else torch.zeros(5, 5))
         return network.eval()
 
     def batches(self, split: str, batch_size: int) -> Iterator[tuple[Tensor, Tensor]]:
@@ -215,6 +224,18 @@ def test_the_measurement_is_of_the_calibrated_predictions():
     plain = CategoryRelationship(approach="direct")(given).arrays["relationship"]
     uncalibrated = torch.softmax(given.rows[0].double(), dim=1)
     assert plain.equal(direct(uncalibrated, labels, CLASSES))
+
+
+def test_a_start_of_one_task_has_its_head_and_of_several_none():
+    outputs, labels = drawn(6)
+    part = CategoryRelationship(approach="direct")
+    named, unnamed = (
+        part(Given(outputs, labels, CLASSES, tasks=tasks)).arrays["relationship"]
+        for tasks in (("birds",), ("",))
+    )
+    assert named.equal(unnamed)
+    with pytest.raises(UserError, match="it has one for each of birds, cars"):
+        part(Given(outputs, labels, CLASSES, tasks=("birds", "cars")))
 
 
 def test_a_start_without_a_head_and_classes_of_one_image_are_errors():

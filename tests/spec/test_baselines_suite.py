@@ -63,11 +63,12 @@ def test_all_rows_have_one_protocol():
 
 def test_low_rank_updates_stand_beside_their_own_network():
     of_methods: dict[object, set[object]] = {}
-    for place in planned("baselines", "offline").shown:
+    for place in planned("baselines", "paper").shown:
         of_methods.setdefault(place.labels["method"], set()).add(place.labels["backbone"])
-    assert of_methods["lora"] == {"small-vit"}
-    assert of_methods["l2"] == {"small-vit", "test_resnet"}
-    assert all(of_methods[name] == {"test_resnet"} for name in PEERS)
+    resnet, vit = "resnet50.tv_in1k", "vit_base_patch16_224.augreg_in1k"
+    assert of_methods["lora"] == {vit}
+    assert of_methods["l2"] == {vit, resnet}
+    assert all(of_methods[name] == {resnet} for name in PEERS)
 
 
 def test_bi_tuning_alone_has_another_objective():
@@ -78,6 +79,22 @@ def test_bi_tuning_alone_has_another_objective():
             found = {task.objective.name for task in work.tasks.values()}
             bi_tuning = place.labels["method"] == "bi-tuning"
             assert found == {"bi-tuning" if bi_tuning else "classification"}
+
+
+def test_each_start_of_co_tuning_has_its_own_scale():
+    def scales(profile: str) -> dict[str, object]:
+        return {
+            p.cell.work.starts["start"].weights: p.cell.work.measurement.settings["source_scale"]
+            for p in planned("baselines", profile).behind
+            if isinstance(p.cell.work, Measure)
+            and p.cell.work.measurement.name == "category-relationship"
+        }
+
+    near, far = "shipped:glyphs-source", "shipped:fractals"
+    assert scales("offline") == {near: 0.839, far: 1.021}
+    assert scales("smoke") == {far: 1.021}
+    assert scales("paper") == {"timm": 0.8840456604957581}
+    assert scales("tllib") == {"timm": 1.0}
 
 
 def test_the_librarys_protocol_has_its_settings():

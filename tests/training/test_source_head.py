@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -15,6 +17,8 @@ from bench.spec.cell import CHECKPOINT, START
 from bench.spec.recipe import SGD, Optimizer
 from bench.spec.work import Measure, Start
 from bench.training.execute import execute
+from bench.training.loss import feature_parameters
+from bench.training.norms import feature_distance, parameters_of
 from bench.training.optimizer import build_optimizer
 from tests.training.conftest import (
     CLASSES,
@@ -75,6 +79,21 @@ def test_it_trains_by_the_backbones_rate_and_freezes_with_it():
     assert rates[id(network.heads[""].weight)] == 1.0
     network.body().requires_grad_(False)
     assert not network.source_head.weight.requires_grad
+
+
+def test_it_counts_neither_for_how_far_features_moved_nor_for_gradients():
+    network = toy_network()
+    network.keep_source_head(OWN)
+    start = parameters_of(network)
+    body = dict(network.backbone.named_parameters())
+    assert set(start) == set(body) == set(feature_parameters(network))
+    with torch.no_grad():
+        network.source_head.weight.add_(1)
+    assert feature_distance(network, start) == 0
+    moved = next(iter(body.values()))
+    with torch.no_grad():
+        moved.add_(1)
+    assert feature_distance(network, start) == pytest.approx(math.sqrt(moved.numel()))
 
 
 def test_co_tuning_trains_it_and_children_start_as_from_any_training(

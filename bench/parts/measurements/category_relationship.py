@@ -46,7 +46,8 @@ class CategoryRelationship(Measurement):
         Raises
         ------
         UserError
-            If the start has no head, targets are no classes, or nothing is left for validation.
+            If the start has no head or several, targets are no classes, or nothing is left for
+            validation.
         """
         probabilities, labels = self._predictions(measuring)
         classes = measuring.classes
@@ -82,18 +83,25 @@ class CategoryRelationship(Measurement):
 
     def _predictions(self, measuring: Measuring) -> tuple[Tensor, Tensor]:
         network = measuring.network("start")
-        found = []
-        with torch.no_grad():
-            for inputs, labels in measuring.batches("train", _BATCH):
-                outputs = network(inputs).logits.double()
-                found.append((torch.softmax(self.source_scale * outputs, dim=1), labels))
-        (head,) = network.heads.values()
+        if len(network.tasks) != 1:
+            raise UserError(
+                "the relationship is read off the start's own head, and it has one for each of "
+                f"{', '.join(network.tasks)}",
+                field="weights",
+                remedy="start from weights with one linear head",
+            )
+        ((task, head),) = network.heads.items()
         if not head.weight.any():
             raise UserError(
                 "the relationship is read off the start's own head, and it came without one",
                 field="weights",
                 remedy="use weights that have one: timm, shipped:NAME, file:NAME or stage:NAME",
             )
+        found = []
+        with torch.no_grad():
+            for inputs, labels in measuring.batches("train", _BATCH):
+                outputs = network(inputs, task=task).logits.double()
+                found.append((torch.softmax(self.source_scale * outputs, dim=1), labels))
         return torch.cat([each[0] for each in found]), torch.cat([each[1] for each in found])
 
     def _apart(self, labels: Tensor, measuring: Measuring) -> Array:

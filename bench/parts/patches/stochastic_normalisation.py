@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from typing import cast
 
 import torch
@@ -84,8 +83,9 @@ class StochasticNormalisation(Patch):
                 field="patches.stochastic-normalisation",
                 remedy="use a backbone that has, such as a ResNet",
             )
+        mixed = {cls: _stochastic(cls) for cls in map(type, found)}
         for module in found:
-            module.__class__ = _stochastic(type(module))
+            module.__class__ = mixed[type(module)]
             assert isinstance(module, Stochastic)
             module.share, module.key, module.drawn = self.batch, 0, 0
 
@@ -104,7 +104,6 @@ def _normalisations(network: Network) -> list[_BatchNorm]:
     ]
 
 
-@lru_cache(maxsize=16)
 def _stochastic(cls: type[_BatchNorm]) -> type[_BatchNorm]:
     """Return the class whose modules are those of ``cls``, but for their pass while training."""
     return cast(type[_BatchNorm], type(f"Stochastic{cls.__name__}", (Stochastic, cls), {}))
