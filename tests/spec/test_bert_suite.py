@@ -118,3 +118,22 @@ def test_a_pinned_name_of_the_hub_is_part_of_the_cell(tmp_path: Path) -> None:
     file.write_text(SUITE.replace("BACKBONE", "small").replace("WEIGHTS", weights))
     (place,) = load_plan(file, "offline").cells
     assert work(place.cell).weights == weights
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "takes the token 2 for separator, and in glue-mrpc it is 102"),
+        ({"separator": 102, "padding": 1}, "takes the token 1 for padding, and in glue-mrpc it is"),
+    ],
+)
+def test_a_network_that_takes_other_tokens_than_the_tokenizers_is_refused(
+    tmp_path: Path, settings: dict[str, int], message: str
+) -> None:
+    (tmp_path / "paper.yaml").write_text("id: words\ntitle: Words\n")
+    file = tmp_path / "table.yaml"
+    suite = SUITE.replace("BACKBONE", "small").replace("WEIGHTS", "random")
+    suite = suite.replace("bert: {}", f"bert: {settings}").replace("grammar-pair", "glue-mrpc")
+    file.write_text(suite)
+    with pytest.raises(SpecError, match=message):
+        load_plan(file, "offline")

@@ -168,7 +168,7 @@ def squared_gradients(network: Network, inputs: Tensor, labels: Tensor) -> dict[
 
     # The fused kernels of attention have no batching rule.
     with sdpa_kernel(SDPBackend.MATH):
-        each = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, inputs, labels)
+        each: dict[str, Tensor] = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, inputs, labels)
     return {name: gradients.square().sum(dim=0) for name, gradients in each.items()}
 
 
