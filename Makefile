@@ -14,7 +14,7 @@ RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 .PHONY: site test lint check clean
 
 BSS := table2 table3 table4 baselines
-BSS += $(if $(filter smoke offline,$(PROFILE)),strength)
+BSS += $(if $(filter smoke offline,$(PROFILE)),strength pooled)
 # The profile tllib is another source's Table 2.
 BSS += $(if $(filter tllib,$(PROFILE)),,anchoring angles spectra suppression truncation sensitivity)
 FAST := initialisation initialisation-other-domain frozen-classifier classifier-warmup learning-rates optimizers convergence

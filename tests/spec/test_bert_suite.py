@@ -12,7 +12,7 @@ from bench.spec.cell import Cell
 from bench.spec.paper import load_reported
 from bench.spec.plan import Plan, load_plan
 from bench.spec.reported import check_reported
-from bench.spec.work import Train
+from bench.spec.work import Measure, Train
 
 FOLDER = Path(__file__).parents[2] / "suites" / "bss"
 
@@ -75,6 +75,19 @@ def test_offline_20_to_100_examples_are_learnt_from() -> None:
         known = entry(task.dataset)
         assert known.rows.train is not None
         assert 20 <= task.sampling_rate * known.rows.train <= 100
+
+
+@pytest.mark.parametrize("profile", ["smoke", "offline"])
+def test_the_networks_whose_features_are_looked_at_are_those_of_the_table(profile: str) -> None:
+    table = {p.cell.id for p in planned(profile).cells}
+    pooled = load_plan(FOLDER / "pooled.yaml", profile)
+    networks = {p.cell.id for p in pooled.behind}
+    begun_random = {p.cell.id for p in planned(profile).shown if p.labels["weights"] == "random"}
+    assert networks == table - begun_random
+    for cell in (p.cell for p in pooled.shown):
+        assert isinstance(cell.work, Measure)
+        # As many rows as a training batch of these networks has.
+        assert cell.work.measurement.settings["batch_size"] == 16
 
 
 SUITE = """
