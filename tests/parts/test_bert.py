@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 import torch
-import transformers
 from torch import Tensor, nn
 
 from bench.errors import UserError
@@ -107,6 +106,7 @@ def test_a_published_files_names_fit(old: bool, start: str) -> None:
 
 
 def test_it_is_the_bert_of_transformers() -> None:
+    transformers = pytest.importorskip("transformers")
     config = transformers.BertConfig(
         vocab_size=13, hidden_size=12, num_hidden_layers=2, num_attention_heads=3,
         intermediate_size=20, max_position_embeddings=8, hidden_dropout_prob=0.0,

@@ -7,6 +7,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+from huggingface_hub import constants
 from numpy.typing import NDArray
 
 from bench.data.prepared import Split
@@ -87,7 +88,10 @@ def _tokenizer(known: Tokenizer) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        found = AutoTokenizer.from_pretrained(known.hub, revision=known.revision)
+        # Stated, since older versions take the folder that was the Hub's when they were imported.
+        found = AutoTokenizer.from_pretrained(
+            known.hub, revision=known.revision, cache_dir=constants.HF_HUB_CACHE
+        )
     except (OSError, ValueError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(

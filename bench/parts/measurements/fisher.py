@@ -146,7 +146,7 @@ def drawn_labels(network: Network, inputs: Tensor, stream: Stream) -> Tensor:
     cumulated = probabilities.cpu().cumsum(dim=1)
     drawn = torch.from_numpy(stream.uniform(len(inputs)))
     # The last sum may be a little below 1, and a drawn number above it.
-    labels = (cumulated <= drawn[:, None]).sum(dim=1).clamp(max=cumulated.shape[1] - 1)
+    labels: Tensor = (cumulated <= drawn[:, None]).sum(dim=1).clamp(max=cumulated.shape[1] - 1)
     return labels.to(inputs.device)
 
 
@@ -168,7 +168,7 @@ def squared_gradients(network: Network, inputs: Tensor, labels: Tensor) -> dict[
 
     # The fused kernels of attention have no batching rule.
     with sdpa_kernel(SDPBackend.MATH):
-        each: dict[str, Tensor] = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, inputs, labels)
+        each = vmap(grad(loss), in_dims=(None, 0, 0))(parameters, inputs, labels)
     return {name: gradients.square().sum(dim=0) for name, gradients in each.items()}
 
 

@@ -48,6 +48,7 @@ def quiet_home(tmp_path, monkeypatch):
 
 def lay_tokenizer(home: Path, hub: str, revision: str, words: list[str]) -> None:
     """Lay out a tokenizer of BERT's kind as `hf download` leaves it."""
+    pytest.importorskip("transformers")
     folder = home / f"models--{hub.replace('/', '--')}" / "snapshots" / revision
     folder.mkdir(parents=True)
     (folder / "vocab.txt").write_text("\n".join(words) + "\n")
