@@ -14,7 +14,7 @@ RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 .PHONY: site test lint check clean
 
 BSS := table2 baselines
-BSS += $(if $(filter smoke offline,$(PROFILE)),strength tuned)
+BSS += $(if $(filter smoke offline,$(PROFILE)),strength tuned pooled)
 # The profile tllib is another source's numbers of these two.
 BSS += $(if $(filter tllib,$(PROFILE)),,table3 table4 anchoring angles spectra suppression truncation sensitivity)
 FAST := initialisation initialisation-other-domain frozen-classifier classifier-warmup learning-rates optimizers convergence

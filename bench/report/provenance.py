@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from bench.report.results import State
 
 _DIGEST = 12
-_FROM_FILES = ("timm:", "shipped:", "file:")
+_FROM_FILES = ("timm:", "hf:", "shipped:", "file:")
 
 
 def provenance_table(records: Sequence[Record]) -> str:

@@ -49,11 +49,17 @@ class Draw(Frozen):
 
 
 class Tokenizer(Frozen):
-    """What makes tokens of text: a repository on the Hub, its commit, and the tokens of a row."""
+    """What makes tokens of text: a repository on the Hub, its commit, and the tokens of a row.
+
+    ``padding`` and ``separator`` are the tokens from which a network knows what stands for nothing
+    and what is of the second text.
+    """
 
     hub: str
     revision: Revision
     length: PositiveInt
+    padding: NonNegativeInt
+    separator: NonNegativeInt
 
 
 class DatasetEntry(Frozen):

@@ -111,14 +111,15 @@ def test_a_setting_that_differs_says_where() -> None:
     assert ["`augmentation.scale`", "\\[0.08, 1\\]", ""] in rows
 
 
-def test_a_page_says_what_its_records_do_not_share() -> None:
+@pytest.mark.parametrize("kind", ["timm", "hf"])
+def test_a_page_says_what_its_records_do_not_share(kind: str) -> None:
     made = study({"sampling_rate": [0.15, 0.3]})
-    begun = {"source": "timm:x/y@one", "sha256": "e" * 64}
+    begun = {"source": f"{kind}:x/y@one", "sha256": "e" * 64}
     first = dataclasses.replace(MADE, weights={"start": begun})
     made.record([0.5] * 3, method="l2", sampling_rate=0.15, made=first)
     assert "Mixed" not in made.page().markdown
     # Another revision with the same state is the same; of random weights every seed has others.
-    same = dataclasses.replace(first, weights={"start": {**begun, "source": "timm:x/y@two"}})
+    same = dataclasses.replace(first, weights={"start": {**begun, "source": f"{kind}:x/y@two"}})
     made.record([0.5] * 3, method="l2+bss", sampling_rate=0.15, made=same)
     drawn = dataclasses.replace(MADE, weights={"start": {"source": "random", "sha256": "f" * 64}})
     made.record([0.5] * 3, method="l2", sampling_rate=0.3, made=drawn)
@@ -131,7 +132,7 @@ def test_a_page_says_what_its_records_do_not_share() -> None:
     made.record([0.5] * 3, method="l2+bss", sampling_rate=0.3, made=other)
     told = section(made.page().markdown, "Provenance")
     assert "**Mixed**: these records were made with torch 2.6.0 and 2.7.0; 2 states of" in told
-    assert "timm:x/y" in told
+    assert f"{kind}:x/y" in told
 
 
 def test_provenance_counts_records_and_never_averages_origins_away() -> None:

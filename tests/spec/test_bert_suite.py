@@ -12,7 +12,7 @@ from bench.spec.cell import Cell
 from bench.spec.paper import load_reported
 from bench.spec.plan import Plan, load_plan
 from bench.spec.reported import check_reported
-from bench.spec.work import Train
+from bench.spec.work import Measure, Train
 
 FOLDER = Path(__file__).parents[2] / "suites" / "bss"
 
@@ -77,6 +77,19 @@ def test_offline_20_to_100_examples_are_learnt_from() -> None:
         assert 20 <= task.sampling_rate * known.rows.train <= 100
 
 
+@pytest.mark.parametrize("profile", ["smoke", "offline"])
+def test_the_networks_whose_features_are_looked_at_are_those_of_the_table(profile: str) -> None:
+    table = {p.cell.id for p in planned(profile).cells}
+    pooled = load_plan(FOLDER / "pooled.yaml", profile)
+    networks = {p.cell.id for p in pooled.behind}
+    begun_random = {p.cell.id for p in planned(profile).shown if p.labels["weights"] == "random"}
+    assert networks == table - begun_random
+    for cell in (p.cell for p in pooled.shown):
+        assert isinstance(cell.work, Measure)
+        # As many rows as a training batch of these networks has.
+        assert cell.work.measurement.settings["batch_size"] == 16
+
+
 SUITE = """
 title: Words
 networks: {small: {bert: {}}}
@@ -118,3 +131,22 @@ def test_a_pinned_name_of_the_hub_is_part_of_the_cell(tmp_path: Path) -> None:
     file.write_text(SUITE.replace("BACKBONE", "small").replace("WEIGHTS", weights))
     (place,) = load_plan(file, "offline").cells
     assert work(place.cell).weights == weights
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({}, "takes the token 2 for separator, and in glue-mrpc it is 102"),
+        ({"separator": 102, "padding": 1}, "takes the token 1 for padding, and in glue-mrpc it is"),
+    ],
+)
+def test_a_network_that_takes_other_tokens_than_the_tokenizers_is_refused(
+    tmp_path: Path, settings: dict[str, int], message: str
+) -> None:
+    (tmp_path / "paper.yaml").write_text("id: words\ntitle: Words\n")
+    file = tmp_path / "table.yaml"
+    suite = SUITE.replace("BACKBONE", "small").replace("WEIGHTS", "random")
+    suite = suite.replace("bert: {}", f"bert: {settings}").replace("grammar-pair", "glue-mrpc")
+    file.write_text(suite)
+    with pytest.raises(SpecError, match=message):
+        load_plan(file, "offline")

@@ -56,7 +56,9 @@ def split_of(name: str, split: str) -> Split:
     plan = PLANS[name]
     count: int = getattr(plan, split)
     labels = np.repeat(np.arange(plan.classes, dtype=np.int64), count)
-    keys = [(name, split, label, row) for label in range(plan.classes) for row in range(count)]
+    keys: list[tuple[object, ...]] = [
+        (name, split, label, row) for label in range(plan.classes) for row in range(count)
+    ]
     u = uniform_rows(keys, _DRAWS)
     first, second = _topics(name, labels, u[:, :3])
     words = u[:, 3:].reshape(len(u), 2, _SENTENCE, 3)

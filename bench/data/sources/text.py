@@ -7,6 +7,7 @@ from typing import Any
 
 import datasets
 import numpy as np
+from huggingface_hub import constants
 from numpy.typing import NDArray
 
 from bench.data.prepared import Split
@@ -46,8 +47,8 @@ def text_source(entry: DatasetEntry) -> ArraySource:
     Raises
     ------
     DataError
-        If the texts or the tokenizer cannot be had, columns, splits or labels are not what the
-        entry says, or a row's segments cannot be told from its tokens.
+        If the texts or the tokenizer cannot be had, columns, splits, labels or the tokenizer's own
+        tokens are not what the entry says, or a row's segments cannot be told from its tokens.
     """
     assert entry.tokenizer is not None
     versions = tokenizer_versions()
@@ -87,7 +88,10 @@ def _tokenizer(known: Tokenizer) -> Any:
     from transformers import AutoTokenizer
 
     try:
-        return AutoTokenizer.from_pretrained(known.hub, revision=known.revision)
+        # Stated, since older versions take the folder that was the Hub's when they were imported.
+        found = AutoTokenizer.from_pretrained(
+            known.hub, revision=known.revision, cache_dir=constants.HF_HUB_CACHE
+        )
     except (OSError, ValueError) as error:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
@@ -96,6 +100,16 @@ def _tokenizer(known: Tokenizer) -> Any:
             f"{known.hub} --revision {known.revision} --include '*.json' vocab.txt`, and set "
             "HF_HOME to the folder that holds it",
         ) from None
+    for what, stated, own in (
+        ("pads with", known.padding, found.pad_token_id),
+        ("separates texts by", known.separator, found.sep_token_id),
+    ):
+        if own != stated:
+            raise DataError(
+                f"the tokenizer {known.hub} {what} the token {own}, not {stated}",
+                remedy="state its own in the catalogue's entry",
+            )
+    return found
 
 
 def _tokens(
@@ -117,7 +131,7 @@ def _tokens(
             np.asarray(made[name], dtype=np.int64)
             for name in ("input_ids", "attention_mask", "token_type_ids")
         )
-        told = _told(tokens, tokenizer, mask, segments)
+        told = _told(tokens, entry.tokenizer, mask, segments)
         if not told.all():
             row = start + int(np.argmin(told))
             raise DataError(
@@ -130,11 +144,14 @@ def _tokens(
 
 
 def _told(
-    tokens: NDArray[np.int64], tokenizer: Any, mask: NDArray[np.int64], segments: NDArray[np.int64]
+    tokens: NDArray[np.int64],
+    known: Tokenizer,
+    mask: NDArray[np.int64],
+    segments: NDArray[np.int64],
 ) -> NDArray[np.bool_]:
     """Return whether each row's mask and segments are those that its tokens say."""
-    separators = tokens == tokenizer.sep_token_id
-    seen = tokens != tokenizer.pad_token_id
+    separators = tokens == known.separator
+    seen = tokens != known.padding
     behind = (np.cumsum(separators, axis=1) - separators > 0) & seen
     whole = (seen == (mask == 1)).all(axis=1)
     alike: NDArray[np.bool_] = whole & (behind == (segments == 1)).all(axis=1)

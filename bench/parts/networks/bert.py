@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections import OrderedDict
 from typing import Any
 
 import torch
@@ -83,7 +82,7 @@ class _Encoder(nn.Module):
         self.dropout = nn.Dropout(part.dropout)
         self.head_dropout = nn.Dropout(part.dropout)
         self.apply(_begin)
-        self.register_load_state_dict_pre_hook(_as_published)
+        self.register_load_state_dict_pre_hook(_as_published)  # type: ignore[no-untyped-call]
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Return pooled features ``(b, d)`` of tokens ``(b, t)``."""
@@ -197,16 +196,18 @@ def _as_published(
     module: nn.Module, state: dict[str, Any], prefix: str, *args: object, **kwargs: object
 ) -> None:
     """Rename a published file's parameters in place, and leave out what is not the encoder's."""
-    if not any(name.startswith(f"{prefix}bert.") for name in state):
-        return
-    found = OrderedDict(
-        (_renamed(name.removeprefix(f"{prefix}bert.")), value)
+    theirs = f"{prefix}bert."
+    if not any(name.startswith(theirs) for name in state):
+        theirs = prefix
+    found = {
+        prefix + _renamed(name.removeprefix(theirs)): value
         for name, value in state.items()
         # Older files hold the numbers of the positions too.
-        if name.startswith(f"{prefix}bert.") and not name.endswith("position_ids")
-    )
-    state.clear()
-    state.update({f"{prefix}{name}": value for name, value in found.items()})
+        if name.startswith(theirs) and not name.endswith("position_ids")
+    }
+    for name in [name for name in state if name.startswith(prefix)]:
+        del state[name]
+    state.update(found)
 
 
 def _renamed(name: str) -> str:

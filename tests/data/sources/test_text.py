@@ -1,11 +1,9 @@
-"""Text of the Hub: real loading and real tokenizers, on repositories laid out locally."""
+"""Text of the Hub: real loading and real tokenizers, of repositories laid out locally."""
 
 from __future__ import annotations
 
 import json
-import sys
 from pathlib import Path
-from types import ModuleType
 
 import datasets
 import numpy as np
@@ -27,53 +25,14 @@ SECOND = ["dog", "A cat sleeps", "a dog"]
 # By hand, of length 8: the longer of a pair is cut first, from its end.
 PAIRS = [[1, 5, 6, 7, 2, 6, 2, 0], [1, 5, 8, 2, 5, 8, 9, 2], [1, 8, 7, 7, 2, 5, 6, 2]]
 SINGLES = [[1, 5, 6, 7, 2, 0, 0, 0], [1, 5, 8, 2, 0, 0, 0, 0], [1, 8, 7, 7, 7, 7, 2, 0]]
+TOKENIZER = {
+    "hub": "nobody/words", "revision": PIN, "length": 8, "padding": 0, "separator": 2,
+}  # fmt: skip
 UNCUT = [
     [1, 5, 6, 7, 2, 6, 2],
     [1, 5, 8, 2, 5, 8, 9, 10, 2],
     [1, 8, 7, 7, 7, 7, 2, 5, 6, 2],
 ]
-
-
-class WordPieces:
-    """A stand-in for BERT's tokenizer in transformers, by the same interface."""
-
-    sep_token_id, pad_token_id = 2, 0
-
-    def __len__(self) -> int:
-        return len(WORDS)
-
-    @classmethod
-    def from_pretrained(cls, hub: str, *, revision: str) -> WordPieces:
-        if (hub, revision) != ("nobody/words", PIN):
-            raise OSError(f"{hub} is not cached\nmore")
-        return cls()
-
-    def _pieces(self, sentence: str) -> list[int]:
-        split = sentence.lower().replace("sleeps", "sl ##eeps").split()
-        return [WORDS.index(word) for word in split]
-
-    def __call__(self, *texts: list[str], max_length: int, **asked: object) -> dict[str, list]:
-        assert asked == {
-            "truncation": True,
-            "padding": "max_length",
-            "return_token_type_ids": True,
-            "return_attention_mask": True,
-        }
-        made: dict[str, list] = {"input_ids": [], "attention_mask": [], "token_type_ids": []}
-        for row in zip(*texts, strict=True):
-            parts = [self._pieces(sentence) for sentence in row]
-            while sum(map(len, parts)) > max_length - 1 - len(parts):
-                longest = max(map(len, parts))
-                next(part for part in reversed(parts) if len(part) == longest).pop()
-            tokens, kinds = [1], [0]
-            for kind, part in enumerate(parts):
-                tokens += [*part, 2]
-                kinds += [kind] * (len(part) + 1)
-            empty = [0] * (max_length - len(tokens))
-            made["input_ids"].append(tokens + empty)
-            made["attention_mask"].append([1] * len(tokens) + empty)
-            made["token_type_ids"].append(kinds + empty)
-        return made
 
 
 @pytest.fixture(autouse=True)
@@ -87,30 +46,19 @@ def quiet_home(tmp_path, monkeypatch):
     datasets.disable_progress_bars()
 
 
-@pytest.fixture
-def stood_in(monkeypatch):
-    """The stand-in where transformers would be."""
-    module = ModuleType("transformers")
-    module.AutoTokenizer = WordPieces
-    monkeypatch.setitem(sys.modules, "transformers", module)
-    versions = {"transformers": "5", "tokenizers": "0"}
-    monkeypatch.setattr(text, "tokenizer_versions", lambda: versions)
-
-
-@pytest.fixture
-def published(tmp_path):
-    """A tokenizer of the real library, as `hf download` leaves it."""
+def lay_tokenizer(home: Path, hub: str, revision: str, words: list[str]) -> None:
+    """Lay out a tokenizer of BERT's kind as `hf download` leaves it."""
     pytest.importorskip("transformers")
-    folder = tmp_path / "hf-hub" / "models--nobody--words" / "snapshots" / PIN
+    folder = home / f"models--{hub.replace('/', '--')}" / "snapshots" / revision
     folder.mkdir(parents=True)
-    (folder / "vocab.txt").write_text("\n".join(WORDS) + "\n")
+    (folder / "vocab.txt").write_text("\n".join(words) + "\n")
     (folder / "config.json").write_text(json.dumps({"model_type": "bert"}))
     (folder / "tokenizer_config.json").write_text(json.dumps({"do_lower_case": True}))
 
 
-@pytest.fixture(params=["stood_in", "published"])
-def tokenizer(request):
-    return request.getfixturevalue(request.param)
+@pytest.fixture
+def tokenizer(tmp_path):
+    lay_tokenizer(tmp_path / "hf-hub", "nobody/words", PIN, WORDS)
 
 
 def table(labels: list[int], **columns: list[str]) -> datasets.Dataset:
@@ -140,7 +88,7 @@ def described(monkeypatch, toy):
         given = {
             "name": "toy", "kind": "text", "title": "Toy", "modality": "tokens", "classes": 2,
             "hub": str(toy), "text": ["sentence1", "sentence2"],
-            "tokenizer": {"hub": "nobody/words", "revision": PIN, "length": 8}, **fields,
+            "tokenizer": TOKENIZER, **fields,
         }  # fmt: skip
         entry = DatasetEntry.model_validate(given)
         for module in (identity, catalogue):
@@ -170,14 +118,13 @@ def test_single_texts_do_too(described, tokenizer):
 def test_another_tokenizer_or_length_is_other_data(described):
     told = []
     for revision, length in ((PIN, 8), (OTHER, 8), (PIN, 9)):
-        known = {"hub": "nobody/words", "revision": revision, "length": length}
-        described(tokenizer=known)
+        described(tokenizer={**TOKENIZER, "revision": revision, "length": length})
         told.append(identity.source_identity("toy", Resources()))
-    assert told[0]["tokenizer"] == {"hub": "nobody/words", "revision": PIN, "length": 8}
+    assert told[0]["tokenizer"] == TOKENIZER
     assert told[0] != told[1] != told[2] != told[0]
 
 
-def test_another_version_of_the_library_tokenises_anew(described, stood_in, monkeypatch):
+def test_another_version_of_the_library_tokenises_anew(described, tokenizer, monkeypatch):
     described()
     prepare("toy", None)
     monkeypatch.setattr(text, "tokenizer_versions", lambda: {"transformers": "6"})
@@ -194,11 +141,22 @@ def test_without_the_library_the_extra_is_told(described, monkeypatch):
     assert caught.value.remedy == 'pip install "retable[text]"'
 
 
-def test_a_tokenizer_that_cannot_be_had_is_said_with_the_command(described, stood_in):
-    described(tokenizer={"hub": "nobody/else", "revision": PIN, "length": 8})
-    with pytest.raises(DataError, match=r"cannot be had: nobody/else is not cached\n") as caught:
+def test_a_tokenizer_that_cannot_be_had_is_said_with_the_command(described, tokenizer):
+    described(tokenizer={**TOKENIZER, "hub": "nobody/else"})
+    with pytest.raises(DataError, match="the tokenizer nobody/else cannot be had") as caught:
         prepare("toy", None)
     assert f"hf download nobody/else --revision {PIN}" in caught.value.remedy
+
+
+@pytest.mark.parametrize(
+    ("stated", "message"),
+    [({"separator": 3}, "separates texts by the token 2, not 3"),
+     ({"padding": 4}, "pads with the token 0, not 4")],
+)  # fmt: skip
+def test_a_tokenizer_of_other_tokens_than_stated_is_refused(described, tokenizer, stated, message):
+    described(tokenizer={**TOKENIZER, **stated})
+    with pytest.raises(DataError, match=message):
+        prepare("toy", None)
 
 
 @pytest.mark.parametrize(
@@ -210,19 +168,15 @@ def test_a_tokenizer_that_cannot_be_had_is_said_with_the_command(described, stoo
         ({"rows": {"train": 9}}, "has 3 train rows, not 9"),
     ],
 )
-def test_what_differs_from_the_catalogue_is_said(described, stood_in, fields, message):
+def test_what_differs_from_the_catalogue_is_said(described, tokenizer, fields, message):
     described(**fields)
     with pytest.raises(DataError, match=message):
         prepare("toy", None)
 
 
-def test_a_text_that_holds_a_separator_is_refused_by_its_row(described, toy, stood_in):
-    class Confused(WordPieces):
-        def _pieces(self, sentence: str) -> list[int]:
-            return [2 if piece == 8 else piece for piece in super()._pieces(sentence)]
-
-    sys.modules["transformers"].AutoTokenizer = Confused
-    described(text=["sentence1", "sentence2"])
+def test_a_text_that_holds_a_separator_is_refused_by_its_row(described, tmp_path, tokenizer):
+    rows = table([0, 1, 1], sentence1=["a", "a [SEP] dog", "a"], sentence2=SECOND)
+    described(hub=str(repository(tmp_path / "torn", rows, rows.select([0, 2]))))
     with pytest.raises(DataError, match="toy, train row 1: its segments cannot be told"):
         prepare("toy", None)
 
@@ -267,25 +221,27 @@ def lay_glue(home: Path, revision: str) -> None:
 
 
 @pytest.mark.parametrize("name", GLUE)
-def test_glues_entries_read_what_the_hub_has(name, tmp_path, monkeypatch, stood_in):
+def test_glues_entries_read_what_the_hub_has(name, tmp_path, monkeypatch):
     known = catalogue.entry(name)
     lay_glue(tmp_path / "hf-hub", known.revision)
-    asked = []
-
-    def from_pretrained(hub: str, *, revision: str) -> WordPieces:
-        asked.append((hub, revision))
-        return WordPieces()
-
-    monkeypatch.setattr(WordPieces, "from_pretrained", from_pretrained)
+    # Where BERT's own words of these names stand.
+    places = {"[PAD]": 0, "[UNK]": 100, "[CLS]": 101, "[SEP]": 102, "[MASK]": 103}
+    words = [f"[unused{place}]" for place in range(104)]
+    for word, place in places.items():
+        words[place] = word
+    words += WORDS[5:]
+    pinned = known.tokenizer
+    assert pinned.hub == "google-bert/bert-base-uncased"
+    lay_tokenizer(tmp_path / "hf-hub", pinned.hub, pinned.revision, words)
     described = known.model_copy(update={"rows": catalogue.Rows()})
     for module in (identity, catalogue):
         monkeypatch.setattr(module, "entry", lambda name: described)
     ready = prepare(name, None)
     expected = UNCUT if len(known.text) == 2 else [row[: row.index(2) + 1] for row in UNCUT]
+    expected = [[words.index(WORDS[token]) for token in row] for row in expected]
     for rows, want in ((ready.train.inputs, expected), (ready.test.inputs, expected[::-1])):
         assert rows.shape == (3, 128)
         assert [row[row > 0].tolist() for row in rows] == want
     names = len(GLUE[name][2])
     assert ready.train.targets.tolist() == [0, names - 1, 1]
-    assert asked == [("google-bert/bert-base-uncased", known.tokenizer.revision)]
     assert ready.facts["revision"] == known.revision
