@@ -26,7 +26,8 @@ def spectra(
     UserError
         If features are not finite, or all zero.
     """
-    network, found = measuring.network(role), []
+    network = measuring.network(role)
+    found: list[Tensor] = []
     drawn = measuring.batches(
         split, batch_size, shuffle=measuring.stream("batches"), limit=batches * batch_size
     )
