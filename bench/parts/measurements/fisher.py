@@ -146,7 +146,8 @@ def drawn_labels(network: Network, inputs: Tensor, stream: Stream) -> Tensor:
     cumulated = probabilities.cpu().cumsum(dim=1)
     drawn = torch.from_numpy(stream.uniform(len(inputs)))
     # The last sum may be a little below 1, and a drawn number above it.
-    labels: Tensor = (cumulated <= drawn[:, None]).sum(dim=1).clamp(max=cumulated.shape[1] - 1)
+    labels: Tensor = (cumulated <= drawn[:, None]).sum(dim=1)
+    labels = labels.clamp(max=cumulated.shape[1] - 1)
     return labels.to(inputs.device)
 
 
