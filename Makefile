@@ -25,6 +25,8 @@ MODELPATCH := table1 table2 table5 learning-rates multitask resolutions cascade 
 MODELPATCH += $(if $(filter paper,$(PROFILE)),,toy)
 TRANSFERRED := learning block-shuffle shuffled-images mistakes similarity distance barriers extrapolation cross-domain checkpoints rewinding criticality
 TRANSFERRED += basin
+# The paper's networks all lack normalisation; offline this suite's alone do.
+TRANSFERRED += $(if $(filter paper,$(PROFILE)),,without-normalisation)
 PROFIT := old old-new n-ref ratio scratch toy toy-walk long-tail motion vtab adapters cost
 # A failed cell keeps no other from running; the target fails in the end.
 run-all = status=0; $(BENCH) run $(1) --profile $(PROFILE) --engine local $(RUN_FLAGS) || status=1; \
