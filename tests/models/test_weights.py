@@ -356,7 +356,12 @@ def shipment(tmp_path, monkeypatch):
     monkeypatch.setattr(shipped, "FOLDER", tmp_path)
     network = checkpoint(tmp_path / "far.safetensors")
     sha256 = hashlib.sha256((tmp_path / "far.safetensors").read_bytes()).hexdigest()
-    facts = {"backbone": "test_resnet", "classes": 4, "sha256": sha256}
+    facts = {
+        "backbone": "test_resnet",
+        "classes": 4,
+        "sha256": sha256,
+        "cell": {"settings": {"recipe": {"image": {"resize": 64, "size": 56}}}},
+    }
     (tmp_path / "far.json").write_text(json.dumps(facts))
     return network
 
