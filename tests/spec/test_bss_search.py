@@ -69,7 +69,7 @@ def test_the_six_methods_are_tuned_by_as_many_trials_with_and_without_bss() -> N
     plan = planned("tuned")
     tunings = {plan.tunings[p.cell.id] for p in plan.shown}
     assert len(tunings) == 6
-    assert {(t.trials, t.gradients) for t in tunings} == {(18, 18 * 200)}
+    assert {(t.trials, t.gradients) for t in tunings} == {(12, 12 * 200)}
     values = {
         str(p.place["method"]): [c.values for c in p.cell.work.candidates]
         for p in plan.shown
