@@ -247,7 +247,7 @@ def test_a_plug_in_may_not_take_a_built_in_name(tmp_path):
 
 def test_the_papers_penalties_and_its_peers_are_built_in():
     penalties = {name for kind, name in built_in_parts() if kind == "penalty"}
-    assert penalties == {"l2", "l2-sp", "delta", "bss", "co-tuning", "lwf"}
+    assert penalties == {"l2", "l2-sp", "delta", "bss", "co-tuning", "ewc", "lwf"}
 
 
 def test_signatures_agree_with_the_classes():
