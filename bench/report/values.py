@@ -23,12 +23,19 @@ def metric_unit(metric: str) -> str:
     ['%', '%', '']
     """
     whole = complement_of(metric) or metric
-    # A measurement's names are whole; an objective's stand behind a task's and a split's.
-    for kind, name in (("measurement", whole), ("objective", whole.rpartition("/")[2])):
-        for part in built_in_parts().values():
-            declared = declared_as(name, part.metrics) if part.kind == kind else None
-            if declared is not None:
-                return str(part.metrics[declared][0])
+    # A measurement's names are whole; an objective's stand behind a task's and a split's. One that
+    # is written out comes before a pattern that it fits.
+    places = (("measurement", whole), ("objective", whole.rpartition("/")[2]))
+    found = [
+        (declared != name, str(part.metrics[declared][0]))
+        for kind, name in places
+        for part in built_in_parts().values()
+        if part.kind == kind
+        for declared in [declared_as(name, part.metrics)]
+        if declared is not None
+    ]
+    if found:
+        return min(found, key=lambda each: each[0])[1]
     return ""
 
 
