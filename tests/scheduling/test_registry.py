@@ -140,12 +140,12 @@ def test_an_installed_engine_runs_a_suite_by_the_real_command(
     installed: Path, tmp_path: Path
 ) -> None:
     store = tmp_path / "store"
-    suite = ("transferred/learning", "--profile", "smoke", "--store", str(store))
+    suite = ("bss/truncation", "--profile", "smoke", "--store", str(store))
     ran = bench(installed, "run", *suite, "--engine", "moon", "--workers", "3")
     assert ran.returncode == 0, ran.stdout + ran.stderr
     assert "3 at a time on moon" in ran.stdout
     records = [load_record(path.read_bytes()) for path in store.rglob("0001.json")]
-    assert len(records) == 5
+    assert len(records) == 6
     assert {record.outcome.provenance.machine["place"] for record in records} == {"moon"}
     # Its records are as good as any: nothing is left to do.
     assert "Every cell is done." in bench(installed, "status", *suite).stdout
