@@ -89,7 +89,7 @@ def command(
     base, chosen = find_suite(suite), part_to_try(file, part)
     settings = {name: _set(text) for name, text in _pairs(given, _SET).items()}
     space = {name: _tried(text) for name, text in _pairs(searched, _SEARCH).items()}
-    for name in settings.keys() & space.keys():
+    for name in (name for name in settings if name in space):
         raise click.BadParameter(f"{name} is set by --set too: leave one out", param_hint=_SEARCH)
     whole = suite_beside(base, profile, chosen, settings=settings, onto=onto, space=space)
     paper, text = paper_beside(base, profile, whole, chosen), dump_yaml(whole)

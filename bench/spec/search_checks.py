@@ -170,7 +170,7 @@ def check_equal_budgets(layers: Layers, searches: Iterable[Search]) -> None:
                 "give each as many combinations, or draw as many at random",
             )
         before, here = (_scored(layers, each) for each in (other, search))
-        for place in before.keys() ^ here.keys():
+        for place in (p for p in (*before, *here) if not (p in before and p in here)):
             told = ", ".join(f"{axis} {value}" for axis, value in place) or "its only place"
             some, none = ("trials", "none") if place in before else ("no trial", "some")
             raise _error(
