@@ -108,12 +108,12 @@ def _check_scope(layers: Layers, spec: SearchSpec) -> None:
                 raise _error(layers, f"{axis!r} is not an axis with choices", (key,),
                              did_you_mean(axis, known))  # fmt: skip
     for axis, values in spec.places.items():
-        known = layers.everywhere.get(axis, set()) | set(layers.axes[axis])
+        anywhere = layers.everywhere.get(axis, set()) | set(layers.axes[axis])
         for value in values:
-            if value not in known:
+            if value not in anywhere:
                 raise _error(
                     layers, f"{value!r} is not a value of this axis in any profile", ("at", axis),
-                    did_you_mean(value, sorted(map(str, known))),
+                    did_you_mean(value, sorted(map(str, anywhere))),
                 )  # fmt: skip
     if spec.per is None and spec.at:
         raise _error(
