@@ -153,7 +153,7 @@ def read_layers(file: Path, profile: str) -> Layers:
     overlays: list[tuple[Overlay, Source]] = [(suite, whole)]
     overlays += [(suite.profiles[name], whole.at("profiles", name)) for name in chain]
     layers = _lay(file, overlays)
-    layers.everywhere = _values_in_any_profile(suite)
+    layers.everywhere = _values_in((suite, *suite.profiles.values()))
     return layers
 
 
@@ -167,7 +167,7 @@ def lay(documents: Sequence[Document]) -> Layers:
         source = Source(document)
         overlays.append((validate(Overlay, document.data, [source]), source))
     layers = _lay(documents[0].file, overlays)
-    layers.everywhere = {axis: set(values) for axis, values in layers.axes.items()}
+    layers.everywhere = _values_in(overlay for overlay, _ in overlays)
     return layers
 
 
@@ -344,9 +344,9 @@ def _check_value(axis: str, item: Any, source: Source, loc: tuple[str, ...]) -> 
         raise source.error("an axis value is a number or a word", loc)
 
 
-def _values_in_any_profile(suite: SuiteFile) -> dict[str, set[Scalar]]:
+def _values_in(overlays: Iterable[Overlay]) -> dict[str, set[Scalar]]:
     values: dict[str, set[Scalar]] = {}
-    for overlay in (suite, *suite.profiles.values()):
+    for overlay in overlays:
         axes = [overlay.axes, *(when.get("axes", {}) for when in overlay.when)]
         for mapping in axes:
             if isinstance(mapping, dict):

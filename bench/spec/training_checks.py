@@ -12,6 +12,7 @@ from bench.spec.frozen_features import obstacle
 from bench.spec.layers import Layers
 from bench.spec.metrics import PERCENT, prefix_of
 from bench.spec.target_checks import check_targets
+from bench.spec.token_checks import check_tokens
 from bench.spec.work import Measure, Task, Train, Work, network_name
 
 
@@ -36,7 +37,7 @@ def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
             _check_start(layers, work)
             _check_batches(layers, work)
             _check_tasks(layers, work)
-            _check_tokens(layers, work)
+            check_tokens(layers, work)
             _check_precision(layers, work)
             _check_frozen_features(layers, work)
             check_targets(layers, work)
@@ -188,24 +189,6 @@ def _check_tasks(layers: Layers, work: Train) -> None:
             ("tasks",),
         )
     _check_choice_between_states(layers, work)
-
-
-def _check_tokens(layers: Layers, work: Train) -> None:
-    """A network that tells texts apart by tokens must be told those of the tokenizer."""
-    if isinstance(work.network, str):
-        return
-    for task in work.tasks.values():
-        own = task.dataset in layers.resources.datasets
-        tokenizer = None if own else entry(task.dataset).tokenizer
-        for name in ("padding", "separator") if tokenizer is not None else ():
-            used, theirs = work.network.settings.get(name), getattr(tokenizer, name)
-            if used not in (None, theirs):
-                raise layers.source_of("networks").error(
-                    f"{work.network.name} takes the token {used} for {name}, and in "
-                    f"{task.dataset} it is {theirs}",
-                    ("networks",),
-                    f"state {name}: {theirs}",
-                )
 
 
 def _check_heads(layers: Layers, work: Work) -> None:
