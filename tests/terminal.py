@@ -13,9 +13,10 @@ import termios
 import time
 from collections.abc import Mapping, Sequence
 
-import pyte
+import pytest
 from rich.console import Console
 
+pyte = pytest.importorskip("pyte", reason="pyte is not installed")
 COLUMNS, LINES = 80, 24
 
 
