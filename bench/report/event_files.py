@@ -21,7 +21,8 @@ class EventFiles:
     """A folder that TensorBoard may watch while it is written to.
 
     A value is written as it is recorded (a fraction, not a percentage), under the curve's name. A
-    file is whole or not there, and named by its attempt: writing a record again changes nothing.
+    file is whole or not there, and named by when its attempt ended and its number: writing a record
+    again changes nothing, and another record's file replaces it.
     TensorBoard counts in whole steps: a curve over anything else is left out.
 
     Raises
@@ -58,11 +59,11 @@ class EventFiles:
         if not curves:
             return None
         folder = self.root / suite / run_name(planned)
-        file = folder / f"{_NAME}.{record.attempt:04d}"
+        moment = datetime.fromisoformat(record.ended).timestamp()
+        file = folder / f"{_NAME}.{moment:.0f}.{record.attempt:04d}"
         try:
             if not file.exists():
                 folder.mkdir(parents=True, exist_ok=True)
-                moment = datetime.fromisoformat(record.ended).timestamp()
                 write_whole(file, _events(curves, moment), durable=False)
             for other in folder.glob(f"{_NAME}.*"):
                 if other != file:

@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import Result
@@ -61,7 +62,10 @@ def test_every_done_cell_is_read_back_as_it_was_recorded(laid: Path, bench: Benc
             assert points[name] == [(at, pytest.approx(value)) for at, value in curve]
 
 
-def test_writing_again_changes_nothing_and_another_attempt_replaces(tmp_path: Path) -> None:
+@pytest.mark.parametrize("another", [{"attempt": 2}, {"ended": "2026-02-01T00:00:00+00:00"}])
+def test_writing_again_changes_nothing_and_another_record_replaces(
+    tmp_path: Path, another: dict[str, Any]
+) -> None:
     files = EventFiles(tmp_path)
     first = made(**{"train/loss": CURVE})
     file = files.write("s", PLANNED, first)
@@ -69,7 +73,8 @@ def test_writing_again_changes_nothing_and_another_attempt_replaces(tmp_path: Pa
     before = file.stat().st_mtime_ns
     assert files.write("s", PLANNED, first) == file
     assert file.stat().st_mtime_ns == before
-    second = replace(first, attempt=2, outcome=Outcome("done", curves={"other": CURVE}))
+    # Of a store that was begun anew, the first attempt is another one too.
+    second = replace(first, outcome=Outcome("done", curves={"other": CURVE}), **another)
     later = files.write("s", PLANNED, second)
     assert list(file.parent.iterdir()) == [later]
     assert list(read(file.parent)) == ["other"]
