@@ -19,6 +19,8 @@ from bench.cli.options import (
 
 if TYPE_CHECKING:
     from bench.cli.joint import Joint
+    from bench.errors import UserError
+    from bench.records.record import Record
     from bench.scheduling.engines.engine import Engine
     from bench.scheduling.run import RunOptions
     from bench.scheduling.summary import RunSummary
@@ -104,6 +106,12 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     help="Also seeds for comparisons that have little chance.  [--until-decided]",
 )
 @click.option("--dry-run", is_flag=True, help="Print what would be added.  [--until-decided]")
+@click.option(
+    "--tensorboard",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Write each done cell's curves there too, for TensorBoard; of those done before at once.",
+)
 @same_versions_option
 def command(
     suites: tuple[str, ...],
@@ -122,6 +130,7 @@ def command(
     budget: float | None,
     all_undecided: bool,
     dry_run: bool,
+    tensorboard: Path | None,
     same_versions: bool,
 ) -> None:
     """Run what is missing or stale of suites, and resume what was interrupted.
@@ -149,7 +158,8 @@ def command(
     new_engine = partial(make_engine, engine, asked_of_engine)
     asked_for = {CHECKPOINT: keep, PATCH: keep_patches}
     kept = frozenset(name for name, asked in asked_for.items() if asked)
-    execute = partial(_execute, joint, RunOptions(retries=retries, keep=kept))
+    curves = _Curves(joint, tensorboard, profile) if tensorboard is not None else None
+    execute = partial(_execute, joint, RunOptions(retries=retries, keep=kept), curves)
     conclude = partial(_conclude, joint, profile=profile, store=store)
     if until_decided:
         asked = Asked(max_seeds, budget, all_undecided, dry_run)
@@ -162,15 +172,53 @@ def command(
     sys.exit(summary.exit_code)
 
 
+class _Curves:
+    """Writes each done cell's curves below the folder of its suite, for TensorBoard."""
+
+    def __init__(self, joint: Joint, folder: Path, profile: str) -> None:
+        from bench.report.event_files import EventFiles
+
+        self._files = EventFiles(folder)
+        # A cell of several suites is in the folder of the first; further seeds are of the only one.
+        self._suite = {
+            cell_id: f"{session.name}.{profile}"
+            for session in reversed(joint.sessions)
+            for cell_id in session.states
+        }
+        self._first = f"{joint.sessions[0].name}.{profile}"
+        self.failure: UserError | None = None
+        for cell_id, planned in {p.cell.id: p for p in reversed(joint.cells)}.items():
+            state = joint.states[cell_id]
+            if state.done:
+                self._write(planned, state.fresh[0])
+
+    def _write(self, planned: PlannedCell, record: Record) -> None:
+        suite = self._suite.get(planned.cell.id, self._first)
+        self._files.write(suite, planned, record)
+
+    def done(self, planned: PlannedCell, record: Record) -> None:
+        """Write a cell that is done now; what cannot be written costs no cell and is kept."""
+        from bench.errors import UserError
+
+        try:
+            self._write(planned, record)
+        except UserError as error:
+            self.failure = error
+
+
 def _execute(
-    joint: Joint, options: RunOptions, cells: Sequence[PlannedCell], engine: Engine
+    joint: Joint,
+    options: RunOptions,
+    curves: _Curves | None,
+    cells: Sequence[PlannedCell],
+    engine: Engine,
 ) -> RunSummary:
     from rich.console import Console
 
-    from bench.scheduling.progress import progress_for
+    from bench.scheduling.live import progress_for
     from bench.scheduling.run import run
 
-    return run(
+    summary = run(
         cells,
         joint.sessions[0].store,
         engine,
@@ -181,7 +229,11 @@ def _execute(
         # Looking up a hundred thousand cells takes a while.
         states=joint.states if {p.cell.id for p in cells} == joint.states.keys() else None,
         suites=joint.suites,
+        on_done=curves.done if curves is not None else None,
     )
+    if curves is not None and curves.failure is not None:
+        click.echo(f"bench: {curves.failure}", err=True)
+    return summary
 
 
 def _announce(joint: Joint, engine: Engine, profile: str) -> None:

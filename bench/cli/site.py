@@ -19,8 +19,9 @@ EPILOG = """\b
 Example:
   bench site
   bench site bss fast/initialisation --profile offline --profile paper --to /tmp/site
+  bench site bss/table2 --serve
 
-Open TO/index.html: no server is needed.
+Open TO/index.html: no server is needed. With --serve, open pages follow a run.
 """
 _PAGES_OF = {"papers": "paper", "suites": "suite file", "cells": "cell", "curves": "curve picture"}
 
@@ -53,8 +54,27 @@ _PAGES_OF = {"papers": "paper", "suites": "suite file", "cells": "cell", "curves
     help="Which cells have a page: those with a record of any attempt; all that are planned; none. "
     "A new cell's curves take 0.1 to 0.3 s to draw, and are kept for the next build.",
 )
+@click.option(
+    "--serve",
+    "served",
+    is_flag=True,
+    help="Then serve the site on this machine, and build it again whenever the store has changed.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="0: any that is free.  [--serve]",
+)
 def command(
-    suites: tuple[str, ...], profiles: tuple[str, ...], store: Path, folder: Path, cells: Which
+    suites: tuple[str, ...],
+    profiles: tuple[str, ...],
+    store: Path,
+    folder: Path,
+    cells: Which,
+    served: bool,
+    port: int,
 ) -> None:
     """Build a static site from the records: an index, a page a paper, a page a cell.
 
@@ -62,9 +82,11 @@ def command(
     and in this folder and those in it that have a paper.yaml. The site is one folder with relative
     links, read without any network. The same records give the same bytes.
     """
+    from bench.cli.serving import serve, store_stamp
     from bench.records.store import Store
     from bench.report.site.build import build_site
 
+    stamp = store_stamp(store) if served else 0
     tracks = _tracks(suites, profiles, store)
     built = build_site(tracks, Store(store), folder, cells=cells, on_cells=_with_progress)
     counts = ", ".join(
@@ -74,6 +96,10 @@ def command(
     )
     click.echo(f"{counts} ({built.drawn:,} drawn now, {built.removed:,} stale files removed)")
     click.echo(folder / "index.html")
+    if served:
+        of_profiles = [word for profile in profiles for word in ("--profile", profile)]
+        where = ["--store", str(store), "--to", str(folder), "--cells", cells]
+        serve(folder, store, port, [*of_profiles, *where, "--", *suites], stamp)
 
 
 def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list[Track]:

@@ -11,7 +11,7 @@ from bench.errors import SpecError, StoreError
 from bench.records.codec import dump_record
 from bench.records.freshness import Expectations
 from bench.records.lease import Leases
-from bench.records.record import Failure, Outcome
+from bench.records.record import Failure, Outcome, Record
 from bench.records.store import Store
 from bench.scheduling.device import Device
 from bench.scheduling.engines.engine import Ended
@@ -251,6 +251,25 @@ def test_a_device_gets_no_more_jobs_than_it_has_slots(store: Store) -> None:
     assert run([act("sleep", seed) for seed in range(20)], store, engine).done == 20
     assert max(beside for _, name, _, beside in engine.started if name == "a") == 1
     assert max(beside for _, name, _, beside in engine.started if name == "b") == 2
+
+
+def test_each_cell_that_is_done_meanwhile_is_told_once_with_the_record_that_counts(
+    store: Store,
+) -> None:
+    told: list[tuple[str, str, int]] = []
+    wrong = act("raise", 9)
+
+    def on_done(planned: PlannedCell, record: Record) -> None:
+        told.append((planned.cell.id, record.id, record.attempt))
+
+    def go(plan: list[PlannedCell]) -> None:
+        run(plan, store, InlineEngine(target=TARGET), options=RunOptions(retries=0),
+            on_done=on_done)  # fmt: skip
+
+    go([*family(), wrong])
+    assert told == [(p.cell.id, p.cell.id, 1) for p in family()]
+    go([*family(), wrong])
+    assert len(told) == 3
 
 
 # Artifacts
