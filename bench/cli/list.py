@@ -8,6 +8,7 @@ import click
 _KINDS = ("suites", "datasets", "backbones", "parts", "metrics")
 EPILOG = """\b
 Example:
+  bench list                    how many there are of each
   bench list suites
   bench list backbones resnet50
   bench list parts penalty
@@ -16,9 +17,9 @@ Example:
 
 
 @click.command("list", epilog=EPILOG)
-@click.argument("kind", type=click.Choice(_KINDS), metavar="|".join(_KINDS))
+@click.argument("kind", type=click.Choice(_KINDS), metavar=f"[{'|'.join(_KINDS)}]", required=False)
 @click.argument("words", nargs=-1)
-def command(kind: str, words: tuple[str, ...]) -> None:
+def command(kind: str | None, words: tuple[str, ...]) -> None:
     """List what a suite may name: suites, datasets, backbones, parts, metrics.
 
     WORDS leave those in whose line all of them stand. Backbones are timm's, by the names that come
@@ -28,6 +29,10 @@ def command(kind: str, words: tuple[str, ...]) -> None:
     from bench.cli.listing import LISTINGS
     from bench.cli.printing import table
 
+    if kind is None:
+        counts = [(each, f"{len(list(of.rows())):,}") for each, of in LISTINGS.items()]
+        click.echo(table(counts, ("bench list", "there are"), ["left", "right"]))
+        return
     listing = LISTINGS[kind]
     rows = listing.matching(words)
     click.echo(table(rows, listing.header, ["left"] * len(listing.header)))
