@@ -17,11 +17,10 @@ def commands(board: Board) -> list[str]:
     paper, profile, file = board.plan.paper.id, board.plan.profile, board.plan.file
     ours = file.parts[-3:-1] == ("suites", paper)
     suite = shlex.quote(f"{paper}/{file.stem}" if ours else "/".join(file.parts[-2:]))
-    lines = [
-        f"bench run {suite} --profile {profile}",
-        f"bench report {suite} --profile {profile}",
-    ]
-    if ours and file.stem != "pretrain":
+    excerpt = board.plan.excerpt
+    given = shlex.join(["--profile", profile, *(excerpt.options if excerpt is not None else ())])
+    lines = [f"bench run {suite} {given}", f"bench report {suite} {given}"]
+    if excerpt is None and ours and file.stem != "pretrain":
         make = f"make reproduce-{paper} PROFILE={profile}"
         lines = [make, "# or, where Retable is installed", *lines]
     return lines

@@ -66,6 +66,7 @@ def run(
     states: Mapping[str, CellState] | None = None,
     suites: Mapping[str, Collection[str]] | None = None,
     on_done: OnDone | None = None,
+    artifacts: Mapping[str, frozenset[str]] | None = None,
 ) -> RunSummary:
     """Execute all cells of a plan that have no fresh done record; the engine is closed after.
 
@@ -84,6 +85,8 @@ def run(
         Name to the ids of its cells, of each suite of which progress and the summary should tell.
     on_done
         Is told of each cell that is done while the run lasts, with the record that counts.
+    artifacts
+        A cell's id to the names of what its attempts leave beside what cells of the plan ask for.
 
     Raises
     ------
@@ -119,7 +122,9 @@ def run(
             Leases(store.layout, ttl=store.ttl) as leases,
             Interrupts(raises=engine.blocking) as interrupts,
         ):
-            ledger = Ledger(store, leases, cells, expected, states, keep=options.keep)
+            ledger = Ledger(
+                store, leases, cells, expected, states, keep=options.keep, beside=artifacts
+            )
             _Runner(
                 queue, ledger, engine, slots, resources or {}, options, progress, course,
                 interrupts, on_done,

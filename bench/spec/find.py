@@ -44,7 +44,7 @@ def find_suite(name: str) -> Path:
         # Those beside it, and none below: it may be said to be at the root of the disk.
         near = [f for f in path.parent.glob("*.yaml") if f.name not in NOT_SUITES]
         raise SpecError("there is no such file", file=path, remedy=did_you_mean(path, near))
-    known = _known()
+    known = known_suites()
     found = _called(name, known)
     if len(found) == 1:
         return known[found[0]].resolve()
@@ -69,7 +69,7 @@ def paper_called(name: str) -> Path | None:
     paper = next((folder for folder in folders if (folder / "paper.yaml").is_file()), None)
     if paper is None:
         return None
-    suites = [] if _is_path(paper) and paper == Path(name) else _called(name, _known())
+    suites = [] if _is_path(paper) and paper == Path(name) else _called(name, known_suites())
     if suites:
         raise SpecError(
             f"{name!r} stands for {', '.join(suites)} and for the paper in {paper}",
@@ -82,7 +82,8 @@ def _is_path(path: Path) -> bool:
     return path.suffix in (".yaml", ".yml") or path.is_absolute()
 
 
-def _known() -> dict[str, Path]:
+def known_suites() -> dict[str, Path]:
+    """Return every suite by its name, ``PAPER/SUITE``."""
     folder = suites_folder()
     return {"/".join(f.relative_to(folder).with_suffix("").parts): f for f in list_suites(folder)}
 
