@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import store_option
+from bench.cli.options import store_option, suites_option
 
 if TYPE_CHECKING:
     from bench.report.site.build import Which
@@ -27,6 +27,7 @@ _PAGES_OF = {"papers": "paper", "suites": "suite file", "cells": "cell", "curves
 
 @click.command("site", epilog=EPILOG)
 @click.argument("suites", nargs=-1)
+@suites_option
 @click.option(
     "-p",
     "--profile",
@@ -82,13 +83,13 @@ def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list
     from bench.errors import SpecError, StoreError, did_you_mean
     from bench.report.arrays import StoredArrays
     from bench.report.site.track import Track
-    from bench.spec.find import find_suites, own_papers, suites_folder
+    from bench.spec.find import find_suites, known_suites, own_papers
     from bench.spec.layers import profile_names
     from bench.spec.paper import load_reported
     from bench.spec.plan import load_plan
 
     # Records do not know where their suite lies: it is looked for here.
-    named = suites or [str(suites_folder()), *map(str, own_papers())]
+    named = suites or [*map(str, known_suites().values()), *map(str, own_papers())]
     files = list(dict.fromkeys(find_suites(named)))
     known = {file: profile_names(file) for file in files}
     everywhere = {name for names in known.values() for name in names}
