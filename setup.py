@@ -16,21 +16,29 @@ class BuildWithSuites(build_py):
     """Builds the package with what lies beside it in a clone."""
 
     def run(self) -> None:
-        """Build, and copy; an editable package has all this where it is."""
+        """Build, and copy."""
         super().run()
-        if not self.editable_mode:
-            for source, target in self._shipped().items():
-                target.parent.mkdir(parents=True, exist_ok=True)
-                shutil.copyfile(source, target)
+        for folder in SHIPPED:
+            # An earlier build in this folder may have left suites that are there no more.
+            shutil.rmtree(self._package / folder, ignore_errors=True)
+        for source, target in self._shipped().items():
+            target.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source, target)
 
     def get_outputs(self, include_bytecode: bool = True) -> list[str]:
         """Return every file that is built."""
         return [*super().get_outputs(include_bytecode), *map(str, self._shipped().values())]
 
+    @property
+    def _package(self) -> Path:
+        return Path(self.build_lib) / "bench"
+
     def _shipped(self) -> dict[Path, Path]:
-        package = Path(self.build_lib) / "bench"
+        """Return each file with where it goes; none where the package stays where it is."""
+        if self.editable_mode:
+            return {}
         return {
-            file: package / file
+            file: self._package / file
             for folder, pattern in SHIPPED.items()
             for file in sorted(Path(folder).glob(pattern))
         }

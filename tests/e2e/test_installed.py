@@ -1,0 +1,124 @@
+"""Retable as others have it: a wheel, in an environment and a folder with nothing else."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+import sysconfig
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.e2e
+ROOT = Path(__file__).parents[2]
+BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
+# Of what lies here, what a wheel is made of.
+SOURCES = ("bench", "suites", "leaderboards", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+
+
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory) -> Path:
+    """A wheel of what lies here, which was never built here before."""
+    copy, folder = tmp_path_factory.mktemp("source"), tmp_path_factory.mktemp("wheel")
+    for name in SOURCES:
+        if (ROOT / name).is_dir():
+            shutil.copytree(ROOT / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(ROOT / name, copy / name)
+    subprocess.run([sys.executable, "-c", BUILD, folder], cwd=copy, check=True, capture_output=True)
+    (file,) = folder.glob("retable-*.whl")
+    return file
+
+
+@dataclass(frozen=True)
+class Installed:
+    """An environment that has the wheel, and an empty folder to work in."""
+
+    environment: Path
+    folder: Path
+    cache: Path
+
+    def __call__(self, *arguments: object, code: int = 0) -> str:
+        """Return what a command of the environment prints."""
+        # Neither this checkout nor a store of ours is found by a variable.
+        ours = {k: v for k, v in os.environ.items() if not k.startswith(("RETABLE", "PYTHON"))}
+        done = subprocess.run(
+            [self.environment / "bin" / "bench", *map(str, arguments)],
+            cwd=self.folder,
+            env={**ours, "RETABLE_CACHE": str(self.cache), "COLUMNS": "80"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=300,
+        )
+        assert done.returncode == code, done.stdout
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def environment(wheel, tmp_path_factory) -> Path:
+    """An environment with the wheel, which sees the libraries of this one, and no Retable of it."""
+    folder = tmp_path_factory.mktemp("environment")
+    subprocess.run([sys.executable, "-m", "venv", "--without-pip", folder], check=True)
+    own = Path(sysconfig.get_path("purelib", "venv", {"base": str(folder)}))
+    # Python reads no .pth file of a folder that one names: an editable Retable stays unknown.
+    libraries = [path for path in sys.path if Path(path).name in ("site-packages", "dist-packages")]
+    (own / "libraries.pth").write_text("\n".join(libraries))
+    python = folder / "bin" / "python"
+    install = ["pip", "install", "--quiet", "--offline", "--no-index", "--no-deps"]
+    subprocess.run([sys.executable, "-m", "uv", *install, "--python", python, wheel], check=True)
+    return folder
+
+
+@pytest.fixture
+def installed(environment, tmp_path, data_cache) -> Installed:
+    folder = tmp_path / "empty"
+    folder.mkdir()
+    return Installed(environment, folder, data_cache)
+
+
+def test_the_wheel_has_every_suite_and_every_published_bundle(wheel):
+    names = set(zipfile.ZipFile(wheel).namelist())
+    for folder, pattern in (("suites", "*/*.yaml"), ("leaderboards", "*/*.zip")):
+        files = {f"bench/{file.relative_to(ROOT)}" for file in ROOT.glob(f"{folder}/{pattern}")}
+        assert files
+        assert {n for n in names if n.startswith(f"bench/{folder}/")} == files
+    assert "bench/models/shipped/fractals.safetensors" in names
+    # No page, picture or test.
+    assert not [n for n in names if n.endswith((".md", ".svg")) or n.startswith("tests/")]
+
+
+def test_a_smoke_suite_goes_to_its_page_in_an_empty_folder(installed):
+    suite = "transferred/shuffled-images"
+    assert f"bench report {suite}" in installed("run", suite, "--profile", "smoke", "--workers", 1)
+    installed("report", suite, "--profile", "smoke")
+    page = installed.folder / "leaderboards" / f"{suite}.smoke.md"
+    assert "These numbers mean nothing" in page.read_text()
+    # All that was made lies here.
+    assert {path.name for path in installed.folder.iterdir()} == {"results", "leaderboards"}
+
+
+def test_published_records_make_their_page_without_training(installed):
+    suite = "profit/cost"
+    bundle = ROOT / "leaderboards" / f"{suite}.offline.zip"
+    assert str(installed.environment) in installed("import", suite)
+    installed("report", suite)
+    facts = json.loads((installed.folder / f"leaderboards/{suite}.offline.json").read_text())
+    published = json.loads(bundle.with_suffix(".json").read_text())
+    assert facts["done"] == facts["planned"] == published["planned"]
+
+
+def test_suites_of_ones_own_stand_beside_those_that_come_along(installed):
+    own = installed.folder / "suites" / "mine"
+    shutil.copytree(ROOT / "suites" / "sources", own)
+    paper = (own / "paper.yaml").read_text()
+    (own / "paper.yaml").write_text(paper.replace("id: sources", "id: mine"))
+    assert "mine/pretrain offline" in installed("validate")
+    assert "bss/table2 smoke: 34 cells" in installed("validate", "bss/table2")
+    output = installed("plan", "sources/pretain", code=2)
+    assert "did you mean 'sources/pretrain'?" in output
