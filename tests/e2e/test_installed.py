@@ -43,7 +43,7 @@ class Installed:
     folder: Path
     cache: Path
 
-    def __call__(self, *arguments: object, code: int = 0) -> str:
+    def __call__(self, *arguments: object, code: int | None = 0) -> str:
         """Return what a command of the environment prints."""
         # Neither this checkout nor a store of ours is found by a variable.
         ours = {k: v for k, v in os.environ.items() if not k.startswith(("RETABLE", "PYTHON"))}
@@ -56,7 +56,7 @@ class Installed:
             text=True,
             timeout=300,
         )
-        assert done.returncode == code, done.stdout
+        assert code is None or done.returncode == code, done.stdout
         return done.stdout
 
 
@@ -103,14 +103,18 @@ def test_a_smoke_suite_goes_to_its_page_in_an_empty_folder(installed):
     assert {path.name for path in installed.folder.iterdir()} == {"results", "leaderboards"}
 
 
-def test_published_records_make_their_page_without_training(installed):
-    suite = "profit/cost"
-    bundle = ROOT / "leaderboards" / f"{suite}.offline.zip"
+def test_published_records_make_their_page_without_training(installed, bench):
+    """The page that this checkout makes of them, which is another than the published one only
+    where code was edited since."""
+    suite = "bss/strength"
     assert str(installed.environment) in installed("import", suite)
-    installed("report", suite)
-    facts = json.loads((installed.folder / f"leaderboards/{suite}.offline.json").read_text())
-    published = json.loads(bundle.with_suffix(".json").read_text())
-    assert facts["done"] == facts["planned"] == published["planned"]
+    installed("report", suite, code=None)
+    bench("import", ROOT / "leaderboards" / f"{suite}.offline.zip")
+    bench("report", suite, code=None)
+    for ending in ("md", "json", "csv"):
+        page = f"leaderboards/{suite}.offline.{ending}"
+        assert (installed.folder / page).read_text() == (bench.folder / page).read_text()
+    assert json.loads((installed.folder / page).with_suffix(".json").read_text())["planned"] > 0
 
 
 def test_suites_of_ones_own_stand_beside_those_that_come_along(installed):
