@@ -13,6 +13,8 @@ from bench.screen import printable
 
 # Name to (module, one line of help): `bench --help` imports none of them.
 COMMANDS = {
+    "list": "List what a suite may name: suites, datasets, backbones, parts, metrics.",
+    "new": "Write a commented suite, or a part, that runs as it is.",
     "validate": "Check suites: every name, number and reference.",
     "plan": "List suites' cells by state: done, stale, missing, failed.",
     "run": "Run what is missing or stale, and resume what was interrupted.",

@@ -53,6 +53,13 @@ store_option = click.option(
     envvar="RETABLE_STORE",
     help="Folder of records, leases and artifacts.",
 )
+only_option = click.option(
+    "--only",
+    metavar="AXIS=VALUES",
+    multiple=True,
+    help="Only these cells, and what they start from: values between commas, or numbers LOW:HIGH, "
+    "HIGH not among them; repeatable, for each axis.",
+)
 same_versions_option = click.option(
     "--same-versions",
     is_flag=True,

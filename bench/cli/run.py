@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from bench.cli.options import (
+    only_option,
     profile_option,
     same_versions_option,
     store_option,
@@ -29,6 +30,7 @@ Example:
   bench run bss/table2 --profile smoke --workers 2
   bench run bss/table2 --profile paper --slots-per-gpu 4 --time-limit 7200
   bench run bss fast/optimizers
+  bench run bss/table2 --only method=l2,l2+bss --only dataset=glyphs --only seed=0:3
   bench run bss/table2 --until-decided --budget 2 --dry-run
 
 Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every cell is done.
@@ -37,6 +39,7 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
 
 @click.command("run", epilog=EPILOG)
 @suites_argument
+@only_option
 @profile_option
 @store_option
 @click.option(
@@ -107,6 +110,7 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
 @same_versions_option
 def command(
     suites: tuple[str, ...],
+    only: tuple[str, ...],
     profile: str,
     store: Path,
     engine: str,
@@ -127,7 +131,8 @@ def command(
     """Run what is missing or stale of suites, and resume what was interrupted.
 
     SUITE is a path, a name such as bss/table2, or a paper's folder: all its suites that have the
-    profile. Several run as one, a cell that several have once, the longest first.
+    profile. Several run as one, a cell that several have once, the longest first. --only runs some
+    of the cells, with all that these start from.
     """
     from bench.cli.joint import open_joint
     from bench.cli.settle import Asked, Settlement
@@ -142,7 +147,9 @@ def command(
         )
     if until_decided and same_versions:
         raise click.UsageError("--same-versions does not go with --until-decided")
-    joint = open_joint(suites, profile, store, same_versions=same_versions)
+    if until_decided and only:
+        raise click.UsageError("--until-decided takes whole suites: their looks are fixed for them")
+    joint = open_joint(suites, profile, store, only=only, same_versions=same_versions)
     if until_decided and joint.several:
         raise click.UsageError("--until-decided takes one suite: each has looks of its own")
     asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit)
@@ -150,7 +157,7 @@ def command(
     asked_for = {CHECKPOINT: keep, PATCH: keep_patches}
     kept = frozenset(name for name, asked in asked_for.items() if asked)
     execute = partial(_execute, joint, RunOptions(retries=retries, keep=kept))
-    conclude = partial(_conclude, joint, profile=profile, store=store)
+    conclude = partial(_conclude, joint)
     if until_decided:
         asked = Asked(max_seeds, budget, all_undecided, dry_run)
         (session,) = joint.sessions
@@ -168,26 +175,17 @@ def _execute(
     from rich.console import Console
 
     from bench.scheduling.progress import progress_for
-    from bench.scheduling.run import run
 
-    return run(
-        cells,
-        joint.sessions[0].store,
-        engine,
-        resources=joint.resources(cells),
-        expectations=joint.expected,
-        options=options,
-        progress=progress_for(Console(stderr=True)),
-        # Looking up a hundred thousand cells takes a while.
-        states=joint.states if {p.cell.id for p in cells} == joint.states.keys() else None,
-        suites=joint.suites,
-    )
+    return joint.execute(cells, engine, options, progress_for(Console(stderr=True)))
 
 
 def _announce(joint: Joint, engine: Engine, profile: str) -> None:
     from collections import Counter
 
+    from bench.cli.printing import tell_excerpt, tell_left_out
     from bench.scheduling.slots import Slots
+
+    tell_left_out(joint)
 
     counts = Counter(state.state for state in joint.states.values())
     states = ", ".join(f"{counts[state]:,} {state}" for state in counts)
@@ -195,14 +193,13 @@ def _announce(joint: Joint, engine: Engine, profile: str) -> None:
     slots = Slots(engine.devices).total
     for session in joint.sessions:
         click.echo(f"{session.name}, profile {profile}: {session.plan.suite.title}")
+        tell_excerpt(session)
     several = f" of {len(joint.sessions)} suites" if joint.several else ""
     cells = f"{len(joint.states):,} cells{several}"
     click.echo(f"{cells} ({states}); {slots} at a time on {places}")
 
 
-def _conclude(joint: Joint, summary: RunSummary, profile: str, store: Path) -> None:
-    from bench.cli.printing import again
-
+def _conclude(joint: Joint, summary: RunSummary) -> None:
     for share in summary.suites:
         click.echo(share.line)
     # Each failure was told of as it came.
@@ -222,8 +219,8 @@ def _conclude(joint: Joint, summary: RunSummary, profile: str, store: Path) -> N
         )
     click.echo(f"records: {joint.sessions[0].store.root}")
     if summary.interrupted:
-        click.echo(f"go on with: {again('run', joint.named, profile, store)}")
+        click.echo(f"go on with: {joint.again('run')}")
     elif summary.exit_code:
-        click.echo(f"see why with: {again('status', joint.named, profile, store)}")
+        click.echo(f"see why with: {joint.again('status')}")
     else:
-        click.echo(f"see the tables with: {again('report', joint.named, profile, store)}")
+        click.echo(f"see the tables with: {joint.again('report')}")

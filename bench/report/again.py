@@ -18,12 +18,11 @@ def commands(board: Board) -> list[str]:
     paper, profile, file = board.plan.paper.id, board.plan.profile, board.plan.file
     named = file.parts[-3:-1] == ("suites", paper)
     suite = shlex.quote(f"{paper}/{file.stem}" if named else "/".join(file.parts[-2:]))
-    lines = [
-        f"bench run {suite} --profile {profile}",
-        f"bench report {suite} --profile {profile}",
-    ]
-    # The targets of make are those of the papers that come with Retable.
-    if named and _comes_along(paper) and file.stem != "pretrain":
+    excerpt = board.plan.excerpt
+    given = shlex.join(["--profile", profile, *(excerpt.options if excerpt is not None else ())])
+    lines = [f"bench run {suite} {given}", f"bench report {suite} {given}"]
+    # The targets of make are those of the papers that come with Retable, and of whole suites.
+    if excerpt is None and named and _comes_along(paper) and file.stem != "pretrain":
         make = f"make reproduce-{paper} PROFILE={profile}"
         lines = [make, "# or, where Retable is installed", *lines]
     return lines

@@ -77,8 +77,21 @@ def heading(board: Board) -> str:
             f"# {markdown.escape(suite.title)}",
             f"{markdown.escape(suite.source)} of: {line}" if suite.source else line,
             f"**Profile {markdown.code(board.plan.profile)}.** {profile_text(board)}",
+            *excerpt_text(board.plan),
         ]
     )
+
+
+def excerpt_text(plan: Plan) -> list[str]:
+    """Return that a page is of an excerpt; nothing where it is of all of the suite."""
+    if plan.excerpt is None or plan.whole is None:
+        return []
+    words = ", ".join(map(markdown.code, plan.excerpt.words))
+    return [
+        f"**An excerpt: this page is not the suite's.** It has only the cells of {words}: "
+        f"{len(plan.shown):,} of the table's {len(plan.whole.shown):,}. Claims that compare others "
+        "too are not judged here."
+    ]
 
 
 def profile_text(board: Board) -> str:

@@ -64,6 +64,7 @@ def run(
     progress: Progress | None = None,
     states: Mapping[str, CellState] | None = None,
     suites: Mapping[str, Collection[str]] | None = None,
+    artifacts: Mapping[str, frozenset[str]] | None = None,
 ) -> RunSummary:
     """Execute all cells of a plan that have no fresh done record; the engine is closed after.
 
@@ -80,6 +81,8 @@ def run(
         What the store has just said of the plan's cells; looked up where it is not given.
     suites
         Name to the ids of its cells, of each suite of which progress and the summary should tell.
+    artifacts
+        A cell's id to the names of what its attempts leave beside what cells of the plan ask for.
 
     Raises
     ------
@@ -115,7 +118,9 @@ def run(
             Leases(store.layout, ttl=store.ttl) as leases,
             Interrupts(raises=engine.blocking) as interrupts,
         ):
-            ledger = Ledger(store, leases, cells, expected, states, keep=options.keep)
+            ledger = Ledger(
+                store, leases, cells, expected, states, keep=options.keep, beside=artifacts
+            )
             _Runner(
                 queue, ledger, engine, slots, resources or {}, options, progress, course, interrupts
             ).run()

@@ -271,6 +271,23 @@ def test_an_attempt_keeps_what_its_children_ask_for_by_name(store: Store) -> Non
     assert used["sha256"] == made.outcome.artifacts["checkpoint@step 300"].sha256
 
 
+def test_an_attempt_leaves_what_cells_outside_the_plan_will_ask_for(store: Store) -> None:
+    """What is run later need not train its parent again."""
+    stage = cell(1)
+    plan = [planned(stage), planned(cell(2, parents={"start": Parent(stage.id)}), 1)]
+    later = cell(3, parents={"start": Parent(stage.id, "checkpoint@start")})
+    outside = {stage.id: frozenset({"checkpoint@start"})}
+    engine = InlineEngine(target=TARGET)
+    assert run(plan, store, engine, artifacts=outside).exit_code == 0
+    (made,) = attempts(store, plan[0])
+    assert set(made.outcome.artifacts) == {"checkpoint", "checkpoint@start"}
+    inline([*plan, planned(later, 1)], store)
+    assert len(attempts(store, plan[0])) == 1
+    # Of a cell that is done without it, nothing is asked.
+    elsewhere = {plan[1].cell.id: frozenset({"checkpoint"})}
+    assert run(plan, store, InlineEngine(target=TARGET), artifacts=elsewhere).before == 2
+
+
 def test_a_new_child_asks_a_done_parent_for_what_it_did_not_keep(store: Store) -> None:
     plan = family()[:2]
     inline(plan, store)
