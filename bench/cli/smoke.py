@@ -86,8 +86,9 @@ def command(suites: tuple[str, ...], workers: int | None, folder: Path) -> None:
     with Retable. They are one run of their profile smoke, a cell of several of them once. What
     breaks in one stops no other. It shows that all works; its numbers mean nothing.
     """
-    from bench.cli.session import open_plan
+    from bench.cli.session import session_of
     from bench.spec.find import find_suites
+    from bench.spec.plan import load_plan
 
     began = time.monotonic()
     _keep_out_of_git(folder)
@@ -96,7 +97,7 @@ def command(suites: tuple[str, ...], workers: int | None, folder: Path) -> None:
     for suite in tried:
         with suite.at("suite"):
             if SMOKE in profile_names(suite.file):
-                sessions[suite.file] = open_plan(suite.file, SMOKE, store)
+                sessions[suite.file] = session_of(load_plan(suite.file, SMOKE), store)
                 suite.cells = len(sessions[suite.file].states)
     summary = _run(suites, list(sessions.values()), workers)
     if summary is not None and summary.interrupted:
@@ -135,22 +136,17 @@ def _run(
     from bench.scheduling.engines.engine import EngineOptions
     from bench.scheduling.engines.registry import make_engine
     from bench.scheduling.progress import progress_for
-    from bench.scheduling.run import RunOptions, run
+    from bench.scheduling.run import RunOptions
 
     if not sessions:
         return None
     joint = Joint(tuple(named), tuple(sessions))
-    return run(
+    return joint.execute(
         joint.cells,
-        sessions[0].store,
         make_engine("local", EngineOptions(workers=workers)),
-        resources=joint.resources(joint.cells),
-        expectations=joint.expected,
         # What works at the second attempt only does not work.
-        options=RunOptions(retries=0),
-        progress=progress_for(Console(stderr=True)),
-        states=joint.states,
-        suites=joint.suites,
+        RunOptions(retries=0),
+        progress_for(Console(stderr=True)),
     )
 
 
@@ -181,11 +177,12 @@ def _write_pages(
 
 def _write_page(file: Path, store: Path, folder: Path) -> list[str]:
     from bench.cli.pages import write
-    from bench.cli.session import open_plan
+    from bench.cli.session import session_of
+    from bench.spec.plan import load_plan
 
     suite = Tried(file)
     with suite.at("page"):
-        write(open_plan(file, SMOKE, store), folder)
+        write(session_of(load_plan(file, SMOKE), store), folder)
     return suite.broke
 
 

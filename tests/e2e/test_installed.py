@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.terminal import watch
+
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
@@ -45,12 +47,10 @@ class Installed:
 
     def __call__(self, *arguments: object, code: int | None = 0) -> str:
         """Return what a command of the environment prints."""
-        # Neither this checkout nor a store of ours is found by a variable.
-        ours = {k: v for k, v in os.environ.items() if not k.startswith(("RETABLE", "PYTHON"))}
         done = subprocess.run(
-            [self.environment / "bin" / "bench", *map(str, arguments)],
+            self.command(*arguments),
             cwd=self.folder,
-            env={**ours, "RETABLE_CACHE": str(self.cache), "COLUMNS": "80"},
+            env={**self.variables, "COLUMNS": "80"},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
@@ -58,6 +58,16 @@ class Installed:
         )
         assert code is None or done.returncode == code, done.stdout
         return done.stdout
+
+    def command(self, *arguments: object) -> list[str]:
+        """Return a command as a shell takes it."""
+        return [str(self.environment / "bin" / "bench"), *map(str, arguments)]
+
+    @property
+    def variables(self) -> dict[str, str]:
+        """The environment, in which neither this checkout nor a store of ours is named."""
+        ours = {k: v for k, v in os.environ.items() if not k.startswith(("RETABLE", "PYTHON"))}
+        return {**ours, "RETABLE_CACHE": str(self.cache)}
 
 
 @pytest.fixture(scope="module")
@@ -126,3 +136,44 @@ def test_suites_of_ones_own_stand_beside_those_that_come_along(installed):
     assert "bss/table2 smoke: 34 cells" in installed("validate", "bss/table2")
     output = installed("plan", "sources/pretain", code=2)
     assert "did you mean 'sources/pretrain'?" in output
+
+
+def test_a_newcomers_walk(installed):
+    """From nothing to a site, with nothing edited; no screen is wider than a terminal."""
+    shown = {
+        words: installed(*words.split())
+        for words in (
+            "--help",
+            "list suites",
+            "list datasets",
+            "list parts",
+            "new suite mine",
+            "validate mine",
+            "plan mine --only seed=0",
+        )
+    }
+    assert "bss/table2" in shown["list suites"]
+    assert "mine/table offline: 20 cells" in shown["validate mine"]
+    # The run itself at a terminal of 80 columns, where it draws.
+    code, screens, terminal = watch(
+        installed.command("run", "mine", "--only", "seed=0", "--workers", "2"),
+        installed.folder,
+        installed.variables,
+        seconds=400,
+    )
+    assert code == 0, terminal.scrolled
+    assert screens
+    assert "cells: 4 done now" in terminal.scrolled
+    for words in ("status mine --only seed=0", "report mine --only seed=0", "claims mine", "site"):
+        shown[words] = installed(*words.split())
+    shown["status mine"] = installed("status", "mine", code=1)
+    for words, text in shown.items():
+        # A line to be copied is whole, however long.
+        wide = [line for line in text.splitlines() if len(line) > 80 and "bench " not in line]
+        assert wide == [], words
+    assert "Every cell is done." in shown["status mine --only seed=0"]
+    assert "suites/mine" in shown["new suite mine"]
+    (page,) = (installed.folder / "excerpts" / "mine").glob("*.md")
+    assert "seed" in page.read_text()
+    index = (installed.folder / "site" / "index.html").read_text()
+    assert 'href="papers/mine.offline.html"' in index
