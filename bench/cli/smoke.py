@@ -140,7 +140,7 @@ def _run(
 
     if not sessions:
         return None
-    joint = Joint(tuple(named), tuple(sessions))
+    joint = Joint(tuple(named), tuple(sessions), sessions[0].store.root)
     return joint.execute(
         joint.cells,
         make_engine("local", EngineOptions(workers=workers)),
