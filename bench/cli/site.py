@@ -63,6 +63,7 @@ def command(
     and in this folder and those in it that have a paper.yaml. The site is one folder with relative
     links, read without any network. The same records give the same bytes.
     """
+    from bench.cli.printing import wrapped
     from bench.records.store import Store
     from bench.report.site.build import build_site
 
@@ -73,7 +74,8 @@ def command(
         for kind, noun in _PAGES_OF.items()
         if built.files[kind]
     )
-    click.echo(f"{counts} ({built.drawn:,} drawn now, {built.removed:,} stale files removed)")
+    fates = f"{built.drawn:,} drawn now, {built.removed:,} stale files removed"
+    click.echo(wrapped(f"{counts} ({fates})", "  "))
     click.echo(folder / "index.html")
 
 
