@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import profile_option, store_option
+from bench.cli.options import profile_option, store_option, suites_option
 
 if TYPE_CHECKING:
     from bench.report.claims.verdict import Verdict
@@ -32,6 +32,7 @@ _NARROWEST = 30
 
 @click.command("claims", epilog=EPILOG)
 @click.argument("paper")
+@suites_option
 @profile_option
 @store_option
 @click.option("--verbose", is_flag=True, help="Each claim's sentence, and its comparisons.")

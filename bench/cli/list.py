@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import click
 
+from bench.cli.options import suites_option
+
 # Of `bench.cli.listing`, which is imported when it is used.
 _KINDS = ("suites", "datasets", "backbones", "parts", "metrics")
 EPILOG = """\b
@@ -19,6 +21,7 @@ Example:
 @click.command("list", epilog=EPILOG)
 @click.argument("kind", type=click.Choice(_KINDS), metavar=f"[{'|'.join(_KINDS)}]", required=False)
 @click.argument("words", nargs=-1)
+@suites_option
 def command(kind: str | None, words: tuple[str, ...]) -> None:
     """List what a suite may name: suites, datasets, backbones, parts, metrics.
 

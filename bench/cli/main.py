@@ -21,6 +21,7 @@ COMMANDS = {
     "status": "Say how far suites are, and what failed or is stale and why.",
     "show": "Show one cell: its settings, results, curves, log and provenance.",
     "report": "Rebuild a paper's tables from the records, as leaderboards.",
+    "smoke": "Take suites from YAML to page in a few steps, and say which broke.",
     "claims": "Say whether a paper's claims hold: supported, refuted, undecided, not run.",
     "measure": "Measure networks in files or cells: print, draw, write JSON.",
     "site": "Build a static site: an index, a page a paper, a page a cell.",

@@ -112,8 +112,12 @@ def again(verb: str, suites: str | Sequence[str], profile: str, store: Path, *mo
     >>> again("run", "my suites/a.yaml", "offline", Path("results"), "--keep")
     "bench run 'my suites/a.yaml' --profile offline --store results --keep"
     """
+    from bench.spec.find import asked_folders
+
     named = [suites] if isinstance(suites, str) else suites
-    return shlex.join(["bench", verb, *named, "--profile", profile, "--store", str(store), *more])
+    lies = [word for folder in asked_folders() for word in ("--suites", str(folder))]
+    ours = ["--profile", profile, "--store", str(store)]
+    return shlex.join(["bench", verb, *named, *lies, *ours, *more])
 
 
 def tell_excerpt(session: Session) -> None:

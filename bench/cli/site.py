@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import store_option
+from bench.cli.options import store_option, suites_option
 
 if TYPE_CHECKING:
     from bench.report.site.build import Which
@@ -28,6 +28,7 @@ _PAGES_OF = {"papers": "paper", "suites": "suite file", "cells": "cell", "curves
 
 @click.command("site", epilog=EPILOG)
 @click.argument("suites", nargs=-1)
+@suites_option
 @click.option(
     "-p",
     "--profile",
@@ -82,6 +83,7 @@ def command(
     and in this folder and those in it that have a paper.yaml. The site is one folder with relative
     links, read without any network. The same records give the same bytes.
     """
+    from bench.cli.printing import wrapped
     from bench.cli.serving import serve, store_stamp
     from bench.records.store import Store
     from bench.report.site.build import build_site
@@ -94,7 +96,8 @@ def command(
         for kind, noun in _PAGES_OF.items()
         if built.files[kind]
     )
-    click.echo(f"{counts} ({built.drawn:,} drawn now, {built.removed:,} stale files removed)")
+    fates = f"{built.drawn:,} drawn now, {built.removed:,} stale files removed"
+    click.echo(wrapped(f"{counts} ({fates})", "  "))
     click.echo(folder / "index.html")
     if served:
         of_profiles = [word for profile in profiles for word in ("--profile", profile)]
@@ -108,13 +111,13 @@ def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list
     from bench.errors import SpecError, StoreError, did_you_mean
     from bench.report.arrays import StoredArrays
     from bench.report.site.track import Track
-    from bench.spec.find import find_suites, own_papers, suites_folder
+    from bench.spec.find import find_suites, known_suites, own_papers
     from bench.spec.layers import profile_names
     from bench.spec.paper import load_reported
     from bench.spec.plan import load_plan
 
     # Records do not know where their suite lies: it is looked for here.
-    named = suites or [str(suites_folder()), *map(str, own_papers())]
+    named = suites or [*map(str, known_suites().values()), *map(str, own_papers())]
     files = list(dict.fromkeys(find_suites(named)))
     known = {file: profile_names(file) for file in files}
     everywhere = {name for names in known.values() for name in names}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import profile_option, store_option
+from bench.cli.options import profile_option, store_option, suites_option
 
 if TYPE_CHECKING:
     from bench.spec.recipe import Scalar
@@ -33,6 +33,7 @@ What it writes is a suite like any other: `bench verify`, `bundle`, `site` and `
 @click.command("try", epilog=EPILOG)
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
 @click.option("--beside", "suite", required=True, metavar="SUITE", help="Whose methods and cells.")
+@suites_option
 @profile_option
 @store_option
 @click.option("--part", metavar="NAME", help="Which of the file's parts, where it has several.")

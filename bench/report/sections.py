@@ -17,6 +17,7 @@ from bench.report.tables import layout, reported
 from bench.report.tables.agreement import agreement_table, agreements
 from bench.report.tables.contrasts import contrast_grids, differences
 from bench.report.verified import Verified, verified_line
+from bench.spec.layers import SMOKE
 from bench.spec.paper import Note, Reported, ReportedTable
 from bench.spec.plan import Plan
 from bench.spec.reported import tables_for
@@ -95,6 +96,11 @@ def excerpt_text(plan: Plan) -> list[str]:
 
 def profile_text(board: Board) -> str:
     """Return what the profile is to the paper's own setting."""
+    if board.plan.profile == SMOKE:
+        return (
+            "**These numbers mean nothing**: a few steps of everything, to see that all works. "
+            "Neither do the verdicts and pictures made of them."
+        )
     sources = dict.fromkeys(markdown.escape(table.source) for table in board.comparable())
     if sources:
         return (

@@ -33,6 +33,8 @@ SHIPPED = Path(__file__).parent.parent / "models" / "shipped"
 # after so many.
 _STAGE = re.compile(r"stage:(?P<name>[^@]+)(@(?P<state>start|patch|[0-9]+))?")
 MAX_SEEDS = 100_000
+# The profile of a few steps of everything: it shows that all runs, and its numbers mean nothing.
+SMOKE = "smoke"
 WHEN_KEYS = ("recipe", "task", "tasks", "measure", "methods", "axes", "exclude")
 _MERGED = (
     "axes", "search", "recipe", "task", "tasks", "measure", "methods", "labels", "table",
