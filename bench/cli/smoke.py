@@ -135,7 +135,7 @@ def _run(
     from bench.cli.joint import Joint
     from bench.scheduling.engines.engine import EngineOptions
     from bench.scheduling.engines.registry import make_engine
-    from bench.scheduling.progress import progress_for
+    from bench.scheduling.live import progress_for
     from bench.scheduling.run import RunOptions
 
     if not sessions:
