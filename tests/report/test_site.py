@@ -271,7 +271,9 @@ def test_the_front_page_has_a_card_a_paper(made: Study, tmp_path: Path) -> None:
 def test_a_card_shows_the_suite_with_the_most_tested_claims(made: Study, tmp_path: Path) -> None:
     paper = made.plan.paper
     other = study(paper=paper.model_copy(update={"claims": ()})).with_suite(name="other")
-    other = replace(other, plan=replace(other.plan, paper=paper))
+    other = replace(
+        other, plan=replace(other.plan, paper=paper, file=Path("suites/tiny/other.yaml"))
+    )
     other.record([0.5, 0.6, 0.7], method="l2", sampling_rate=1.0)
     store = Store(tmp_path / "store")
     build_site([track(other), track(made)], store, tmp_path / "site", cells="none")

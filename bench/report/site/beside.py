@@ -69,7 +69,7 @@ class PaperNumbers:
         )
 
 
-def _by_place(board: Board) -> dict[PlaceKey, Sequence[_Printed]]:
+def _by_place(board: Board) -> Mapping[PlaceKey, Sequence[_Printed]]:
     found: dict[PlaceKey, list[_Printed]] = {}
     for table in board.comparable():
         matches = match_reported(board.entries, table, board.plan.suite)
