@@ -30,6 +30,11 @@ def table(header: Sequence[str], rows: Iterable[Sequence[str]], *, left: int = 1
     return tabulate(body, [*header], tablefmt="pipe", disable_numparse=True, colalign=align)
 
 
+def terms(explained: Iterable[tuple[str, str]]) -> str:
+    """Return words and what they mean as a list; both are Markdown already."""
+    return "\n".join(f"- **{term}**: {meaning}" for term, meaning in explained)
+
+
 def details(summary: str, body: str) -> str:
     """Return a part that is folded until the reader opens it."""
     return f"<details><summary>{summary}</summary>\n\n{body}\n\n</details>"

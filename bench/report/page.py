@@ -9,12 +9,12 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.files import write_whole
-from bench.report import sections
+from bench.report import own_numbers, sections
 from bench.report.again import again
+from bench.report.answer import answer, answer_section
 from bench.report.claims.section import claims_csv, claims_section
 from bench.report.claims.verdict import Verdict, verdicts
 from bench.report.figures.section import curve_numbers, draw_figures, figure_section, figure_svgs
-from bench.report.figures.table_figure import figure_svg
 from bench.report.frame import cell_frame, frame_csv
 from bench.report.results import Results, arrange, row_axes
 from bench.report.search import search_section
@@ -104,16 +104,21 @@ def build_page(
     stem = stem or f"{plan.suite.name}-{plan.profile}"
     board = replace(make_board(results, reported), verified=verified, further=further)
     drawings = draw_figures(results, stem)
-    figures = table_figure(board, stem)
     found = verdicts(results) if found is None else found
+    opening = answer(board, found, stem)
+    figures = {opening.file: opening.svg} if opening is not None else {}
+    table = {} if f"{stem}.svg" in figures else own_numbers.table_figure(board, stem)
+    own = figure_section(drawings, curves_name(stem))
     parts: Iterable[str] = (
         sections.heading(board),
+        # A page begins with a picture.
+        answer_section(board, opening) if opening is not None else own,
         sections.summary(board),
         claims_section(found, plan, claims_name(stem)),
-        figure_section(drawings, curves_name(stem)),
-        sections.picture(board, figures),
-        sections.results(board, f"{stem}.csv"),
-        sections.contrast(board),
+        own if opening is not None else "",
+        own_numbers.picture(board, table),
+        own_numbers.results(board, f"{stem}.csv"),
+        own_numbers.contrast(board),
         search_section(results),
         sections.comparison(board),
         sections.notes(board),
@@ -122,7 +127,7 @@ def build_page(
         again(board),
     )
     markdown = "\n\n".join(part for part in parts if part) + "\n"
-    figures |= figure_svgs(drawings)
+    figures |= {**table, **figure_svgs(drawings)}
     cells, curves = frame_csv(cell_frame(results)), curve_numbers(drawings, plan.suite)
     return Page(stem, markdown, cells, figures, curves, claims_csv(found, plan))
 
@@ -132,15 +137,6 @@ def make_board(results: Results, reported: Reported | None) -> Board:
     entries = tuple(results.table())
     axes = (row_axes(results.plan), results.plan.suite.table.columns)
     return Board(results, reported, entries, tuple(arrange(entries, *axes)), axes)
-
-
-def table_figure(board: Board, stem: str) -> dict[str, str]:
-    """Return the table's figure by file name; none where the suite has figures of its own."""
-    suite = board.plan.suite
-    # Lines from one metric to another would say nothing.
-    tabular = not (suite.figures or suite.table.metrics)
-    svg = figure_svg(board.blocks, board.axes, suite) if tabular else None
-    return {f"{stem}.svg": svg} if svg else {}
 
 
 def write_page(page: Page, folder: Path, beside: Mapping[str, str] | None = None) -> list[Path]:
@@ -169,7 +165,7 @@ def write_page(page: Page, folder: Path, beside: Mapping[str, str] | None = None
 
 def page_files(folder: Path, stem: str) -> list[Path]:
     """Return the files that ``bench report`` may have written for a page."""
-    named = r"(\.(md|csv|json|svg|(curves|claims|further)\.csv)|-\d+\.svg)"
+    named = r"(\.(md|csv|json|svg|answer\.svg|(curves|claims|further)\.csv)|-\d+\.svg)"
     own = re.compile(re.escape(stem) + named)
     return [
         path

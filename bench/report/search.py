@@ -101,7 +101,7 @@ def search_tables(results: Results, found: Sequence[Choice] | None = None) -> li
     header = [*map(axis_name, shown.axes), "tried", "trials", "gradients", "chosen", "score",
               "as good", "at an end of what was tried"]  # fmt: skip
     rows = [shown.row(choice) for choice in found]
-    caption = " ".join([_caption(results, found), *warnings(results, found)])
+    caption = "\n\n".join([_caption(results, found), *warnings(results, found)])
     tables = [SettingTable("Search", caption, header, rows)]
     every = [row for choice in found for row in shown.candidates(choice)]
     if every:
@@ -237,11 +237,12 @@ def _caption(results: Results, found: Sequence[Choice]) -> str:
     seeds = f"{min(work.seeds):,}" if len(work.seeds) == 1 else (
         f"{min(work.seeds):,} to {max(work.seeds):,}")  # fmt: skip
     return (
-        f"Chosen is {rule}. A trial that diverged is worse than any score. Trials have seeds of "
-        f"their own ({seeds}), and score no test split.{_where(results)} "
-        f"{tuned_alike(found, results.plan.gradients)} "
-        "Intervals and verdicts are for the settings that were chosen: another search might choose "
-        "others."
+        f"Chosen is {rule}.\n\n"
+        "A trial is a training that tries one candidate. One that diverged is worse than any "
+        f"score. Trials have seeds of their own ({seeds}), and score no test split."
+        f"{_where(results)}\n\n"
+        f"{tuned_alike(found, results.plan.gradients)} Intervals and verdicts are for the settings that were chosen: "
+        "another search might choose others."
     )
 
 

@@ -3,25 +3,21 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from bench.report import markdown
 from bench.report import provenance as origin
-from bench.report.figures.table_figure import MAX_PANELS
 from bench.report.numbers import plural
 from bench.report.results import Block, Entry, Results, arrange
-from bench.report.setting.facts import fixed_behind
 from bench.report.setting.tables import setting_tables
 from bench.report.tables import layout, reported
 from bench.report.tables.agreement import agreement_table, agreements
-from bench.report.tables.contrasts import contrast_grids, differences
 from bench.report.verified import Verified, verified_line
 from bench.spec.layers import SMOKE
 from bench.spec.paper import Note, Reported, ReportedTable
 from bench.spec.plan import Plan
 from bench.spec.reported import tables_for
-from bench.spec.suite import Contrast
 from bench.spec.tuning import Trial
 from bench.spec.work import Choose
 
@@ -149,121 +145,10 @@ def _state_row(board: Board, name: str, ids: set[str]) -> list[str]:
     return [name, f"{len(ids):,}", *(f"{states[s]:,}" if states[s] else "" for s in STATES)]
 
 
-def picture(board: Board, figures: Mapping[str, str]) -> str:
-    """Return the figures with what they show."""
-    if not figures:
-        return ""
-    title = markdown.escape(board.plan.suite.title)
-    images = "\n".join(f"![{title}](<{name}>)" for name in figures)
-    return f"{images}\n\n{picture_caption(board)}"
-
-
-def picture_caption(board: Board) -> str:
-    """Return what the table's figure shows."""
-    caption = "Means over seeds; bands are 95% intervals (Student's t)."
-    if board.plan.suite.table.contrast:
-        caption += " The base of each pair is dashed."
-    if len(board.blocks) > MAX_PANELS:
-        caption += f" Only the first {MAX_PANELS} of {len(board.blocks)} groups are drawn."
-    return caption
-
-
-def results(board: Board, csv: str) -> str:
-    """Return our table, what its numbers are, and which entries lack seeds."""
-    suite = board.plan.suite
-    table = layout.render(layout.results_grids(board.blocks, board.axes), suite)
-    count, why = layout.incomplete_table(board.blocks, board.axes, suite)
-    parts = ["## Results", results_caption(board), table]
-    if why:
-        title = f"{plural(count, 'entry lacks', 'entries lack')} seeds"
-        parts.append(markdown.details(title, why))
-    parts.append(f"Every cell's own numbers: {markdown.link(csv, csv)}.")
-    return "\n\n".join(parts)
-
-
-def results_caption(board: Board) -> str:
-    """Return what the numbers of our table are."""
-    seeds = sorted({entry.expected for entry in board.entries})
-    n = f"n = {seeds[0]}" if len(seeds) == 1 else "n as in the brackets"
-    text = f"{_what_is_shown(board)}: the mean over seeds, {n}"
-    if max(seeds, default=0) > 1:
-        text += ", ± half the width of its 95% interval (Student's t)"
-    text += f". Bold: the {_best(board)} mean of a column among the complete entries of its group."
-    fixed = fixed_behind(board.plan)
-    if fixed:
-        text += (
-            f" All seeds of a place share one network of {markdown.escape(' and '.join(fixed))}: "
-            "intervals and verdicts are for that network, and say nothing of how another would do."
-        )
-    if any(entry.undefined for entry in board.entries):
-        text += (
-            " Undefined at k of n seeds: there the curve never reaches the value, begins beyond "
-            "it, has no points on both sides of it, or the other has no points beside it; a mean "
-            "over the other seeds would be one over those that got there, and is not shown."
-        )
-    if any(entry.partial and not entry.undefined for entry in board.entries):
-        text += " (k/n): only k of the n seeds are done; such a mean is partial and never bold."
-    if any(len(block.entries) < len(block.rows) * len(block.columns) for block in board.blocks):
-        text += " Blank: not measured there." if board.plan.suite.table.metrics else ""
-    if "best-on-test" in board.plan.suite.selection:
-        text += (
-            "\n\n**Chosen on the test split**: the state with the best test score is reported "
-            "(`selection: best-on-test`), so these numbers are optimistic."
-        )
-    return text
-
-
-def _what_is_shown(board: Board) -> str:
-    suite = board.plan.suite
-    if suite.table.metrics:
-        return "; ".join(
-            f"{markdown.escape(shown.label or shown.name)}: {markdown.code(shown.name)}"
-            for shown in suite.metrics
-        )
-    (shown,) = suite.metrics
-    unit = f" in {markdown.escape(shown.unit)}" if shown.unit else ""
-    return f"{markdown.code(shown.metric)}{unit} by {board.columns}"
-
-
-def _best(board: Board) -> str:
-    """Return which means are best; where metrics differ in it, of which metrics."""
-    suite = board.plan.suite
-    by_best: dict[str, list[str]] = {}
-    for shown in suite.metrics:
-        name = markdown.escape(layout.measure_name(suite, shown.name))
-        by_best.setdefault(shown.best, []).append(name)
-    if len(by_best) == 1:
-        return next(iter(by_best))
-    return " or ".join(f"{best} ({', '.join(names)})" for best, names in by_best.items())
-
-
-def contrast(board: Board) -> str:
-    """Return the paired differences that the table is about."""
-    suite = board.plan.suite
-    if suite.table.contrast is None:
-        return ""
-    found = differences(board.entries, suite.table.contrast, suite)
-    if not found:
-        return ""
-    table = layout.render(contrast_grids(arrange(found, *board.axes), board.axes), suite)
-    warning = origin.unpaired(board.results.own_records(shown=True))
-    parts = ("## Paired differences", contrast_caption(board, suite.table.contrast), warning, table)
-    return "\n\n".join(p for p in parts if p)
-
-
-def contrast_caption(board: Board, contrast: Contrast) -> str:
-    """Return what the paired differences are."""
-    # Seeds choose images and their order by dataset and rate; only at equal ones are they shared.
-    same_images = contrast.axis not in ("dataset", "sampling_rate")
-    by = "" if board.plan.suite.table.metrics else f", by {board.columns}"
-    return (
-        f"Paired by seed, in {board.difference_unit}{by}"
-        f"{': at a seed both train on the same images' if same_images else ''}. Mean ± half the "
-        "width of its 95% interval (paired Student's t). Bold: the interval excludes zero, and no "
-        "seed is missing. Each interval stands for itself: of twenty true zeros, one is expected "
-        "to be excluded. No spread: the same difference at every seed, which does not make it "
-        "known."
-    )
+def best(board: Board) -> str:
+    """Return which mean of a column is best: of metrics that differ in it, that word alone."""
+    sides = {shown.best for shown in board.plan.suite.metrics}
+    return next(iter(sides)) if len(sides) == 1 else "best"
 
 
 def comparison(board: Board) -> str:
@@ -294,7 +179,7 @@ def reported_groups(board: Board) -> list[tuple[str, list[reported.Matched]]]:
         caption = (
             f"Source: {markdown.escape(source)}. ± as printed; what it means: "
             f"{'; '.join(spreads)}. Δ: our mean less the reported one, in "
-            f"{board.difference_unit}. Bold: the {_best(board)} reported mean of a column."
+            f"{board.difference_unit}. Bold: the {best(board)} reported mean of a column."
         )
         groups.append((caption, found))
     return groups

@@ -88,6 +88,28 @@ def test_pages_open_without_complaint_or_network_and_fit_the_screen(
     assert all(url.startswith(("file://", "data:,")) for url in reader.asked)
 
 
+def test_on_a_phone_a_table_keeps_its_first_column(site, browser) -> None:
+    page = Reader(browser, viewport={"width": 390, "height": 844}).open(pages(site)[2])
+    box = page.locator(".wide").first
+    cell, second = (box.locator(f"tbody tr:first-child td:nth-child({i})") for i in (1, 2))
+    before, gone = cell.bounding_box()["x"], second.bounding_box()["x"]
+    assert box.evaluate("e => (e.scrollLeft = 1e6, e.scrollLeft)") > 50
+    assert abs(cell.bounding_box()["x"] - before) < 2
+    assert second.bounding_box()["x"] < gone
+    # It is opaque: what scrolls below it is not read through it.
+    ground = cell.evaluate("e => getComputedStyle(e).backgroundColor")
+    assert ground.startswith("rgb(")
+
+
+def test_the_front_page_leads_to_each_paper_by_its_picture(site, browser) -> None:
+    page = Reader(browser).open(pages(site)[0])
+    card = page.locator(".card").first
+    assert card.locator("img").evaluate("i => i.naturalWidth") > 100
+    card.locator("a.picture").click()
+    # The suite's own figure is what its part begins with.
+    assert page.locator(":target h3").first.inner_text() == "Figures"
+
+
 def test_sorting_sorts_up_down_and_back(site, browser) -> None:
     page = Reader(browser).open(pages(site)[2])
     heads = page.locator("thead th").all_inner_texts()

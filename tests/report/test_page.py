@@ -6,6 +6,7 @@ import csv
 import dataclasses
 import io
 import os
+import re
 import time
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +15,10 @@ import pytest
 
 from bench.errors import UserError
 from bench.report.page import Page, write_page
+from bench.spec.claims import Claim
 from bench.spec.paper import Note, ReportedEntry, ReportedTable
 from bench.spec.recipe import Recipe
+from bench.spec.suite import Column
 
 from .studies import MADE, PAPER, Study, section, study, tables_of
 
@@ -87,6 +90,44 @@ def test_a_paper_without_records_is_a_page_all_the_same() -> None:
     assert tables_of(page.markdown)[0][1] == ["in the tables", "12", "", "12", "", "", ""]
     assert page.figures == {}
     assert "## Provenance" not in page.markdown
+
+
+def paragraphs(page: str) -> list[str]:
+    """Return what is neither a table, a picture nor a heading; of lists, line by line."""
+    blocks = [block for block in page.split("\n\n") if block and block[0] not in "|#!<"]
+    return [line for block in blocks for line in block.splitlines()]
+
+
+@pytest.mark.parametrize("several", [False, True])
+def test_no_caption_has_more_than_sixty_words(made: Study, several: bool) -> None:
+    claim = Claim.model_validate({
+        "id": "helps", "text": "It helps.", "source": "Table 1", "suite": "table1",
+        "compare": [{"axis": "method", "pairs": [["l2+bss", "l2"]]}], "expect": "greater",
+        "refuted_by": "It does not.",
+    })  # fmt: skip
+    paper = PAPER.model_copy(update={"claims": (claim,), "notes": ()})
+    made = replace(made, plan=replace(made.plan, paper=paper, profile="paper"))
+    made = made.with_suite(selection=("best-on-test",))
+    # The same difference at every seed.
+    made.record([0.50, 0.51, 0.52], method="l2", sampling_rate=0.15)
+    made.record([0.52, 0.53, 0.54], method="l2+bss", sampling_rate=0.15)
+    if several:
+        columns = tuple(Column(metric=name) for name in ("test/top1", "test/top1_error"))
+        (shown,) = made.plan.suite.metrics
+        both = tuple(
+            shown.model_copy(update={"metric": column.metric, "best": best})
+            for column, best in zip(columns, ("highest", "lowest"), strict=True)
+        )
+        table = made.plan.suite.table.model_copy(update={"metrics": columns, "columns": "metric"})
+        made = made.with_suite(table=table, metrics=both)
+    page = made.page(REPORTED).markdown
+    for heading in ("At a glance", "Claims", "Results", "Paired differences", "Reported numbers"):
+        assert f"## {heading}\n" in page
+    assert "which does not make it known" in page
+    assert "**Chosen on the test split**" in page
+    words = {text: len(re.sub(r"\]\(<[^>]*>\)", "]", text).split()) for text in paragraphs(page)}
+    assert len(words) > 20
+    assert {text: n for text, n in words.items() if n > 60} == {}
 
 
 def test_notes_of_suite_and_paper_are_shown_once_with_their_source() -> None:
@@ -191,10 +232,9 @@ def test_a_paper_that_nobody_published_is_not_contrasted_with_one() -> None:
 def test_writing_leaves_whole_files_and_nothing_else(made: Study, tmp_path: Path) -> None:
     page = made.page(REPORTED, stem="tiny-paper")
     written = write_page(page, tmp_path / "new")
-    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == [
-        "tiny-paper.csv", "tiny-paper.md", "tiny-paper.svg",
-    ]  # fmt: skip
-    assert [p.name for p in written] == ["tiny-paper.md", "tiny-paper.csv", "tiny-paper.svg"]
+    names = ["tiny-paper.md", "tiny-paper.csv", "tiny-paper.answer.svg", "tiny-paper.svg"]
+    assert sorted(p.name for p in (tmp_path / "new").iterdir()) == sorted(names)
+    assert [p.name for p in written] == names
     assert written[0].read_bytes() == page.markdown.encode()
     assert "](<tiny-paper.svg>)" in page.markdown
     assert written[0].stat().st_mode & 0o777 == 0o644
@@ -217,7 +257,8 @@ def test_what_a_page_no_longer_has_is_removed_and_nothing_of_other_pages(
     for name in (*stale, *others):
         (tmp_path / name).write_text("x")
     write_page(made.page(stem="t.offline"), tmp_path, {"t.offline.json": "{}"})
-    own = ["t.offline.csv", "t.offline.json", "t.offline.md", "t.offline.svg"]
+    own = ["t.offline.answer.svg", "t.offline.csv", "t.offline.json", "t.offline.md",
+           "t.offline.svg"]  # fmt: skip
     assert sorted(p.name for p in tmp_path.iterdir()) == sorted([*others, *own])
     write_page(made.page(stem="t.offline"), tmp_path)
     assert not (tmp_path / "t.offline.json").exists()

@@ -167,6 +167,7 @@ def test_there_is_an_index_a_page_a_paper_and_a_page_a_cell(made: Study, tmp_pat
         "suites/tiny-table1.offline.html",
         "suites/tiny-table1.offline.csv",
         "suites/tiny-table1.offline.claims.csv",
+        "figures/tiny-table1.offline.answer.svg",
         "figures/tiny-table1.offline.svg",
         "static/site.css",
         "static/site.js",
@@ -247,6 +248,83 @@ def test_reported_numbers_stand_beside_ours(made: Study, tmp_path: Path) -> None
     page = Page((tmp_path / "site/papers/tiny.offline.html").read_text())
     assert ["pets", "l2", "50.51 Δ +0.50"] in page.rows
     assert "Our mean is above the reported one in 1 of 1 entries" in page.words
+
+
+def test_the_front_page_has_a_card_a_paper(made: Study, tmp_path: Path) -> None:
+    build(made, tmp_path / "site", "none")
+    text = (tmp_path / "site/index.html").read_text()
+    page = Page(text)
+    assert page.tags.count("article") == 1
+    assert "papers/tiny.offline.html" in page.links
+    assert "figures/tiny-table1.offline.answer.svg" in page.links
+    # Every claim is a mark that leads to its row.
+    assert "papers/tiny.offline.html#claim-helps" in page.links
+    assert "claim-helps" in Page((tmp_path / "site/papers/tiny.offline.html").read_text()).ids
+    assert 'aria-label="helps: supported">✓</a>' in text
+    for told in ("1 supported", "10/12 done, in 1 suite", "test_resnet", "pets", "l2; l2+bss"):
+        assert told in page.words
+    assert "Not the paper's setting" in page.words
+    # What was there stays: a row a suite.
+    assert page.rows[-1][:4] == ["A tiny table", "tiny", "offline", "10/12"]
+
+
+def test_a_card_shows_the_suite_with_the_most_tested_claims(made: Study, tmp_path: Path) -> None:
+    paper = made.plan.paper
+    other = study(paper=paper.model_copy(update={"claims": ()})).with_suite(name="other")
+    other = replace(
+        other, plan=replace(other.plan, paper=paper, file=Path("suites/tiny/other.yaml"))
+    )
+    other.record([0.5, 0.6, 0.7], method="l2", sampling_rate=1.0)
+    store = Store(tmp_path / "store")
+    build_site([track(other), track(made)], store, tmp_path / "site", cells="none")
+    links = Page((tmp_path / "site/index.html").read_text()).links
+    assert "figures/tiny-table1.offline.answer.svg" in links
+    assert not any(link.startswith("figures/tiny-other") for link in links)
+
+
+def test_a_paper_without_records_has_a_card_without_a_picture(tmp_path: Path) -> None:
+    build(study(), tmp_path / "site", "none")
+    page = Page((tmp_path / "site/index.html").read_text())
+    assert page.tags.count("article") == 1
+    assert "img" not in page.tags
+
+
+def test_a_claims_id_may_be_any_text(made: Study, tmp_path: Path) -> None:
+    paper = made.plan.paper.model_copy(
+        update={"claims": (CLAIM.model_copy(update={"id": f"a b {HOSTILE}"}),)}
+    )
+    changed = replace(made, plan=replace(made.plan, paper=paper))
+    build(changed, tmp_path / "site", "none")
+    check_links(tmp_path / "site")
+
+
+def test_a_cells_page_has_the_papers_number_beside_ours(made: Study, tmp_path: Path) -> None:
+    entry = ReportedEntry(where={"method": "l2", "sampling_rate": 0.15}, mean=50.5, spread=0.4)
+    table = ReportedTable(
+        suite="table1", profile="offline", metric="test/top1", spread="sd",
+        source=f"Table 1 {HOSTILE}", entries=(entry,),
+    )  # fmt: skip
+    build(made, tmp_path / "site", reported=Reported(tables=(table,)))
+    cell = made.cells(method="l2", sampling_rate=0.15, seed=2)[0].cell
+    page = Page((tmp_path / f"site/cells/{cell.id}.html").read_text())
+    # Seeds 50, 51, 52: 51 ± 4.3027 / √3.
+    assert ["test/top1 (%)", "52.00", "51.00 ± 2.48 (3/3)", "50.5 ± 0.4", "+0.50",
+            f"Table 1 {HOSTILE}"] in page.rows  # fmt: skip
+    for other in made.records:
+        words = Page((tmp_path / f"site/cells/{other}.html").read_text()).words
+        seeds = {p.cell.id for p in made.cells(method="l2", sampling_rate=0.15)}
+        assert ("Beside the paper" in words) == (other in seeds)
+
+
+def test_in_another_setting_a_cell_has_no_number_of_the_paper(made: Study, tmp_path: Path) -> None:
+    entry = ReportedEntry(where={"method": "l2", "sampling_rate": 0.15}, mean=50.5)
+    table = ReportedTable(
+        suite="table1", profile="paper", metric="test/top1", spread="sd", source="Table 1",
+        entries=(entry,),
+    )  # fmt: skip
+    build(made, tmp_path / "site", reported=Reported(tables=(table,)))
+    for _, page in html(tmp_path / "site/cells"):
+        assert "Beside the paper" not in page.words
 
 
 def test_a_cell_page_shows_attempts_log_curves_and_spec(made: Study, tmp_path: Path) -> None:

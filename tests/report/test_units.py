@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from bench.report.sections import Board, _what_is_shown
+from bench.report.own_numbers import _what_is_shown
+from bench.report.sections import Board
 from bench.report.values import metric_unit
 
 HOSTILE = "[px](javascript:x) <b> $1|*"
@@ -20,7 +21,7 @@ def test_a_unit_is_escaped_wherever_it_stands_in_a_sentence(unit, shown):
     metric = SimpleNamespace(metric="test/mine", label=None, unit=unit)
     suite = SimpleNamespace(table=SimpleNamespace(metrics=()), metrics=(metric,))
     board = SimpleNamespace(plan=SimpleNamespace(suite=suite), columns="rate")
-    assert _what_is_shown(board) == f"`test/mine` in {shown} by rate"
+    assert _what_is_shown(board) == f"`test/mine` in {shown} by rate: "
     assert Board.difference_unit.fget(board) == shown
 
 

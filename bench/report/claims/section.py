@@ -13,30 +13,47 @@ from bench.report.claims.verdict import OUTCOMES, Verdict
 from bench.report.numbers import plural, portion
 from bench.spec.plan import Plan
 
-_CAPTION = (
-    "Asked: where each comparison has to lie, and, where that is another place, what refutes. The "
-    "estimate is that of the comparison that decides, the one whose p is the claim's: of those "
-    "that have to hold the one with the largest p, where a claim is refuted that with the smallest "
-    "p against it; which need not be the smallest difference. Its interval is the 95% one "
-    "(Student's t over seeds, paired by seed), of the difference itself. p takes the number of a "
-    "claim's comparisons into account, and is for the claim, or against it where it is refuted. "
-    "Supported: p at most 2.5%, one-sided; a claim about every place is supported only if each of "
-    "its comparisons is, and refuted by one that lies significantly on the refuted side (Holm's "
-    "correction). Hold: how many of its comparisons pass by themselves. Nothing is corrected over "
-    "claims. Undecided is no verdict against a claim."
-)
+HOW_TO_READ = "How to read verdicts"
+READING: tuple[tuple[str, str], ...] = (
+    ("comparison", "One number a seed: a value, or a difference of values at the same seed, such "
+     "as the accuracy of one method less that of another."),
+    ("asked", "Where each comparison has to lie, and, where that is another place, what refutes."),
+    ("estimate", "The mean of the comparison that decides, ± half the width of its 95% interval "
+     "(Student's t over seeds, paired by seed), of the difference itself."),
+    ("the comparison that decides", "The one whose p is the claim's: of those that have to hold "
+     "the one with the largest p; where a claim is refuted, that with the smallest p against it. "
+     "It need not be the smallest difference."),
+    ("p", "How likely a result as clear as this would be by chance, were the claim just not true; "
+     "where it is refuted, were it just true. It takes the number of a claim's comparisons into "
+     "account."),
+    ("supported", "p is at most 2.5%, one-sided. A claim about every place is supported only if "
+     "each of its comparisons is."),
+    ("refuted", "A comparison lies significantly on the refuted side, after Holm's correction: "
+     "who asks often must ask more of each answer."),
+    ("undecided", "Neither. It is no verdict against a claim."),
+    ("hold", "How many of its comparisons pass by themselves."),
+    ("two tests", "A verdict needs both Student's t and the exact sign-flip test. From six seeds "
+     "on p is the larger of the two, below that t's alone. Where the two disagree, the remark "
+     "says so."),
+    ("what they assume", "t assumes that differences over seeds are normal, sign flips that they "
+     "are symmetric. Where they are skewed, both err more often than they say."),
+    ("expected false verdicts", "How many there would be, were every comparison exactly at its "
+     "margin, and independent of the others. Nothing is corrected over claims."),
+    ("more", "`docs/claims.md`, with the formulas."),
+)  # fmt: skip
+_SETTLED: tuple[tuple[str, str], ...] = (
+    ("p of settled claims", "The sequential p-value: the smallest level at which the looks so far "
+     "would have decided. The p of sign flips alone is sequential too."),
+    ("intervals of settled claims", "Those of a look, which hold at all looks together; n is a "
+     "comparison's own number of seeds."),
+    ("tables beside settled claims", "They are of the suite's own seeds alone; the further ones' "
+     "numbers are in the CSV named `further`."),
+)  # fmt: skip
 CLAIM_COLUMNS = ("claim", "verdict", "asked", "estimate", "p", "hold", "remark")
 COMPARISON_COLUMNS = (
     "claim", "comparison", "mean", "n", "p", "p (sign flips)", "p against (Holm)",
 )  # fmt: skip
 _SPENDING = {"pocock": "Pocock-type", "obrien-fleming": "O'Brien-Fleming-type"}
-_ASSUMED = (
-    "A verdict needs both Student's t and the exact sign-flip test: from six seeds on p is the "
-    "larger of the two, below that t's alone. t assumes that differences over seeds are normal, "
-    "sign flips that they are symmetric; where they are skewed, both err more often than they say. "
-    "Where the two disagree, the remark says so. Expected false verdicts: were every comparison "
-    "exactly at its margin, and independent of the others."
-)
 VALUES = "Each comparison's value at each seed, for every reading:"
 EACH = (
     "p: one-sided, for the claim, of this comparison alone, and by flipping signs alone, which is "
@@ -54,8 +71,9 @@ def claims_section(found: Sequence[Verdict], plan: Plan, csv: str) -> str:
     shown, elsewhere = by_profile(found, plan)
     parts = ["## Claims"]
     if shown:
-        parts += [caption(shown, plan), sequential_note(shown)]
-        parts += [_table(shown), _every_form(shown, plan), _every_comparison(shown)]
+        parts += [caption(shown, plan), sequential_note(shown), _table(shown)]
+        parts.append(markdown.details(HOW_TO_READ, markdown.terms(reading(shown))))
+        parts += [_every_form(shown, plan), _every_comparison(shown)]
         parts.append(f"{VALUES} {markdown.link(csv, csv)}.")
     if elsewhere:
         ids = ", ".join(markdown.code(verdict.claim.id) for verdict in elsewhere)
@@ -85,8 +103,8 @@ def claims_csv(found: Sequence[Verdict], plan: Plan) -> str | None:
 
 
 def caption(shown: Sequence[Verdict], plan: Plan) -> str:
-    """Return how many claims have which verdict, and what the columns mean."""
-    return f"{counted(shown)} {explained(plan)}"
+    """Return how many claims have which verdict, and what a verdict is about."""
+    return f"{counted(shown)} {about(plan)}"
 
 
 def counted(shown: Sequence[Verdict]) -> str:
@@ -99,9 +117,9 @@ def counted(shown: Sequence[Verdict]) -> str:
     return f"{text}."
 
 
-def explained(plan: Plan) -> str:
-    """Return what verdicts of a profile are about, and what the columns mean."""
-    return f"{_about(plan)}{_CAPTION} {_ASSUMED}"
+def reading(shown: Sequence[Verdict]) -> tuple[tuple[str, str], ...]:
+    """Return what the columns and verdicts mean, term by term."""
+    return (*READING, *(_SETTLED if any(v.settled is not None for v in shown) else ()))
 
 
 def sequential_note(shown: Sequence[Verdict]) -> str:
@@ -113,21 +131,18 @@ def sequential_note(shown: Sequence[Verdict]) -> str:
     return (
         "**Settled by a sequential rule** (`bench run --until-decided`): seeds were added where "
         f"claims were open, with looks at {at} seeds that spend {100 * looks.alpha:g}% a claim, "
-        f"both sides together ({_SPENDING[looks.spending]} spending, Lan and DeMets 1983). "
-        "So p is the sequential p-value, the smallest level at which the looks so far would have "
-        "decided; the intervals are those of a look, which hold at all looks together; n is a "
-        "comparison's own number of seeds; and the p of sign flips alone is sequential too. The "
-        "tables below are of the suite's own seeds alone; the further ones' numbers are in the CSV "
-        "named `further`."
+        f"both sides together ({_SPENDING[looks.spending]} spending, Lan and DeMets 1983)."
     )
 
 
-def _about(plan: Plan) -> str:
+def about(plan: Plan) -> str:
+    """Return what a claim is, and what the verdicts of a profile are about."""
+    text = "A claim is what the paper asserts, tested on the records of this page alone."
     if plan.profile == "paper" or plan.paper.url is None:
-        return ""
+        return text
     return (
-        "A verdict is on the claim in this profile's setting, and says nothing of the paper's "
-        "own numbers. "
+        f"{text} A verdict is on the claim in this profile's setting, and says nothing of the "
+        "paper's own numbers."
     )
 
 

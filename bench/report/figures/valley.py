@@ -234,16 +234,15 @@ def _caption(found: Sequence[Valley], figure: Figure, suite: Suite, key: Sequenc
     numbers = sorted({valley.n for valley in found})
     n = f"{numbers[0]}" if len(numbers) == 1 else f"{numbers[0]} to {numbers[-1]}"
     texts = [
-        f"Colours: mean error, the mean over seeds, n = {n}, between the points of a grid; one "
-        "scale for all panels of a picture.",
-        "α: how far the panel's module has come, from its initial (0) to its final parameters "
-        "(1); σ: the noise on it.",
+        f"Colours: mean error over seeds, n = {n}, between the points of a grid; one scale for "
+        "all panels of a picture.",
+        "α: how far the panel's module has come, from initial (0) to final parameters (1); σ: "
+        "the noise on it.",
     ]
     epsilons = sorted({valley.epsilon for valley in found if valley.epsilon is not None})
     if epsilons:
         shown = " or ".join(f"{compact(epsilon)}%" for epsilon in epsilons)
-        texts.append(f"Line: where the error is ε = {shown}; a panel without it has all its errors "
-                     "on one side.")  # fmt: skip
+        texts.append(f"Line: an error of ε = {shown}; without it, all errors are on one side.")
     missing = sum(panel.curve not in valley.errors for valley in found for panel in figure.panels)
     if missing:
         texts.append(f"Not drawn: {plural(missing, 'panel')} without these errors.")

@@ -12,11 +12,15 @@ from typing import Any, Literal
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from bench.records.store import Store
-from bench.report.claims.section import VALUES
+from bench.report.answer import TITLE
+from bench.report.claims.section import HOW_TO_READ, VALUES
 from bench.report.figures.section import NUMBERS
 from bench.report.markdown import web_address
 from bench.report.numbers import plural
+from bench.report.own_numbers import WHAT_IT_SAYS
 from bench.report.site import names as named
+from bench.report.site.beside import PaperNumbers
+from bench.report.site.cards import Card, card
 from bench.report.site.cell_curves import group_svg
 from bench.report.site.cell_list import cell_list
 from bench.report.site.cell_page import CellOnSite, Cells, cell_page
@@ -84,15 +88,16 @@ class _Builder:
         for name in _ASSETS:
             self._write(name, (resources.files(__package__) / name).read_text(encoding="utf-8"))
         parts = [suite_part(track, self._names) for track in self._tracks]
+        printed = PaperNumbers({self._names.stem(p.track): p.board for p in parts}, self._names)
         papers: dict[object, list[SuitePart]] = {}
         for part in parts:
             papers.setdefault(paper_key(part.track), []).append(part)
             self._suite(part)
         for own in papers.values():
             self._paper(own)
-        self._index(parts)
+        self._index(parts, [card(own, self._names) for own in papers.values()])
         for on_site in on_cells(self._shown):
-            self._cell(on_site)
+            self._cell(on_site, printed)
         return Built(self._files, self._drawn, self._folder.finish())
 
     def _suite(self, part: SuitePart) -> None:
@@ -111,15 +116,19 @@ class _Builder:
             parts=parts,
             claims=paper_claims(paper),
             notes=paper_notes(paper),
+            at_a_glance=TITLE,
+            how_to_read=HOW_TO_READ,
+            columns=WHAT_IT_SAYS,
             shared=shared_notes(parts),
             values=VALUES,
             curve_numbers=NUMBERS,
         )
 
-    def _index(self, parts: Sequence[SuitePart]) -> None:
-        self._page(named.INDEX, "index.html.j2", grid=index_grid(parts, self._names))
+    def _index(self, parts: Sequence[SuitePart], cards: Sequence[Card]) -> None:
+        grid = index_grid(parts, self._names)
+        self._page(named.INDEX, "index.html.j2", grid=grid, cards=cards)
 
-    def _cell(self, on_site: CellOnSite) -> None:
+    def _cell(self, on_site: CellOnSite, printed: PaperNumbers) -> None:
         page = cell_page(on_site, self._cells, self._linked, self._store)
         for name, group in page.groups.items():
             # The name says what is drawn: an earlier build's picture is this one's.
@@ -128,7 +137,8 @@ class _Builder:
             else:
                 self._write(name, group_svg(group))
                 self._drawn += 1
-        self._page(Names.cell(page.id), "cell.html.j2", page=page)
+        beside = printed.grid(on_site)
+        self._page(Names.cell(page.id), "cell.html.j2", page=page, beside=beside)
 
     def _page(self, name: str, template: str, **given: Any) -> None:
         root = "../" * name.count("/")

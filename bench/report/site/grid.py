@@ -44,11 +44,12 @@ class Column:
 
 @dataclass(frozen=True)
 class Row:
-    """A row; ``place`` groups those that belong together."""
+    """A row; ``place`` groups those that belong together, ``anchor`` is what links lead to."""
 
     fields: Sequence[Field]
     place: int | None = None
     first: bool = False
+    anchor: str = ""
 
 
 @dataclass(frozen=True)

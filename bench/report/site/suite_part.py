@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from urllib.parse import quote
 
 from markupsafe import Markup
 
+from bench.report import own_numbers, sections
 from bench.report import provenance as origin
-from bench.report import sections
 from bench.report.again import commands
+from bench.report.answer import answer
 from bench.report.claims import section as claim_section
 from bench.report.claims import text as verdict_text
 from bench.report.claims.form import asked_text, form_sentences
@@ -18,7 +20,7 @@ from bench.report.figures.section import curve_numbers, draw_figures, figure_svg
 from bench.report.frame import cell_frame, frame_csv
 from bench.report.index import PageFacts, page_facts
 from bench.report.numbers import plural, portion
-from bench.report.page import make_board, table_figure
+from bench.report.page import make_board
 from bench.report.results import Entry, place_key
 from bench.report.search import search_tables
 from bench.report.sections import Board
@@ -29,6 +31,7 @@ from bench.report.site.inline import inline, paragraphs
 from bench.report.site.names import Names
 from bench.report.site.track import Track
 from bench.report.tables import reported
+from bench.report.tables.contrasts import differences
 from bench.report.tables.grid import estimate_spans
 from bench.spec.paper import Note
 
@@ -49,6 +52,7 @@ class Part:
     caption: Sequence[Markup]
     grids: Sequence[Grid]
     notes: Sequence[str] = ()
+    terms: Sequence[tuple[Markup, Markup]] = ()
 
 
 @dataclass(frozen=True)
@@ -60,9 +64,11 @@ class SuitePart:
     facts: PageFacts
     profile: Markup
     stale: Markup
+    answer: Picture | None
+    verdicts: Sequence[Verdict]
     claims: Part | None
     forms: Sequence[tuple[str, str]]
-    explained: Markup
+    reading: Sequence[tuple[Markup, Markup]]
     comparisons: Part | None
     elsewhere: Sequence[str]
     pictures: Sequence[Picture]
@@ -77,6 +83,11 @@ class SuitePart:
     commands: str
     files: Mapping[str, str]
 
+    @property
+    def main(self) -> Picture | None:
+        """The picture that the suite is known by; None where nothing is drawn."""
+        return self.answer or next((p for p in self.pictures if p.files), None)
+
 
 def suite_part(track: Track, names: Names) -> SuitePart:
     """Make a suite's part of its paper's page."""
@@ -84,7 +95,7 @@ def suite_part(track: Track, names: Names) -> SuitePart:
     board = make_board(track.results, track.reported)
     found = verdicts(track.results, track.further)
     shown, elsewhere = claim_section.by_profile(found, plan)
-    pictures, files = _pictures(board, track, names)
+    first, pictures, files = _pictures(board, found, track, names)
     values = claim_section.claims_csv(found, plan)
     if values is not None:
         files[names.claims_csv(track)] = values
@@ -96,15 +107,11 @@ def suite_part(track: Track, names: Names) -> SuitePart:
         facts=page_facts(names.stem(track), track.results, found),
         profile=inline(sections.profile_text(board)),
         stale=inline(sections.stale_text(board)),
+        answer=first,
+        verdicts=shown,
         claims=_claims(shown, board),
         forms=[(v.claim.id, " ".join(form_sentences(v, plan))) for v in shown],
-        explained=inline(
-            " ".join(
-                text
-                for text in (claim_section.sequential_note(shown), claim_section.explained(plan))
-                if text
-            )
-        ),
+        reading=_terms(claim_section.reading(shown)),
         comparisons=_comparisons(shown),
         elsewhere=[verdict.claim.id for verdict in elsewhere],
         pictures=pictures,
@@ -128,23 +135,36 @@ def suite_part(track: Track, names: Names) -> SuitePart:
     )  # fmt: skip
 
 
-def _pictures(board: Board, track: Track, names: Names) -> tuple[list[Picture], dict[str, str]]:
+def _pictures(
+    board: Board, found: Sequence[Verdict], track: Track, names: Names
+) -> tuple[Picture | None, list[Picture], dict[str, str]]:
+    """Return the answer's picture, the others, and the files of both with their numbers."""
     plan, stem = board.plan, names.stem(track)
     drawings = draw_figures(board.results, stem)
-    own = table_figure(board, stem)
-    svgs = {**own, **figure_svgs(drawings)}
+    opening = answer(board, found, stem)
+    svgs = figure_svgs(drawings)
+    first = None
+    if opening is not None:
+        svgs[opening.file] = opening.svg
+        first = Picture(plan.suite.title, [names.figure(opening.file)], paragraphs(opening.caption))
     pictures = [
         Picture(d.figure.title, [names.figure(f) for f in d.svgs], paragraphs(d.caption))
         for d in drawings
     ]
+    own = {} if f"{stem}.svg" in svgs else own_numbers.table_figure(board, stem)
     if own:
-        text = paragraphs(sections.picture_caption(board))
+        svgs |= own
+        text = paragraphs(own_numbers.picture_caption(board))
         pictures.append(Picture(plan.suite.title, [names.figure(f) for f in own], text))
     files = {names.figure(file): svg for file, svg in svgs.items()}
     numbers = curve_numbers(drawings, plan.suite)
     if numbers is not None:
         files[names.curves_csv(track)] = numbers
-    return pictures, files
+    return first, pictures, files
+
+
+def _terms(explained: Sequence[tuple[str, str]]) -> list[tuple[Markup, Markup]]:
+    return [(inline(term), inline(meaning)) for term, meaning in explained]
 
 
 def _results(board: Board, track: Track, names: Names) -> Part:
@@ -153,19 +173,18 @@ def _results(board: Board, track: Track, names: Names) -> Part:
     def link(entry: Entry) -> str:
         return f"{page}#p{track.numbers[place_key(entry.where)]}"
 
-    return Part(paragraphs(sections.results_caption(board)), tables.results(board, link))
+    caption = paragraphs(own_numbers.results_caption(board))
+    terms = _terms(own_numbers.results_terms(board))
+    return Part(caption, tables.results(board, link), terms=terms)
 
 
 def _differences(board: Board) -> Part | None:
     contrast = board.plan.suite.table.contrast
-    grids = tables.contrasts(board, contrast) if contrast is not None else []
-    if contrast is None or not grids:
+    found = differences(board.entries, contrast, board.plan.suite) if contrast is not None else []
+    if contrast is None or not found:
         return None
-    texts = [
-        sections.contrast_caption(board, contrast),
-        origin.unpaired(board.results.own_records(shown=True)),
-    ]
-    return Part([inline(text) for text in texts if text], grids)
+    texts = own_numbers.contrast_texts(board, contrast, found)
+    return Part([inline(text) for text in texts], tables.contrasts(board, found))
 
 
 def _reported(board: Board) -> list[Part]:
@@ -173,7 +192,7 @@ def _reported(board: Board) -> list[Part]:
     for text, found in sections.reported_groups(board):
         grids, notes = tables.reported(board, found)
         agreement = reported.agreement(found, board.plan.suite)
-        parts.append(Part([inline(text), inline(agreement)], grids, notes))
+        parts.append(Part([inline(text), *paragraphs(agreement)], grids, notes))
     return parts
 
 
@@ -196,11 +215,13 @@ def _claims(shown: Sequence[Verdict], board: Board) -> Part | None:
                     number_field(verdict.p, verdict_text.p_text(verdict.p)),
                     Field(verdict_text.holding_text(verdict)),
                     Field(verdict_text.remark(verdict)),
-                ]
+                ],
+                anchor=claim_anchor(verdict),
             )
         )
     grid = Grid(f"Claims: {board.plan.suite.title}", columns, rows, wrap=True)
-    return Part([inline(claim_section.counted(shown))], [grid])
+    texts = [claim_section.caption(shown, board.plan), claim_section.sequential_note(shown)]
+    return Part([inline(text) for text in texts if text], [grid])
 
 
 def claim_html(verdict: Verdict) -> Markup:
@@ -209,6 +230,11 @@ def claim_html(verdict: Verdict) -> Markup:
     return Markup('{} <span class="note">({})</span> <code>{}</code>').format(
         claim.text, verdict_text.source_text(claim), claim.id
     )
+
+
+def claim_anchor(verdict: Verdict) -> str:
+    """Return a claim's place on its paper's page."""
+    return f"claim-{quote(verdict.claim.id, safe='')}"
 
 
 def outcome_kind(outcome: str) -> str:
@@ -243,5 +269,5 @@ def _setting(board: Board) -> list[Part]:
     for each in [*search_tables(board.results), *setting_tables(board.plan)]:
         rows = [[inline(text) for text in row] for row in each.rows]
         grid = plain_grid(each.title, each.header, rows, left=len(each.header))
-        parts.append(Part([inline(each.caption)] if each.caption else [], [grid]))
+        parts.append(Part(paragraphs(each.caption), [grid]))
     return parts

@@ -9,13 +9,13 @@ from markupsafe import Markup
 from bench.report.results import E, Entry, arrange
 from bench.report.sections import Board
 from bench.report.site.grid import Column, Field, Grid, Row, number_field
-from bench.report.tables.contrasts import contrast_grids, differences
+from bench.report.tables.contrasts import Difference, contrast_grids
 from bench.report.tables.grid import Grid as EntryGrid
 from bench.report.tables.grid import Span, Style
 from bench.report.tables.layout import axis_name, label, results_grids
 from bench.report.tables.reported import Matched, reported_grids
 from bench.spec.recipe import Scalar
-from bench.spec.suite import Contrast, Suite
+from bench.spec.suite import Suite
 
 Link = Callable[[Entry], str]
 _HTML: Mapping[Style, Markup] = {
@@ -33,9 +33,8 @@ def results(board: Board, link: Link) -> list[Grid]:
     return _grids("Results", results_grids(board.blocks, board.axes), board.plan.suite, link)
 
 
-def contrasts(board: Board, contrast: Contrast) -> list[Grid]:
+def contrasts(board: Board, found: Sequence[Difference]) -> list[Grid]:
     """Return the paired differences."""
-    found = differences(board.entries, contrast, board.plan.suite)
     made = contrast_grids(arrange(found, *board.axes), board.axes)
     return _grids("Paired differences", made, board.plan.suite)
 

@@ -117,20 +117,23 @@ def _name(suite: Suite, axis: str, matched: Matched) -> str:
 
 
 def _caption(found: Sequence[Agreement]) -> str:
-    text = "Ours: ± half the width of the 95% interval. "
+    told = [("ours", "± half the width of the 95% interval.")]
     tested = [each.tested for each in found if each.tested is not None]
     if not tested:
-        return f"{text}Only percent have a tolerance, so that nothing is said of agreement."
-    text += (
-        f"Agrees: the 90% interval of Δ lies within ± {TOLERANCE:g} point (two one-sided t tests "
-        "at 5%; the tolerance is our choice). Differs: Δ is beyond it at 5%. Open: the seeds "
-        "cannot tell. Nothing is corrected over entries. "
-    )
+        told.append(("tolerance", "Only percent have one, so that nothing is said of agreement."))
+        return markdown.terms(told)
+    told += [
+        ("agrees", f"The 90% interval of Δ lies within ± {TOLERANCE:g} point (two one-sided t "
+         "tests at 5%; the tolerance is our choice)."),
+        ("differs", "Δ is beyond it at 5%."),
+        ("open", "The seeds cannot tell. Nothing is corrected over entries."),
+    ]  # fmt: skip
     exact = sum(not each.uses_reported_spread for each in tested)
-    if exact == 0:
-        return f"{text}The paper's own spread is in the interval of Δ."
     which = "the" if exact == len(tested) else f"{exact} of the"
-    return (
-        f"{text}What ± means, or of how many runs it is, is not certain for {which} reported "
-        "means: those are taken as exact, which makes both verdicts easier to reach."
-    )
+    told.append((
+        "the paper's spread",
+        "It is in the interval of Δ." if exact == 0 else
+        f"What ± means, or of how many runs it is, is not certain for {which} reported means: "
+        "those are taken as exact, which makes both verdicts easier to reach.",
+    ))  # fmt: skip
+    return markdown.terms(told)

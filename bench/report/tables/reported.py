@@ -124,7 +124,7 @@ def agreement(matched: Sequence[Matched], suite: Suite) -> str:
     for metric, own in by_measure(matched).items():
         of = f" {markdown.escape(measure_name(suite, metric))}" if suite.table.metrics else ""
         texts.append(_agreement(own, of))
-    return " ".join(texts)
+    return "\n\n".join(texts)
 
 
 def _agreement(matched: Sequence[Matched], of: str) -> str:

@@ -127,7 +127,7 @@ def test_further_seeds_do_not_hide_one_that_never_got_there(seed: int) -> None:
 def test_a_table_has_no_mean_over_the_seeds_that_got_there() -> None:
     page = stunted().page().markdown
     assert row_of(page) == ["l2+bss", "**50.00** (no spread)", "– (undefined at 1/6)"]
-    assert "a mean over the other seeds would be one over those that got there" in page
+    assert "A mean over the other seeds would be one over those that got there" in page
     assert "lacks seeds" not in page
     assert row_of(made().page().markdown)[2] == "**95.00** (no spread)"
 

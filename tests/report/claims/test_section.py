@@ -45,7 +45,7 @@ def test_a_page_without_claims_has_no_such_section() -> None:
 def test_claims_come_before_every_number() -> None:
     page = with_claims(EASY).page().markdown
     headings = [line for line in page.splitlines() if line.startswith("## ")]
-    assert headings[0] == "## Claims"
+    assert headings[:2] == ["## At a glance", "## Claims"]
     assert page.index("| in the tables") < page.index("## Claims")
 
 
@@ -99,6 +99,19 @@ def test_a_claim_that_is_not_run_says_why() -> None:
         "**not run**", "\\> 0", "–", "–", "–", "this profile has no such cells",
     ]  # fmt: skip
     assert "comparisons</summary>" not in text
+
+
+def test_what_verdicts_mean_is_folded_beside_them() -> None:
+    text = section(with_claims(EASY).page().markdown, "Claims")
+    _, _, folded = text.partition("<details><summary>How to read verdicts</summary>")
+    told = folded.partition("</details>")[0]
+    for term in ("asked", "estimate", "p", "hold", "supported", "refuted", "undecided"):
+        assert f"\n- **{term}**: " in told
+    assert "p is at most 2.5%, one-sided" in told
+    assert "Holm's correction" in told
+    assert "From six seeds on p is the larger of the two" in told
+    assert "both err more often than they say" in told
+    assert "sequential" not in told
 
 
 def test_verdicts_given_and_made_give_the_same_bytes() -> None:

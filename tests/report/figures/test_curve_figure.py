@@ -28,7 +28,7 @@ DEVIATIONS = [10.0**-k for k in range(9)]
 
 
 def svgs(made: Study) -> list[str]:
-    return list(made.page().figures.values())
+    return [svg for name, svg in made.page().figures.items() if ".answer." not in name]
 
 
 def texts(svg: str) -> list[str]:

@@ -97,7 +97,7 @@ def test_a_page_has_them_among_its_figures() -> None:
     from bench.report.page import build_page
 
     page = build_page(replace(results, plan=made.plan), stem="t")
-    assert sorted(page.figures) == ["t-1.svg", "t-2.svg"]
+    assert sorted(page.figures) == ["t-1.svg", "t-2.svg", "t.answer.svg"]
     assert "![Maps](<t-1.svg>)" in page.markdown
     assert page.curves is None
 

@@ -54,7 +54,7 @@ def test_figures_come_before_the_results_and_replace_the_tables_picture(made: St
     page = made.page(stem="tiny")
     assert page.markdown.index("## Figures") < page.markdown.index("## Results")
     assert list(page.files()) == [
-        "tiny.md", "tiny.csv", "tiny-1.svg", "tiny-2.svg", "tiny.curves.csv",
+        "tiny.md", "tiny.csv", "tiny.answer.svg", "tiny-1.svg", "tiny-2.svg", "tiny.curves.csv",
     ]  # fmt: skip
 
 
@@ -62,7 +62,7 @@ def test_a_suite_without_figures_is_as_before() -> None:
     made = curved({})
     follow(made, lambda labels, step: 0.5)
     page = made.page(stem="tiny")
-    assert list(page.files()) == ["tiny.md", "tiny.csv", "tiny.svg"]
+    assert list(page.files()) == ["tiny.md", "tiny.csv", "tiny.answer.svg", "tiny.svg"]
     assert "## Figures" not in page.markdown
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
+from bench.report.own_numbers import results_caption
 from bench.report.page import make_board
 from bench.report.results import Results
-from bench.report.sections import results_caption
 from bench.spec.plan import load_plan
 
 SUITE = """

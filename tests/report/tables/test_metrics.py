@@ -67,8 +67,10 @@ def test_each_column_is_a_metric_in_its_own_unit(made: Study) -> None:
 
 def test_the_caption_says_what_is_best_of_which(made: Study) -> None:
     text = section(made.page().markdown, "Results")
-    assert "top-1 error: `test/top1_error`; distance: `features/distance`" in text
-    assert "Bold: the lowest (top-1 error, distance) or highest (test/top5) mean" in text
+    assert "Bold: the best mean of a column" in text
+    assert "- **top-1 error**: `test/top1_error`, in %; best is the lowest" in text
+    assert "- **distance**: `features/distance`; best is the lowest" in text
+    assert "- **test/top5**: `test/top5`, in %; best is the highest" in text
 
 
 def test_differences_are_in_each_columns_unit(made: Study) -> None:
@@ -132,11 +134,11 @@ def test_a_metric_that_some_cells_do_not_measure_is_blank_there(made: Study) -> 
         made.put(planned.cell, {"test/top1": 0.8, "warmup/steps": 0.5})
     text = section(made.page().markdown, "Results")
     assert [row[-1] for row in tables_of(text)[0][1:]] == ["", "50.00 (no spread)"]
-    assert "Blank: not measured there." in text
+    assert "- **blank**: Not measured there." in text
 
 
 def test_lines_from_metric_to_metric_are_not_drawn(made: Study) -> None:
-    assert made.page().figures == {}
+    assert list(made.page().figures) == ["table1-paper.answer.svg"]
 
 
 def test_an_error_is_one_less_and_is_in_the_csv_only_where_wanted(made: Study) -> None:
