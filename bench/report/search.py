@@ -241,8 +241,8 @@ def _caption(results: Results, found: Sequence[Choice]) -> str:
         "A trial is a training that tries one candidate. One that diverged is worse than any "
         f"score. Trials have seeds of their own ({seeds}), and score no test split."
         f"{_where(results)}\n\n"
-        f"{tuned_alike(found, results.plan.gradients)} Intervals and verdicts are for the settings that were chosen: "
-        "another search might choose others."
+        f"{tuned_alike(found, results.plan.gradients)} Intervals and verdicts are for the settings "
+        "that were chosen: another search might choose others."
     )
 
 
