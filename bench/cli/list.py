@@ -10,6 +10,7 @@ from bench.cli.options import suites_option
 _KINDS = ("suites", "datasets", "backbones", "parts", "metrics")
 EPILOG = """\b
 Example:
+  bench list                    how many there are of each
   bench list suites
   bench list backbones resnet50
   bench list parts penalty
@@ -18,10 +19,10 @@ Example:
 
 
 @click.command("list", epilog=EPILOG)
-@click.argument("kind", type=click.Choice(_KINDS), metavar="|".join(_KINDS))
+@click.argument("kind", type=click.Choice(_KINDS), metavar=f"[{'|'.join(_KINDS)}]", required=False)
 @click.argument("words", nargs=-1)
 @suites_option
-def command(kind: str, words: tuple[str, ...]) -> None:
+def command(kind: str | None, words: tuple[str, ...]) -> None:
     """List what a suite may name: suites, datasets, backbones, parts, metrics.
 
     WORDS leave those in whose line all of them stand. Backbones are timm's, by the names that come
@@ -31,6 +32,10 @@ def command(kind: str, words: tuple[str, ...]) -> None:
     from bench.cli.listing import LISTINGS
     from bench.cli.printing import table
 
+    if kind is None:
+        counts = [(each, f"{len(list(of.rows())):,}") for each, of in LISTINGS.items()]
+        click.echo(table(counts, ("bench list", "there are"), ["left", "right"]))
+        return
     listing = LISTINGS[kind]
     rows = listing.matching(words)
     click.echo(table(rows, listing.header, ["left"] * len(listing.header)))

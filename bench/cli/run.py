@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -20,7 +20,7 @@ from bench.cli.options import (
 
 if TYPE_CHECKING:
     from bench.cli.joint import Joint
-    from bench.scheduling.engines.engine import Engine
+    from bench.scheduling.engines.engine import Engine, EngineOptions
     from bench.scheduling.run import RunOptions
     from bench.scheduling.summary import RunSummary
     from bench.spec.cell import PlannedCell
@@ -106,6 +106,13 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     is_flag=True,
     help="Also seeds for comparisons that have little chance.  [--until-decided]",
 )
+@click.option(
+    "--check/--no-check",
+    default=True,
+    show_default=True,
+    help="Look first at data, backbones, weights, disk and memory: what would fail is told at "
+    "once, and nothing is begun.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be added.  [--until-decided]")
 @same_versions_option
 def command(
@@ -125,6 +132,7 @@ def command(
     max_seeds: int | None,
     budget: float | None,
     all_undecided: bool,
+    check: bool,
     dry_run: bool,
     same_versions: bool,
 ) -> None:
@@ -156,6 +164,8 @@ def command(
     new_engine = partial(make_engine, engine, asked_of_engine)
     asked_for = {CHECKPOINT: keep, PATCH: keep_patches}
     kept = frozenset(name for name, asked in asked_for.items() if asked)
+    if check and not dry_run:
+        _check(joint, engine, asked_of_engine, kept)
     execute = partial(_execute, joint, RunOptions(retries=retries, keep=kept))
     conclude = partial(_conclude, joint)
     if until_decided:
@@ -167,6 +177,21 @@ def command(
     summary = execute(joint.cells, runs)
     conclude(summary)
     sys.exit(summary.exit_code)
+
+
+def _check(joint: Joint, engine: str, asked: EngineOptions, kept: Collection[str]) -> None:
+    """Refuse a run of which something is known to fail."""
+    from bench.cli.looking import problems_of
+    from bench.errors import UserError
+
+    found = problems_of(joint, engine, asked, kept)
+    if found:
+        told = "\n".join(found)
+        count = "a problem" if len(found) == 1 else f"{len(found)} problems"
+        raise UserError(
+            f"{count} before the first cell, and nothing is begun\n{told}",
+            remedy="or run what can be run: --no-check",
+        )
 
 
 def _execute(

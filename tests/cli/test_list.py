@@ -84,3 +84,11 @@ def test_an_unknown_kind_names_the_known(bench):
     result = bench("list", "suite")
     assert result.exit_code == 2
     assert "suites" in result.output
+
+
+def test_alone_it_counts_what_there_is(bench, monkeypatch):
+    monkeypatch.chdir(ROOT)
+    counts = dict(line.split() for line in bench("list").output.splitlines()[2:])
+    assert counts["datasets"] == f"{len(names()):,}"
+    assert counts["parts"] == f"{len(built_in_parts()):,}"
+    assert counts.keys() == LISTINGS.keys()
