@@ -256,7 +256,7 @@ def test_the_loop_with_profit_runs_as_it_stands(capsys):
 
 
 def test_every_link_in_the_docs_resolves():
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for target, section in re.findall(r"\]\(([^)#\s]*)(?:#([^)\s]*))?\)", page.read_text()):
             if target.startswith("http"):
                 continue
@@ -274,6 +274,6 @@ def sections_of(page: Path) -> set[str]:
 
 def test_the_readmes_make_targets_exist():
     targets = set(re.findall(r"^([a-z-]+):", (ROOT / "Makefile").read_text(), re.M))
-    for page in [ROOT / "README.md", *(ROOT / "docs").glob("*.md")]:
+    for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"(?:^|`)make ([a-z][a-z-]+)", page.read_text(), re.M):
             assert target in targets, f"{page.name} names make {target}"
