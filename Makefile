@@ -2,6 +2,8 @@
 PYTHON ?= python3
 PROFILE ?= offline
 WORKERS ?=
+REMOTE ?= origin
+CELLS ?= recorded
 STORE ?= results
 VENV := .venv
 BIN := $(VENV)/bin
@@ -11,7 +13,7 @@ RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 .DEFAULT_GOAL := help
 .PHONY: help install reproduce-bss reproduce-fast fast-settings reproduce-modelpatch modelpatch-settings
 .PHONY: reproduce-profit profit-settings reproduce-transferred reproduce-sources pretrain
-.PHONY: site test lint check clean
+.PHONY: wheel smoke site published-site publish test lint check clean
 
 BSS := table2 baselines
 BSS += $(if $(filter smoke offline,$(PROFILE)),strength tuned pooled)
@@ -80,8 +82,22 @@ pretrain: install ## Train the shipped backbones again (replaces bench/models/sh
 	$(BENCH) run sources/pretrain --profile offline --engine local --keep $(RUN_FLAGS)
 	$(BENCH) export sources/pretrain --profile offline --store "$(STORE)" --to bench/models/shipped
 
+wheel: $(BIN)/uv ## Build a wheel that has the suites and the published records, into dist/
+	$(BIN)/uv build --quiet --out-dir dist
+
+smoke: install ## Take every suite from YAML to page in a few steps, into smoke/; say which broke
+	$(BENCH) smoke $(if $(WORKERS),--workers $(WORKERS))
+
 site: install ## Build a static site from all records into site/ (PROFILE=…, STORE=…)
 	$(BENCH) site --profile $(PROFILE) --store "$(STORE)"
+
+published-site: install ## Build the site of the published leaderboards into .published/site (CELLS=none: no cell pages)
+	rm -rf .published/results
+	$(BENCH) import leaderboards/*/*.zip --store .published/results
+	$(BENCH) site --store .published/results --to .published/site --cells $(CELLS)
+
+publish: published-site ## Put that site on the branch gh-pages and push it (REMOTE=: do not push)
+	.ci/publish .published/site gh-pages $(REMOTE)
 
 test: $(BIN)/tox ## Install what the tests need, and run them through tox
 	$(BIN)/tox run -e tests
@@ -92,4 +108,4 @@ lint: $(BIN)/tox ## ruff, mypy and import contracts
 check: lint test ## Lint, types, import contracts and tests
 
 clean: ## Remove environments and caches (records stay)
-	rm -rf $(VENV) .tox .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info
+	rm -rf $(VENV) .tox .published dist build smoke .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache *.egg-info

@@ -31,3 +31,9 @@ def _is_named(here: str) -> bool:
 
 def _has_retable(entry: str) -> bool:
     return os.path.isfile(os.path.join(entry, "bench", "__init__.py"))
+
+
+def with_package() -> dict[str, str]:
+    """Return the environment of a process that imports this very package, installed or not."""
+    given = filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))
+    return {**os.environ, "PYTHONPATH": os.pathsep.join([_HOME, *given])}

@@ -1,5 +1,7 @@
 """`bench plan` and `bench status` of 100,000 cells on an empty store, against 80 cells.
 
+And `bench plan --only` of all of them, and of one seed's, against the plan without.
+
 Processor time: what the cells add to what the command needs anyway. With records: `report.py`.
 """
 
@@ -32,6 +34,8 @@ profiles: {offline: {}}
 
 # How each ends where no cell is done.
 COMMANDS = {"plan": 0, "status": 1}
+ONLY = {"every cell": ["--only", "seed=0:1250", "--only", "method=l2,l2+bss,l2-sp,l2-sp+bss"],
+        "a seed": ["--only", "seed=0"]}  # fmt: skip
 
 
 def seconds(code: int, *command: str) -> float:
@@ -58,6 +62,13 @@ def main() -> None:
             many, few = (statistics.median(column) for column in zip(*taken, strict=True))
             ratio = many / few
             print(f"{verb}: 100,000 cells {many:.2f} s, 80 cells {few:.2f} s; ratio {ratio:.1f}")
+        plan = [sys.executable, "-m", "bench", "plan", "--store", str(folder / "store")]
+        plan.append(str(folder / "many.yaml"))
+        columns = {"all": [], **ONLY}
+        taken = [[seconds(0, *plan, *only) for only in columns.values()] for _ in range(rounds)]
+        medians = [statistics.median(column) for column in zip(*taken, strict=True)]
+        for name, used in zip(columns, medians, strict=True):
+            print(f"plan of {name}: {used:.2f} s; ratio {used / medians[0]:.2f}")
 
 
 if __name__ == "__main__":

@@ -86,3 +86,19 @@ def test_a_store_may_have_a_space(make):
     for call in called:
         assert call[call.index("--store") + 1] == "my results"
         assert call[call.index("--profile") + 1] == "smoke"
+
+
+def test_smoke_is_one_command_over_every_suite(make):
+    _, *called = make("smoke", "WORKERS=2")
+    assert [call[1:] for call in called] == [["smoke", "--workers", "2"]]
+
+
+def test_the_published_site_is_that_of_the_bundles_and_of_no_earlier_store(make, tmp_path):
+    results = tmp_path / "my papers" / ".published" / "results" / "old"
+    results.mkdir(parents=True)
+    _, *called = make("published-site", "CELLS=none")
+    assert not results.exists()
+    assert [call[1] for call in called] == ["import", "site"]
+    for call in called:
+        assert call[call.index("--store") + 1] == ".published/results"
+    assert called[-1][-4:] == ["--to", ".published/site", "--cells", "none"]

@@ -12,8 +12,9 @@ import sys
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from bench.import_path import with_package
 
 if TYPE_CHECKING:
     from bench.spec.parts import PartKey
@@ -62,9 +63,9 @@ def _of_one_process(
     reading, writing = os.pipe()
     # -P: a file of the user's in this folder is not taken for a module of that name.
     command = [sys.executable, "-P", "-m", "bench.parts.checks.worker", str(writing), job]
-    process = subprocess.Popen(
-        command, pass_fds=[writing], start_new_session=True, env=_environment()
-    )
+    # Threads as of cells.
+    environment = {**with_package(), "OMP_NUM_THREADS": "1"}
+    process = subprocess.Popen(command, pass_fds=[writing], start_new_session=True, env=environment)
     os.close(writing)
     part, running = parts[0], "import"
     try:
@@ -91,13 +92,6 @@ def _of_one_process(
         with contextlib.suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
-
-
-def _environment() -> dict[str, str]:
-    # Where this very package lies, also if it is not installed; and threads as of cells.
-    package = str(Path(__file__).parents[2])
-    path = [package, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
-    return {**os.environ, "PYTHONPATH": os.pathsep.join(path), "OMP_NUM_THREADS": "1"}
 
 
 class _Lines:

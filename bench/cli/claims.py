@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import profile_option, store_option
+from bench.cli.options import profile_option, store_option, suites_option
 
 if TYPE_CHECKING:
     from bench.report.claims.verdict import Verdict
@@ -32,6 +32,7 @@ _NARROWEST = 30
 
 @click.command("claims", epilog=EPILOG)
 @click.argument("paper")
+@suites_option
 @profile_option
 @store_option
 @click.option("--verbose", is_flag=True, help="Each claim's sentence, and its comparisons.")
@@ -90,9 +91,9 @@ def _verdicts_named(given: str | None) -> list[str]:
 
 def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Judged]:
     """Return the verdict on each claim, with the plan of its suite where there is one."""
-    from bench.cli.session import further_of, session_of
+    from bench.cli.session import session_of
     from bench.errors import SpecError, did_you_mean
-    from bench.report.claims.verdict import verdicts, without_records
+    from bench.report.claims.verdict import without_records
     from bench.spec.layers import profile_names
     from bench.spec.plan import load_plan
 
@@ -110,9 +111,7 @@ def _verdicts(paper: Paper, folder: Path, profile: str, store: Path) -> list[Jud
         # A claim about a suite that is not there is an error of loading any other.
         if profile in profiles[name] or not profiles[name]:
             session = session_of(load_plan(file, profile), store)
-            further = further_of(session)
-            done = verdicts(session.results(), further)
-            found.update({verdict.claim.id: (verdict, session.plan) for verdict in done})
+            found.update({v.claim.id: (v, session.plan) for v in session.verdicts()})
     reason = f"its suite has no profile {profile}"
     return [found.get(c.id) or (without_records(c, reason), None) for c in paper.claims]
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import store_option
+from bench.cli.options import store_option, suites_option
 
 if TYPE_CHECKING:
     from bench.records.record import Record
@@ -41,6 +41,7 @@ class _Given:
 @click.argument("a")
 @click.argument("b")
 @click.option("--suite", help="Suite of the stores, or of the profiles, that A and B name.")
+@suites_option
 @click.option("-p", "--profile", default="offline", show_default=True, help="Of the stores.")
 @store_option
 @click.option("--metric", help="What is compared; the table's, or test/top1, where not given.")

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 EPILOG = """\b
 Example:
+  bench import bss fast/optimizers
   bench import leaderboards/*/*.zip
   bench import /mnt/other-machine/results --store results
 
@@ -27,26 +28,31 @@ _SHOWN = 20
 
 
 @click.command("import", epilog=EPILOG)
-@click.argument(
-    "files",
-    metavar="FILE...",
-    nargs=-1,
-    required=True,
-    type=click.Path(exists=True, path_type=Path),
-)
+@click.argument("sources", metavar="FILE|SUITE...", nargs=-1, required=True)
 @store_option
-def command(files: tuple[Path, ...], store: Path) -> None:
+def command(sources: tuple[str, ...], store: Path) -> None:
     """Take records into the store: from bundles, and from the stores of other machines.
+
+    FILE is a bundle or a store's folder; SUITE a suite or a paper whose pages are published: their
+    bundles come with Retable.
 
     A record that is there already is passed over; none is ever replaced. Cells need no checkpoint
     to be done: where another cell has to start from one, it is made again first.
     """
     from bench.records.store import Store
 
+    files = [file for source in sources for file in _files(source)]
     into, bad = Store(store), False
-    for file in files:
+    for file in dict.fromkeys(files):
         bad = (_from_store if file.is_dir() else _from_bundle)(file, into) or bad
     sys.exit(int(bad))
+
+
+def _files(source: str) -> list[Path]:
+    from bench.records.published import bundles_called
+
+    path = Path(source)
+    return [path] if path.exists() else bundles_called(source)
 
 
 def _from_bundle(file: Path, store: Store) -> bool:

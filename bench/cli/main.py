@@ -13,12 +13,15 @@ from bench.screen import printable
 
 # Name to (module, one line of help): `bench --help` imports none of them.
 COMMANDS = {
+    "list": "List what a suite may name: suites, datasets, backbones, parts, metrics.",
+    "new": "Write a commented suite, or a part, that runs as it is.",
     "validate": "Check suites: every name, number and reference.",
     "plan": "List suites' cells by state: done, stale, missing, failed.",
     "run": "Run what is missing or stale, and resume what was interrupted.",
     "status": "Say how far suites are, and what failed or is stale and why.",
     "show": "Show one cell: its settings, results, curves, log and provenance.",
     "report": "Rebuild a paper's tables from the records, as leaderboards.",
+    "smoke": "Take suites from YAML to page in a few steps, and say which broke.",
     "claims": "Say whether a paper's claims hold: supported, refuted, undecided, not run.",
     "measure": "Measure networks in files or cells: print, draw, write JSON.",
     "site": "Build a static site: an index, a page a paper, a page a cell.",

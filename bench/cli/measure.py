@@ -155,7 +155,7 @@ def _execute(plan: Plan, scratch: Path, device: Any) -> tuple[Session, Record]:
     from bench.errors import UserError
     from bench.scheduling.engines.engine import EngineOptions
     from bench.scheduling.engines.inline import inline_engine
-    from bench.scheduling.progress import progress_for
+    from bench.scheduling.live import progress_for
     from bench.scheduling.run import RunOptions, run
 
     session = session_of(plan, scratch)

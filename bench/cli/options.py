@@ -10,8 +10,38 @@ import click
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-suite_argument = click.argument("suite")
-suites_argument = click.argument("suites", metavar="SUITE...", nargs=-1, required=True)
+
+def _look_in(context: click.Context, _: click.Parameter, folders: tuple[Path, ...]) -> None:
+    from bench.spec.find import looking_in
+
+    if folders:
+        context.with_resource(looking_in([folder.absolute() for folder in folders]))
+
+
+suites_option = click.option(
+    "--suites",
+    "folders_of_suites",
+    metavar="FOLDER",
+    multiple=True,
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    callback=_look_in,
+    expose_value=False,
+    help="A further folder of suites, looked in after ./suites and before those that come with "
+    "Retable; may be given several times.  [default: RETABLE_SUITES]",
+)
+
+
+def suite_argument(function: F) -> F:
+    """Add a suite's name, and where suites lie."""
+    return click.argument("suite")(suites_option(function))
+
+
+def suites_argument(function: F) -> F:
+    """Add the names of suites and papers, and where they lie."""
+    several = click.argument("suites", metavar="SUITE...", nargs=-1, required=True)
+    return several(suites_option(function))
+
+
 profile_option = click.option(
     "-p", "--profile", default="offline", show_default=True, help="Which overlay of the suite."
 )
@@ -22,6 +52,13 @@ store_option = click.option(
     show_default=True,
     envvar="RETABLE_STORE",
     help="Folder of records, leases and artifacts.",
+)
+only_option = click.option(
+    "--only",
+    metavar="AXIS=VALUES",
+    multiple=True,
+    help="Only these cells, and what they start from: values between commas, or numbers LOW:HIGH, "
+    "HIGH not among them; repeatable, for each axis.",
 )
 same_versions_option = click.option(
     "--same-versions",

@@ -11,6 +11,7 @@ from bench.cli.session import Session, further_of
 if TYPE_CHECKING:
     from bench.report.page import Page
 
+LEADERBOARDS, EXCERPTS = Path("leaderboards"), Path("excerpts")
 # Not pictures, whose bytes are the drawing library's, nor what a verification itself writes.
 _COMPARED = (".md", ".csv", ".json")
 
@@ -28,8 +29,9 @@ class Built:
 
 
 def stem_of(session: Session) -> str:
-    """Return the name of a page's files without their endings."""
-    return f"{session.plan.suite.name}.{session.plan.profile}"
+    """Return the name of a page's files without their endings: an excerpt's is its own."""
+    plan = session.plan
+    return ".".join([plan.suite.name, plan.profile, *([plan.excerpt.name] if plan.excerpt else [])])
 
 
 def build(session: Session, folder: Path) -> Built:
@@ -53,6 +55,9 @@ def build(session: Session, folder: Path) -> Built:
         verified=load_verified(folder / plan.paper.id, stem),
         further=further.results if further is not None else None,
     )
+    if plan.excerpt is not None:
+        # By the facts that lie beside it a page comes into the index, and is one of the suite.
+        return Built(page, {})
     beside = {f"{stem}.json": facts_json(page_facts(stem, results, found))}
     numbers = further_csv(further, plan) if further is not None else ""
     if numbers:

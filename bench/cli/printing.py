@@ -11,9 +11,15 @@ import sys
 import textwrap
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TYPE_CHECKING, Any, TextIO
+
+import click
 
 from bench.screen import printable
+
+if TYPE_CHECKING:
+    from bench.cli.joint import Joint
+    from bench.cli.session import Session
 
 # No column is made narrower than this, however narrow the terminal.
 _NARROWEST = 8
@@ -106,5 +112,21 @@ def again(verb: str, suites: str | Sequence[str], profile: str, store: Path, *mo
     >>> again("run", "my suites/a.yaml", "offline", Path("results"), "--keep")
     "bench run 'my suites/a.yaml' --profile offline --store results --keep"
     """
+    from bench.spec.find import asked_folders
+
     named = [suites] if isinstance(suites, str) else suites
-    return shlex.join(["bench", verb, *named, "--profile", profile, "--store", str(store), *more])
+    lies = [word for folder in asked_folders() for word in ("--suites", str(folder))]
+    ours = ["--profile", profile, "--store", str(store)]
+    return shlex.join(["bench", verb, *named, *lies, *ours, *more])
+
+
+def tell_excerpt(session: Session) -> None:
+    """Say which cells of a suite are meant, where they are not all."""
+    if session.excerpt_text:
+        click.echo(wrapped(session.excerpt_text, "  "))
+
+
+def tell_left_out(joint: Joint) -> None:
+    """Say of which suites no cell is meant."""
+    if joint.left_out:
+        click.echo(f"no cell of {', '.join(joint.left_out)} is {joint.excerpt}", err=True)

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import profile_option, store_option, suites_argument
+from bench.cli.options import only_option, profile_option, store_option, suites_argument
 
 if TYPE_CHECKING:
     from bench.cli.session import Session
@@ -18,23 +18,26 @@ EPILOG = """\b
 Example:
   bench report bss/table2
   bench report bss fast/optimizers
+  bench report bss/table2 --only method=l2,l2+bss
   bench report bss/table2 --profile smoke --to /tmp/leaderboards
 """
 
 
 @click.command("report", epilog=EPILOG)
 @suites_argument
+@only_option
 @profile_option
 @store_option
 @click.option(
     "--to",
     "folder",
     type=click.Path(file_okay=False, path_type=Path),
-    default=Path("leaderboards"),
-    show_default=True,
+    show_default="leaderboards; with --only: excerpts",
     help="Folder of leaderboards.",
 )
-def command(suites: tuple[str, ...], profile: str, store: Path, folder: Path) -> None:
+def command(
+    suites: tuple[str, ...], only: tuple[str, ...], profile: str, store: Path, folder: Path | None
+) -> None:
     """Rebuild suites' tables from the records, as leaderboards.
 
     SUITE is a path, a name such as bss/table2, or a paper's folder: all its suites that have the
@@ -43,18 +46,25 @@ def command(suites: tuple[str, ...], profile: str, store: Path, folder: Path) ->
     folder's README.md, the index of its pages, says of it; files of the page that it no longer has
     are removed. Records are only read: what is missing, stale or failed is shown as such. The same
     records give the same bytes.
+
+    --only makes a page of some of the cells, which says so, beside no other: it has a name of its
+    own, lies in excerpts/ where --to names no folder, and is in no index.
     """
     from bench.cli.joint import open_joint
-    from bench.cli.pages import write
+    from bench.cli.pages import EXCERPTS, LEADERBOARDS, write
+    from bench.cli.printing import tell_left_out
 
     # Records are many small objects without cycles: looking for some takes a fifth of the time.
     gc.disable()
     click.get_current_context().call_on_close(gc.enable)
-    joint = open_joint(suites, profile, store)
+    joint = open_joint(suites, profile, store, only=only)
+    tell_left_out(joint)
+    folder = folder or (LEADERBOARDS if joint.excerpt is None else EXCERPTS)
     for session in joint.sessions:
         for path in write(session, folder):
             click.echo(path)
-    _write_index(folder)
+    if joint.excerpt is None:
+        _write_index(folder)
     empty = [_tell_of_the_rest(session, joint.several) for session in joint.sessions]
     if any(empty):
         sys.exit(1)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Literal
 import click
 
 from bench.cli.options import (
+    only_option,
     profile_option,
     same_versions_option,
     store_option,
@@ -19,7 +20,9 @@ from bench.cli.options import (
 
 if TYPE_CHECKING:
     from bench.cli.joint import Joint
-    from bench.scheduling.engines.engine import Engine
+    from bench.errors import UserError
+    from bench.records.record import Record
+    from bench.scheduling.engines.engine import Engine, EngineOptions
     from bench.scheduling.run import RunOptions
     from bench.scheduling.summary import RunSummary
     from bench.spec.cell import PlannedCell
@@ -29,6 +32,7 @@ Example:
   bench run bss/table2 --profile smoke --workers 2
   bench run bss/table2 --profile paper --slots-per-gpu 4 --time-limit 7200
   bench run bss fast/optimizers
+  bench run bss/table2 --only method=l2,l2+bss --only dataset=glyphs --only seed=0:3
   bench run bss/table2 --until-decided --budget 2 --dry-run
 
 Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every cell is done.
@@ -37,6 +41,7 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
 
 @click.command("run", epilog=EPILOG)
 @suites_argument
+@only_option
 @profile_option
 @store_option
 @click.option(
@@ -103,10 +108,24 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     is_flag=True,
     help="Also seeds for comparisons that have little chance.  [--until-decided]",
 )
+@click.option(
+    "--check/--no-check",
+    default=True,
+    show_default=True,
+    help="Look first at data, backbones, weights, disk and memory: what would fail is told at "
+    "once, and nothing is begun.",
+)
 @click.option("--dry-run", is_flag=True, help="Print what would be added.  [--until-decided]")
+@click.option(
+    "--tensorboard",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="FOLDER",
+    help="Write each done cell's curves there too, for TensorBoard; of those done before at once.",
+)
 @same_versions_option
 def command(
     suites: tuple[str, ...],
+    only: tuple[str, ...],
     profile: str,
     store: Path,
     engine: str,
@@ -121,13 +140,16 @@ def command(
     max_seeds: int | None,
     budget: float | None,
     all_undecided: bool,
+    check: bool,
     dry_run: bool,
+    tensorboard: Path | None,
     same_versions: bool,
 ) -> None:
     """Run what is missing or stale of suites, and resume what was interrupted.
 
     SUITE is a path, a name such as bss/table2, or a paper's folder: all its suites that have the
-    profile. Several run as one, a cell that several have once, the longest first.
+    profile. Several run as one, a cell that several have once, the longest first. --only runs some
+    of the cells, with all that these start from.
     """
     from bench.cli.joint import open_joint
     from bench.cli.settle import Asked, Settlement
@@ -142,15 +164,20 @@ def command(
         )
     if until_decided and same_versions:
         raise click.UsageError("--same-versions does not go with --until-decided")
-    joint = open_joint(suites, profile, store, same_versions=same_versions)
+    if until_decided and only:
+        raise click.UsageError("--until-decided takes whole suites: their looks are fixed for them")
+    joint = open_joint(suites, profile, store, only=only, same_versions=same_versions)
     if until_decided and joint.several:
         raise click.UsageError("--until-decided takes one suite: each has looks of its own")
     asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit)
     new_engine = partial(make_engine, engine, asked_of_engine)
     asked_for = {CHECKPOINT: keep, PATCH: keep_patches}
     kept = frozenset(name for name, asked in asked_for.items() if asked)
-    execute = partial(_execute, joint, RunOptions(retries=retries, keep=kept))
-    conclude = partial(_conclude, joint, profile=profile, store=store)
+    if check and not dry_run:
+        _check(joint, engine, asked_of_engine, kept)
+    curves = _Curves(joint, tensorboard, profile) if tensorboard is not None else None
+    execute = partial(_execute, joint, RunOptions(retries=retries, keep=kept), curves)
+    conclude = partial(_conclude, joint)
     if until_decided:
         asked = Asked(max_seeds, budget, all_undecided, dry_run)
         (session,) = joint.sessions
@@ -162,32 +189,85 @@ def command(
     sys.exit(summary.exit_code)
 
 
+def _check(joint: Joint, engine: str, asked: EngineOptions, kept: Collection[str]) -> None:
+    """Refuse a run of which something is known to fail."""
+    from bench.cli.looking import problems_of
+    from bench.errors import UserError
+
+    found = problems_of(joint, engine, asked, kept)
+    if found:
+        told = "\n".join(found)
+        count = "a problem" if len(found) == 1 else f"{len(found)} problems"
+        raise UserError(
+            f"{count} before the first cell, and nothing is begun\n{told}",
+            remedy="or run what can be run: --no-check",
+        )
+
+
+class _Curves:
+    """Writes each done cell's curves below the folder of its suite, for TensorBoard."""
+
+    def __init__(self, joint: Joint, folder: Path, profile: str) -> None:
+        from bench.report.event_files import EventFiles
+
+        self._files = EventFiles(folder)
+        # A cell of several suites is in the folder of the first; further seeds are of the only one.
+        self._suite = {
+            cell_id: f"{session.name}.{profile}"
+            for session in reversed(joint.sessions)
+            for cell_id in session.states
+        }
+        self._first = f"{joint.sessions[0].name}.{profile}"
+        self.failure: UserError | None = None
+        for cell_id, planned in {p.cell.id: p for p in reversed(joint.cells)}.items():
+            state = joint.states[cell_id]
+            if state.done:
+                self._write(planned, state.fresh[0])
+
+    def _write(self, planned: PlannedCell, record: Record) -> None:
+        suite = self._suite.get(planned.cell.id, self._first)
+        self._files.write(suite, planned, record)
+
+    def done(self, planned: PlannedCell, record: Record) -> None:
+        """Write a cell that is done now; what cannot be written costs no cell and is kept."""
+        from bench.errors import UserError
+
+        try:
+            self._write(planned, record)
+        except UserError as error:
+            self.failure = error
+
+
 def _execute(
-    joint: Joint, options: RunOptions, cells: Sequence[PlannedCell], engine: Engine
+    joint: Joint,
+    options: RunOptions,
+    curves: _Curves | None,
+    cells: Sequence[PlannedCell],
+    engine: Engine,
 ) -> RunSummary:
     from rich.console import Console
 
-    from bench.scheduling.progress import progress_for
-    from bench.scheduling.run import run
+    from bench.scheduling.live import progress_for
 
-    return run(
+    summary = joint.execute(
         cells,
-        joint.sessions[0].store,
         engine,
-        resources=joint.resources(cells),
-        expectations=joint.expected,
-        options=options,
-        progress=progress_for(Console(stderr=True)),
-        # Looking up a hundred thousand cells takes a while.
-        states=joint.states if {p.cell.id for p in cells} == joint.states.keys() else None,
-        suites=joint.suites,
+        options,
+        progress_for(Console(stderr=True)),
+        on_done=curves.done if curves is not None else None,
     )
+    if curves is not None and curves.failure is not None:
+        click.echo(f"bench: {curves.failure}", err=True)
+    return summary
 
 
 def _announce(joint: Joint, engine: Engine, profile: str) -> None:
     from collections import Counter
 
+    from bench.cli.printing import tell_excerpt, tell_left_out
     from bench.scheduling.slots import Slots
+
+    tell_left_out(joint)
 
     counts = Counter(state.state for state in joint.states.values())
     states = ", ".join(f"{counts[state]:,} {state}" for state in counts)
@@ -195,14 +275,13 @@ def _announce(joint: Joint, engine: Engine, profile: str) -> None:
     slots = Slots(engine.devices).total
     for session in joint.sessions:
         click.echo(f"{session.name}, profile {profile}: {session.plan.suite.title}")
+        tell_excerpt(session)
     several = f" of {len(joint.sessions)} suites" if joint.several else ""
     cells = f"{len(joint.states):,} cells{several}"
     click.echo(f"{cells} ({states}); {slots} at a time on {places}")
 
 
-def _conclude(joint: Joint, summary: RunSummary, profile: str, store: Path) -> None:
-    from bench.cli.printing import again
-
+def _conclude(joint: Joint, summary: RunSummary) -> None:
     for share in summary.suites:
         click.echo(share.line)
     # Each failure was told of as it came.
@@ -222,8 +301,8 @@ def _conclude(joint: Joint, summary: RunSummary, profile: str, store: Path) -> N
         )
     click.echo(f"records: {joint.sessions[0].store.root}")
     if summary.interrupted:
-        click.echo(f"go on with: {again('run', joint.named, profile, store)}")
+        click.echo(f"go on with: {joint.again('run')}")
     elif summary.exit_code:
-        click.echo(f"see why with: {again('status', joint.named, profile, store)}")
+        click.echo(f"see why with: {joint.again('status')}")
     else:
-        click.echo(f"see the tables with: {again('report', joint.named, profile, store)}")
+        click.echo(f"see the tables with: {joint.again('report')}")

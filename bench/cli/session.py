@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from bench.records.settling import SettlingRule
     from bench.records.store import CellState, Store
     from bench.report.claims.further import Further
+    from bench.report.claims.verdict import Verdict
     from bench.report.results import Results
 
 STATES = ("done", "running", "stale", "failed", "interrupted", "missing")
@@ -38,6 +39,15 @@ class Session:
         """The suite's name with its paper's: ``bss/table2``."""
         return f"{self.plan.paper.id}/{self.plan.suite.name}"
 
+    @property
+    def excerpt_text(self) -> str:
+        """What was taken of the suite, in a line; empty where it is all of it."""
+        plan = self.plan
+        if plan.excerpt is None or plan.whole is None:
+            return ""
+        of = f"{len(plan.shown):,} of {len(plan.whole.shown):,} cells of the table"
+        return f"only {plan.excerpt}: {of}, and what they start from"
+
     def done(self) -> dict[str, Record]:
         """Return each done cell's record, by the cell's id."""
         return {
@@ -53,6 +63,12 @@ class Session:
 
         return Results(self.plan, self.done(), self.states, StoredArrays(self.store))
 
+    def verdicts(self) -> list[Verdict]:
+        """Return the verdict on each claim about the suite, in the paper's order."""
+        from bench.report.claims.verdict import verdicts
+
+        return verdicts(self.results(), further_of(self))
+
     def counts(self) -> Counter[str]:
         """Return how many cells are in each state."""
         return Counter(state.state for state in self.states.values())
@@ -66,13 +82,9 @@ def open_session(suite: str, profile: str, store: Path, *, same_versions: bool =
     same_versions
         Whether a record made by other versions of libraries than those here is stale.
     """
-    return open_plan(find_suite(suite), profile, store, same_versions=same_versions)
-
-
-def open_plan(file: Path, profile: str, store: Path, *, same_versions: bool = False) -> Session:
-    """Read a suite's file; as :func:`open_session`."""
-    with _no_collection():
-        return session_of(load_plan(file, profile), store, same_versions=same_versions)
+    with no_collection():
+        plan = load_plan(find_suite(suite), profile)
+    return session_of(plan, store, same_versions=same_versions)
 
 
 def session_of(plan: Plan, store: Path, *, same_versions: bool = False) -> Session:
@@ -90,13 +102,13 @@ def session_of(plan: Plan, store: Path, *, same_versions: bool = False) -> Sessi
         fractions=plan.fractions,
         versions=versions_here() if same_versions else None,
     )
-    with _no_collection():
+    with no_collection():
         states = opened.states(cells, expected)
     return Session(plan, opened, expected, states)
 
 
 @contextmanager
-def _no_collection() -> Iterator[None]:
+def no_collection() -> Iterator[None]:
     """Look for no cycles among what is read, then or later: these many small objects have none."""
     enabled = gc.isenabled()
     gc.disable()

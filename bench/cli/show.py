@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,19 @@ import click
 from bench.cli.options import store_option
 
 if TYPE_CHECKING:
-    from bench.records.record import Curve, Record
+    from bench.records.record import Record
     from bench.records.store import Store
+    from bench.report.site.cell_curves import Group
 
 EPILOG = """\b
 Example:
   bench show e9fdc9                the first digits of a cell's id are enough
   bench show e9fdc9 --log
+  bench show e9fdc9 --to pictures  its curves as SVG files too
 """
-_BARS = " ▁▂▃▄▅▆▇█"
+# Where the output is no terminal; and how many groups of curves are drawn.
+_WIDTH = 80
+_GROUPS = 8
 
 
 @click.command("show", epilog=EPILOG)
@@ -29,7 +34,20 @@ _BARS = " ▁▂▃▄▅▆▇█"
 @click.option("--attempt", type=int, help="Which attempt; the last one where not given.")
 @click.option("--log", "whole_log", is_flag=True, help="Print the attempt's whole log.")
 @click.option("--json", "as_json", is_flag=True, help="Print the record as it is in the store.")
-def command(cell: str, store: Path, attempt: int | None, whole_log: bool, as_json: bool) -> None:
+@click.option(
+    "--to",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    help="Folder for the curves as pictures (SVG).",
+)
+def command(
+    cell: str,
+    store: Path,
+    attempt: int | None,
+    whole_log: bool,
+    as_json: bool,
+    folder: Path | None,
+) -> None:
     """Show one cell: its settings, results, curves, log and provenance.
 
     CELL is the beginning of an id, as printed by plan --json, status and the leaderboard's CSV.
@@ -54,10 +72,10 @@ def command(cell: str, store: Path, attempt: int | None, whole_log: bool, as_jso
     elif whole_log:
         click.echo(log.read_text(errors="replace") if log.exists() else "", nl=False)
     else:
-        _show(opened, record, len(records), log)
+        _show(opened, record, len(records), log, folder)
 
 
-def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
+def _show(store: Store, record: Record, attempts: int, log: Path, folder: Path | None) -> None:
     from bench.cli.printing import wrapped
 
     outcome = record.outcome
@@ -73,10 +91,7 @@ def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
     # Every value, defaults included.
     _section("settings", {**facts, **cell.get("settings", {})})
     _section("metrics", dict(outcome.metrics))
-    if outcome.curves:
-        click.echo("\ncurves")
-        for name, curve in outcome.curves.items():
-            click.echo(f"  {name}\n    {sketch(curve, 32)}")
+    _show_curves(record, folder)
     _section("seconds", {k: round(v, 3) for k, v in outcome.timings.items()})
     provenance = outcome.provenance
     for name in ("code", "data", "weights", "parents", "versions", "machine"):
@@ -91,6 +106,60 @@ def _show(store: Store, record: Record, attempts: int, log: Path) -> None:
         tail = log.read_text(errors="replace").splitlines()[-5:]
         for line in tail:
             click.echo(f"  {line}")
+
+
+def _show_curves(record: Record, folder: Path | None) -> None:
+    """Draw the curves in characters, as they are recorded, and name the files of their pictures."""
+    if not record.outcome.curves:
+        return
+    from bench.cli.printing import terminal_width
+    from bench.report.site.cell_curves import groups
+    from bench.report.text_curves import text_curves
+
+    found = groups(record, {})
+    width = max(min(terminal_width() or _WIDTH, 2 * _WIDTH), 30)
+    click.echo("\ncurves")
+    for group in found[:_GROUPS]:
+        click.echo("\n".join(["", *(f"  {line}" for line in text_curves(group, width - 2))]))
+    if found[_GROUPS:]:
+        click.echo(f"\n  and {len(found) - _GROUPS} more groups of curves")
+    unseen = [
+        name for name, c in record.outcome.curves.items() if not any(map(math.isfinite, c.value))
+    ]
+    for name in unseen:
+        click.echo(f"\n  {name}: no finite value")
+    if folder is None:
+        click.echo(f"\n  as pictures: bench show {record.id[:8]} --to FOLDER")
+    else:
+        for path in write_pictures(folder, record.id, found):
+            click.echo(path)
+
+
+def write_pictures(folder: Path, cell_id: str, found: Sequence[Group]) -> list[Path]:
+    """Write each group of a cell's curves as SVG; return the files.
+
+    Raises
+    ------
+    UserError
+        If the folder cannot be written.
+    """
+    from bench.errors import UserError
+    from bench.files import write_whole
+    from bench.report.site.cell_curves import group_svg
+
+    paths = {folder / f"{cell_id}-{group.name}.svg": group for group in found}
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        for path, group in paths.items():
+            write_whole(path, group_svg(group), durable=False)
+    except OSError as error:
+        raise UserError(
+            f"pictures cannot be written: {error.strerror or error}",
+            file=folder,
+            field="--to",
+            remedy="name another folder",
+        ) from None
+    return list(paths)
 
 
 def file_with_size(path: Path) -> str:
@@ -134,22 +203,3 @@ def _section(title: str, values: dict[str, Any]) -> None:
         for key, value in sorted(values.items()):
             shown = value if isinstance(value, str) else json.dumps(value)
             click.echo(wrapped(f"  {key}: {shown}", "    "))
-
-
-def sketch(curve: Curve, width: int = 48) -> str:
-    """Return a curve as a line of bars with its first and last value."""
-    values = [v for v in curve.value if v == v]
-    if not values:
-        return "no finite value"
-    low, high = min(values), max(values)
-    picked = [curve.value[i * len(curve.value) // width] for i in range(width)]
-    if len(curve.value) <= width:
-        picked = list(curve.value)
-    span = (high - low) or 1.0
-    bars = "".join(
-        _BARS[1 + round((v - low) / span * (len(_BARS) - 2))] if v == v else "?" for v in picked
-    )
-    return (
-        f"{bars}  {curve.value[0]:.4g} at {curve.axis} {curve.at[0]:g} "
-        f"to {curve.value[-1]:.4g} at {curve.axis} {curve.at[-1]:g}"
-    )

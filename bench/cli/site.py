@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import store_option
+from bench.cli.options import store_option, suites_option
 
 if TYPE_CHECKING:
     from bench.report.site.build import Which
@@ -19,14 +19,16 @@ EPILOG = """\b
 Example:
   bench site
   bench site bss fast/initialisation --profile offline --profile paper --to /tmp/site
+  bench site bss/table2 --serve
 
-Open TO/index.html: no server is needed.
+Open TO/index.html: no server is needed. With --serve, open pages follow a run.
 """
 _PAGES_OF = {"papers": "paper", "suites": "suite file", "cells": "cell", "curves": "curve picture"}
 
 
 @click.command("site", epilog=EPILOG)
 @click.argument("suites", nargs=-1)
+@suites_option
 @click.option(
     "-p",
     "--profile",
@@ -53,8 +55,27 @@ _PAGES_OF = {"papers": "paper", "suites": "suite file", "cells": "cell", "curves
     help="Which cells have a page: those with a record of any attempt; all that are planned; none. "
     "A new cell's curves take 0.1 to 0.3 s to draw, and are kept for the next build.",
 )
+@click.option(
+    "--serve",
+    "served",
+    is_flag=True,
+    help="Then serve the site on this machine, and build it again whenever the store has changed.",
+)
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="0: any that is free.  [--serve]",
+)
 def command(
-    suites: tuple[str, ...], profiles: tuple[str, ...], store: Path, folder: Path, cells: Which
+    suites: tuple[str, ...],
+    profiles: tuple[str, ...],
+    store: Path,
+    folder: Path,
+    cells: Which,
+    served: bool,
+    port: int,
 ) -> None:
     """Build a static site from the records: an index, a page a paper, a page a cell.
 
@@ -62,9 +83,12 @@ def command(
     and in this folder and those in it that have a paper.yaml. The site is one folder with relative
     links, read without any network. The same records give the same bytes.
     """
+    from bench.cli.printing import wrapped
+    from bench.cli.serving import serve, store_stamp
     from bench.records.store import Store
     from bench.report.site.build import build_site
 
+    stamp = store_stamp(store) if served else 0
     tracks = _tracks(suites, profiles, store)
     built = build_site(tracks, Store(store), folder, cells=cells, on_cells=_with_progress)
     counts = ", ".join(
@@ -72,8 +96,13 @@ def command(
         for kind, noun in _PAGES_OF.items()
         if built.files[kind]
     )
-    click.echo(f"{counts} ({built.drawn:,} drawn now, {built.removed:,} stale files removed)")
+    fates = f"{built.drawn:,} drawn now, {built.removed:,} stale files removed"
+    click.echo(wrapped(f"{counts} ({fates})", "  "))
     click.echo(folder / "index.html")
+    if served:
+        of_profiles = [word for profile in profiles for word in ("--profile", profile)]
+        where = ["--store", str(store), "--to", str(folder), "--cells", cells]
+        serve(folder, store, port, [*of_profiles, *where, "--", *suites], stamp)
 
 
 def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list[Track]:
@@ -82,13 +111,13 @@ def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list
     from bench.errors import SpecError, StoreError, did_you_mean
     from bench.report.arrays import StoredArrays
     from bench.report.site.track import Track
-    from bench.spec.find import find_suites, own_papers, suites_folder
+    from bench.spec.find import find_suites, known_suites, own_papers
     from bench.spec.layers import profile_names
     from bench.spec.paper import load_reported
     from bench.spec.plan import load_plan
 
     # Records do not know where their suite lies: it is looked for here.
-    named = suites or [str(suites_folder()), *map(str, own_papers())]
+    named = suites or [*map(str, known_suites().values()), *map(str, own_papers())]
     files = list(dict.fromkeys(find_suites(named)))
     known = {file: profile_names(file) for file in files}
     everywhere = {name for names in known.values() for name in names}

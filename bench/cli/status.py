@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import click
 
 from bench.cli.options import (
+    only_option,
     profile_option,
     same_versions_option,
     store_option,
@@ -21,6 +22,7 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Example:
   bench status bss/table2 --profile smoke
+  bench status bss/table2 --only method=l2 --only seed=0:3
 
 Exit code 0 only when every cell is done.
 """
@@ -29,32 +31,40 @@ _SHOWN = 10
 
 @click.command("status", epilog=EPILOG)
 @suites_argument
+@only_option
 @profile_option
 @store_option
 @click.option("--all", "everything", is_flag=True, help="List every cell that is not done.")
 @same_versions_option
 def command(
-    suites: tuple[str, ...], profile: str, store: Path, everything: bool, same_versions: bool
+    suites: tuple[str, ...],
+    only: tuple[str, ...],
+    profile: str,
+    store: Path,
+    everything: bool,
+    same_versions: bool,
 ) -> None:
     """Say how far suites are, and what failed or is stale and why.
 
     SUITE is a path, a name such as bss/table2, or a paper's folder: all its suites that have the
-    profile.
+    profile. --only says it of some of the cells, and of all that these start from.
     """
     from bench.cli.joint import open_joint
-    from bench.cli.printing import again
+    from bench.cli.printing import tell_excerpt, tell_left_out
 
-    joint = open_joint(suites, profile, store, same_versions=same_versions)
+    joint = open_joint(suites, profile, store, only=only, same_versions=same_versions)
+    tell_left_out(joint)
     for number, session in enumerate(joint.sessions):
         if joint.several:
             gap = "\n" if number else ""
             click.echo(f"{gap}{session.name}, profile {profile}: {session.plan.suite.title}")
+        tell_excerpt(session)
         _print(session, None if everything else _SHOWN, runners=not number)
     if all(state.done for state in joint.states.values()):
         click.echo("\nEvery cell is done.")
         return
     more = ("--same-versions",) if same_versions else ()
-    click.echo(f"\nRun the rest: {again('run', joint.named, profile, store, *more)}")
+    click.echo(f"\nRun the rest: {joint.again('run', *more)}")
     sys.exit(1)
 
 

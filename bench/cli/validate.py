@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from bench.cli.options import suites_option
 from bench.errors import UserError
 from bench.screen import printable
 
@@ -18,6 +19,7 @@ Example:
 
 @click.command("validate", epilog=EPILOG)
 @click.argument("suites", nargs=-1)
+@suites_option
 def command(suites: tuple[str, ...]) -> None:
     """Check suites in every profile, and the papers they belong to.
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import profile_option, store_option
+from bench.cli.options import profile_option, store_option, suites_option
 
 if TYPE_CHECKING:
     from bench.cli.session import Session
@@ -34,6 +34,7 @@ _ENDINGS = (
 
 @click.command("verify", epilog=EPILOG)
 @click.argument("targets", metavar="[SUITE|LEADERBOARD]...", nargs=-1)
+@suites_option
 @profile_option
 @store_option
 @click.option(

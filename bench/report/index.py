@@ -19,12 +19,11 @@ from bench.report.claims.verdict import OUTCOMES, Verdict
 from bench.report.claims.verdict_json import verdict_json
 from bench.report.numbers import NOTHING, plural, portion
 from bench.report.results import Results
+from bench.spec.layers import SMOKE
 from bench.spec.recipe import Frozen
 from bench.stats.family import false_discovery
 
 README = "README.md"
-# A page of the smoke profile shows that everything runs; its numbers mean nothing.
-_LEFT_OUT = ("smoke",)
 _DECIDED = ("supported", "refuted")
 EXPECTED = "expected false"
 _MARK = "<!-- made by `bench report`: do not edit -->"
@@ -94,7 +93,7 @@ def index(folder: Path) -> str | None:
     """
     papers: dict[str, list[tuple[str, PageFacts]]] = {}
     for path, facts in _all_facts(folder):
-        if facts.profile not in _LEFT_OUT:
+        if facts.profile != SMOKE:
             page = f"{path.parent.name}/{facts.page}"
             papers.setdefault(facts.paper, []).append((page, facts))
     if not papers:

@@ -14,7 +14,7 @@ from bench.report.results import Results, varying_axes
 from bench.report.setting.tables import SettingTable
 from bench.report.tables.layout import axis_name, label
 from bench.report.values import metric_unit, unit_scale
-from bench.spec.budget import Tuning
+from bench.spec.budget import Tuning, batch_sizes
 from bench.spec.cell import CHOICE, Cell, PlannedCell
 from bench.spec.recipe import Scalar
 from bench.spec.work import Choose
@@ -174,27 +174,54 @@ def otherwise(results: Results, found: Sequence[Choice]) -> str:
     )
 
 
-def tuned_alike(found: Sequence[Choice]) -> str:
-    """Return whether methods were tuned equally, and so may be compared with each other."""
+def tuned_alike(found: Sequence[Choice], trained: Mapping[str, int]) -> str:
+    """Return whether methods were tuned equally, and so may be compared with each other.
+
+    ``trained`` is each cell's planned number of gradients, absent where it is not known.
+    """
     if any(len(choice.methods) > 1 for choice in found):
         return (
             "Methods share choices, which are not made for each of them: they are **not equally "
             "tuned**, and their levels cannot be compared."
         )
-    costs = {(choice.tuning.trials, choice.tuning.gradients) for choice in found}
-    if len(costs) == 1:
-        ((trials, gradients),) = costs
-        told = f" of {gradients:,} gradients in all" if gradients is not None else ""
+    tunings = [choice.tuning for choice in found]
+    if len({tuning.trials for tuning in tunings}) > 1:
+        return "Every method's settings are chosen by as many candidates, at the places below."
+    trials = plural(tunings[0].trials, "trial")
+    for many, numbers in (
+        ("gradients (below)", {tuning.gradients for tuning in tunings}),
+        ("rows: their batches differ", {tuning.rows for tuning in tunings}),
+    ):
+        if len(numbers) > 1:
+            return (
+                f"Every method's settings are chosen by {trials}, which do not all take as many "
+                f"{many}."
+            )
+    unequal = _unequally_trained(found, trained)
+    if unequal:
         return (
-            f"Every method's settings are chosen by {plural(trials, 'trial')}{told}: the methods "
-            "are **tuned alike**, and their levels may be compared."
+            f"Every method's settings are chosen by {trials}, but the table's cells are then "
+            f"trained for **unequally many {unequal}**: their levels cannot be compared."
         )
-    if len({choice.tuning.trials for choice in found}) == 1:
-        return (
-            "Every method's settings are chosen by as many trials, which do not all take as many "
-            "gradients (below)."
-        )
-    return "Every method's settings are chosen by as many candidates, at the places below."
+    gradients = tunings[0].gradients
+    told = f" of {gradients:,} gradients in all" if gradients is not None else ""
+    return (
+        f"Every method's settings are chosen by {trials}{told}: the methods are **tuned alike**, "
+        "and their levels may be compared."
+    )
+
+
+def _unequally_trained(found: Sequence[Choice], trained: Mapping[str, int]) -> str:
+    """Return in what trainings of two methods at one place differ; empty where in nothing."""
+    costs: dict[object, list[tuple[int | None, tuple[int, ...]]]] = {}
+    for planned in (planned for choice in found for planned in choice.tuned):
+        rest = tuple((a, v) for a, v in planned.place.items() if a != METHOD)
+        cost = (trained.get(planned.cell.id), batch_sizes(planned.cell.work))
+        costs.setdefault(rest, []).append(cost)
+    for at, many in enumerate(("gradients", "rows a gradient")):
+        if any(len({cost[at] for cost in each}) > 1 for each in costs.values()):
+            return many
+    return ""
 
 
 def _caption(results: Results, found: Sequence[Choice]) -> str:
@@ -214,8 +241,8 @@ def _caption(results: Results, found: Sequence[Choice]) -> str:
         "A trial is a training that tries one candidate. One that diverged is worse than any "
         f"score. Trials have seeds of their own ({seeds}), and score no test split."
         f"{_where(results)}\n\n"
-        f"{tuned_alike(found)} Intervals and verdicts are for the settings that were chosen: "
-        "another search might choose others."
+        f"{tuned_alike(found, results.plan.gradients)} Intervals and verdicts are for the settings "
+        "that were chosen: another search might choose others."
     )
 
 

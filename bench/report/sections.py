@@ -14,6 +14,7 @@ from bench.report.setting.tables import setting_tables
 from bench.report.tables import layout, reported
 from bench.report.tables.agreement import agreement_table, agreements
 from bench.report.verified import Verified, verified_line
+from bench.spec.layers import SMOKE
 from bench.spec.paper import Note, Reported, ReportedTable
 from bench.spec.plan import Plan
 from bench.spec.reported import tables_for
@@ -72,12 +73,30 @@ def heading(board: Board) -> str:
             f"# {markdown.escape(suite.title)}",
             f"{markdown.escape(suite.source)} of: {line}" if suite.source else line,
             f"**Profile {markdown.code(board.plan.profile)}.** {profile_text(board)}",
+            *excerpt_text(board.plan),
         ]
     )
 
 
+def excerpt_text(plan: Plan) -> list[str]:
+    """Return that a page is of an excerpt; nothing where it is of all of the suite."""
+    if plan.excerpt is None or plan.whole is None:
+        return []
+    words = ", ".join(map(markdown.code, plan.excerpt.words))
+    return [
+        f"**An excerpt: this page is not the suite's.** It has only the cells of {words}: "
+        f"{len(plan.shown):,} of the table's {len(plan.whole.shown):,}. Claims that compare others "
+        "too are not judged here."
+    ]
+
+
 def profile_text(board: Board) -> str:
     """Return what the profile is to the paper's own setting."""
+    if board.plan.profile == SMOKE:
+        return (
+            "**These numbers mean nothing**: a few steps of everything, to see that all works. "
+            "Neither do the verdicts and pictures made of them."
+        )
     sources = dict.fromkeys(markdown.escape(table.source) for table in board.comparable())
     if sources:
         return (

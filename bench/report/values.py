@@ -15,6 +15,9 @@ from bench.spec.metrics import Metric, Metrics, complement_of, difference_of
 from bench.spec.parts import built_in_parts, declared_as
 from bench.spec.suite import ShownMetric
 
+# Stands in a measurement's names for whatever its objective scores.
+_SCORES = "{scores}"
+
 
 def metric_unit(metric: str) -> str:
     """Return the unit that a built-in part declares for a metric; for numbers without a plan.
@@ -23,11 +26,12 @@ def metric_unit(metric: str) -> str:
     ['%', '%', '']
     """
     whole = complement_of(metric) or metric
-    # A measurement's names are whole; an objective's stand behind a task's and a split's.
+    # A measurement's names are whole, but for an objective's scores in them; an objective's stand
+    # behind a task's and a split's.
     for kind, name in (("measurement", whole), ("objective", whole.rpartition("/")[2])):
         for part in built_in_parts().values():
             declared = declared_as(name, part.metrics) if part.kind == kind else None
-            if declared is not None:
+            if declared is not None and _SCORES not in declared:
                 return str(part.metrics[declared][0])
     return ""
 

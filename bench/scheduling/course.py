@@ -9,6 +9,7 @@ from bench.records.store import Store
 from bench.scheduling.estimate import Estimate
 from bench.scheduling.progress import Tally
 from bench.scheduling.queue import Queue
+from bench.scheduling.slots import Slots
 from bench.scheduling.summary import FailedCell, RunSummary, Share
 from bench.spec.cell import PlannedCell
 
@@ -21,20 +22,20 @@ class Course:
     queue
         The run's queue, opened.
     slots
-        Cells at once.
+        Where its cells run.
     suites
         Name to the ids of its cells, of each suite that is counted by itself.
     """
 
     def __init__(
-        self, queue: Queue, slots: int, suites: Mapping[str, Collection[str]] | None = None
+        self, queue: Queue, slots: Slots, suites: Mapping[str, Collection[str]] | None = None
     ) -> None:
         self._queue = queue
         self._slots = slots
         self._suites = suites or {}
         self._before = queue.counts["done"]
         rest = (p for cell_id, p in queue.cells.items() if queue.place(cell_id) != "done")
-        self.estimate = Estimate(rest, slots)
+        self.estimate = Estimate(rest, slots.total)
         self.done = 0
         self.elsewhere = 0
         self.attempts = 0
@@ -58,6 +59,7 @@ class Course:
             failed=counts["failed"],
             left=self.estimate.left(elapsed),
             suites=self._shares(),
+            devices=self._slots.used,
         )
 
     def _shares(self) -> tuple[Share, ...]:
@@ -83,7 +85,7 @@ class Course:
             attempts=self.attempts,
             cell_seconds=self.cell_seconds,
             wall_seconds=time.monotonic() - started,
-            slots=self._slots,
+            slots=self._slots.total,
             interrupted=interrupted,
             suites=self._shares(),
             broken=tuple(f"{path}: {reason}" for path, reason in store.broken.items()),

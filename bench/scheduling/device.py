@@ -17,12 +17,15 @@ class Device:
         Number of jobs at once.
     threads
         Threads that torch may use in each.
+    here
+        Whether it is a GPU of this machine, so that this machine's driver knows its load.
     """
 
     name: str
     visible: str
     slots: int
     threads: int = 1
+    here: bool = False
 
     @property
     def kind(self) -> str:

@@ -37,6 +37,8 @@ class Ledger:
     keep
         Names of the artifacts that are needed of every cell that can leave them, whether or not
         another starts from it.
+    beside
+        A cell's id to what an attempt at it leaves too; a cell done without is not done again.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Ledger:
         states: Mapping[str, CellState],
         *,
         keep: frozenset[str] = frozenset(),
+        beside: Mapping[str, frozenset[str]] | None = None,
     ) -> None:
         self._store = store
         self._leases = leases
@@ -56,7 +59,7 @@ class Ledger:
         self._baseline = {cell_id: state.attempts for cell_id, state in states.items()}
         self._held: dict[str, Held] = {}
         # Artifacts that cells of the plan start from; of those, what one that is not done needs.
-        self._asked: dict[str, set[str]] = {}
+        self._asked = {cell_id: set(names) for cell_id, names in (beside or {}).items()}
         self._needed: dict[str, set[str]] = {}
         for cell_id, state in states.items():
             wanted = {name for name in keep if cells[cell_id].can_leave(name)}

@@ -8,12 +8,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from rich.console import Console
-from rich.live import Live
-from rich.progress_bar import ProgressBar
-from rich.table import Table
 from rich.text import Text
 
 from bench.records.record import Failure
+from bench.scheduling.device import Device
 from bench.scheduling.summary import Share
 from bench.screen import printable
 from bench.spec.cell import PlannedCell
@@ -33,6 +31,8 @@ class Tally:
         Estimated seconds left; None where nothing was measured yet.
     suites
         How far each suite is, where several are told apart.
+    devices
+        Each device with the number of cells on it.
     """
 
     total: int
@@ -43,6 +43,18 @@ class Tally:
     failed: int
     left: float | None
     suites: tuple[Share, ...] = ()
+    devices: tuple[tuple[Device, int], ...] = ()
+
+    @property
+    def ended(self) -> bool:
+        """Whether no cell is left."""
+        return self.done + self.skipped + self.failed == self.total
+
+    @property
+    def waiting(self) -> int:
+        """Cells that nobody has begun."""
+        begun = self.done + self.skipped + self.running + self.elsewhere + self.failed
+        return self.total - begun
 
     @property
     def line(self) -> str:
@@ -52,8 +64,7 @@ class Tally:
         parts += [f"{self.running} running"]
         parts += [f"{self.elsewhere} at another runner"] if self.elsewhere else []
         parts += [f"{self.failed} failed"] if self.failed else []
-        ended = self.done + self.skipped + self.failed == self.total
-        parts += [] if ended else [f"about {duration(self.left)} left"]
+        parts += [] if self.ended else [f"about {duration(self.left)} left"]
         return ", ".join(parts)
 
     @property
@@ -136,44 +147,6 @@ class Lines:
         self.note(tally.line)
 
 
-class Bar:
-    """A live line at the terminal's foot; failures scroll by above it."""
-
-    def __init__(self, console: Console, *, every: float = 0.25) -> None:
-        self._console = console
-        self._every = every
-        self._next = 0.0
-        self._live = Live(console=console, auto_refresh=False, transient=True)
-
-    def begin(self) -> None:
-        """Take the terminal's last line."""
-        self._live.start()
-
-    def update(self, tally: Callable[[], Tally]) -> None:
-        """Draw the line anew if it is time."""
-        if time.monotonic() >= self._next:
-            self._next = time.monotonic() + self._every
-            self._live.update(_bar(tally()), refresh=True)
-
-    def failed(self, planned: PlannedCell, attempt: int, failure: Failure, again: bool) -> None:
-        """Print the failure above the line."""
-        self.note(failure_text(planned, attempt, failure, again))
-
-    def note(self, text: str) -> None:
-        """Print a text above the line."""
-        self._console.print(Text(printable(text)), soft_wrap=True)
-
-    def end(self, tally: Tally) -> None:
-        """Give the line back and print the last tally."""
-        self._live.stop()
-        self.note(tally.line)
-
-
-def progress_for(console: Console) -> Progress:
-    """Return a live bar for a terminal, plain lines for anything else."""
-    return Bar(console) if console.is_terminal and not console.is_dumb_terminal else Lines(console)
-
-
 def failure_text(planned: PlannedCell, attempt: int, failure: Failure, again: bool) -> str:
     """Return what is said of a failure: the cell, what happened, and its traceback."""
     head = f"{name_of(planned)}: attempt {attempt} failed ({failure.kind}): {failure.message}"
@@ -204,10 +177,3 @@ def duration(seconds: float | None) -> str:
     if whole < 48 * 3600:
         return f"{whole // 3600} h {whole % 3600 // 60} min"
     return f"{whole / 86400:.1f} days"
-
-
-def _bar(tally: Tally) -> Table:
-    ended = tally.done + tally.skipped + tally.failed
-    grid = Table.grid(padding=(0, 1))
-    grid.add_row(ProgressBar(total=max(tally.total, 1), completed=ended, width=24), tally.lines)
-    return grid

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from bench.errors import StoreError
 from bench.records.freshness import Expectations
 from bench.records.lease import Leases
-from bench.records.record import Failure
+from bench.records.record import Failure, Record
 from bench.records.store import CellState, Store
 from bench.scheduling.course import Course
 from bench.scheduling.device import Device
@@ -28,6 +28,7 @@ from bench.scheduling.summary import FailedCell, RunSummary
 from bench.spec.cell import Cell, PlannedCell, Resources
 
 _POLL = 0.2
+OnDone = Callable[[PlannedCell, Record], None]
 
 
 @dataclass(frozen=True)
@@ -64,6 +65,8 @@ def run(
     progress: Progress | None = None,
     states: Mapping[str, CellState] | None = None,
     suites: Mapping[str, Collection[str]] | None = None,
+    on_done: OnDone | None = None,
+    artifacts: Mapping[str, frozenset[str]] | None = None,
 ) -> RunSummary:
     """Execute all cells of a plan that have no fresh done record; the engine is closed after.
 
@@ -80,6 +83,10 @@ def run(
         What the store has just said of the plan's cells; looked up where it is not given.
     suites
         Name to the ids of its cells, of each suite of which progress and the summary should tell.
+    on_done
+        Is told of each cell that is done while the run lasts, with the record that counts.
+    artifacts
+        A cell's id to the names of what its attempts leave beside what cells of the plan ask for.
 
     Raises
     ------
@@ -108,17 +115,20 @@ def run(
         if len(done) < len(queue.cells):
             queue.prefer(ways(queue.cells, guess(queue.cells.values(), states)))
         queue.open(done)
-        course = Course(queue, slots.total, suites or {})
+        course = Course(queue, slots, suites or {})
         if not queue.unfinished:
             return course.summary(started, store)
         with (
             Leases(store.layout, ttl=store.ttl) as leases,
             Interrupts(raises=engine.blocking) as interrupts,
         ):
-            ledger = Ledger(store, leases, cells, expected, states, keep=options.keep)
+            ledger = Ledger(
+                store, leases, cells, expected, states, keep=options.keep, beside=artifacts
+            )
             _Runner(
-                queue, ledger, engine, slots, resources or {}, options, progress, course, interrupts
-            ).run()
+                queue, ledger, engine, slots, resources or {}, options, progress, course,
+                interrupts, on_done,
+            ).run()  # fmt: skip
         return course.summary(started, store, interrupts.count > 0)
     finally:
         engine.close()
@@ -142,6 +152,7 @@ class _Runner:
         progress: Progress,
         course: Course,
         interrupts: Interrupts,
+        on_done: OnDone | None,
     ) -> None:
         self.queue = queue
         self.ledger = ledger
@@ -152,6 +163,7 @@ class _Runner:
         self.progress = progress
         self.course = course
         self.interrupts = interrupts
+        self.on_done = on_done
         self.running: dict[str, Device] = {}
         self.next_look = 0.0
         self.room = Room(patience=options.patience)
@@ -162,11 +174,12 @@ class _Runner:
             # An engine that blocks is interrupted by this exception; the count says the rest.
             with contextlib.suppress(KeyboardInterrupt):
                 while self.queue.unfinished and not self.interrupts.count:
+                    # Before an engine that blocks takes the first cell.
+                    self.progress.update(lambda: self.course.tally(self.ledger.elapsed))
                     self.fill()
                     for ended in self.engine.poll(_POLL):
                         self.finish(ended)
                     self.look_elsewhere()
-                    self.progress.update(lambda: self.course.tally(self.ledger.elapsed))
         finally:
             # A terminal that has hung up takes no more text.
             with contextlib.suppress(OSError):
@@ -299,7 +312,10 @@ class _Runner:
     def succeed(self, cell_id: str) -> None:
         """A cell is done."""
         self.queue.done(cell_id)
-        self.course.estimate.finished(self.queue.cells[cell_id])
+        planned = self.queue.cells[cell_id]
+        self.course.estimate.finished(planned)
+        if self.on_done is not None:
+            self.on_done(planned, self.ledger.state(cell_id).fresh[0])
 
     def done_elsewhere(self, cell_id: str) -> None:
         """Another runner has done a cell."""

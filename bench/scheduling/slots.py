@@ -20,6 +20,11 @@ class Slots:
         """Number of all slots."""
         return sum(device.slots for device in self.devices.values())
 
+    @property
+    def used(self) -> tuple[tuple[Device, int], ...]:
+        """Each device with the number of jobs on it."""
+        return tuple((device, self._used[name]) for name, device in self.devices.items())
+
     def room(self, avoid: str | None = None) -> bool:
         """Return whether a slot is free on another device than ``avoid``."""
         return self._emptiest(avoid) is not None

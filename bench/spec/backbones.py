@@ -24,6 +24,11 @@ def version() -> str:
     return _listed()[0]
 
 
+def architectures() -> dict[str, list[str]]:
+    """Return timm's architectures, each with the tags of its weights."""
+    return _listed()[1]
+
+
 def is_backbone(name: str) -> bool:
     """Whether timm has a backbone of a name, with one of its tags or without.
 

@@ -10,6 +10,8 @@ from bench.spec.cell import CHOICE, Cell, Train
 from bench.spec.counts import count
 from bench.spec.metrics import FindPart
 from bench.spec.parts import Part
+from bench.spec.tuning import Tuned
+from bench.spec.work import Work
 
 
 def gradients_per_step(update: Part, settings: Mapping[str, Any]) -> int | None:
@@ -49,11 +51,21 @@ class Tuning:
         How many trainings it chose by.
     gradients
         How many these take in all; None where an update does not say.
+    rows
+        Of how many rows these gradients are, those that are seen again counted again.
     """
 
     choice: str
     trials: int
     gradients: int | None
+    rows: int | None
+
+
+def batch_sizes(work: Work) -> tuple[int, ...]:
+    """Return the batch sizes that a training may have: one, or those of what a search tries."""
+    if isinstance(work, Tuned):
+        return tuple(sorted({each.work.recipe.batch_size for each in work.candidates}))
+    return (work.recipe.batch_size,) if isinstance(work, Train) else ()
 
 
 def planned_tunings(cells: Iterable[Cell], gradients: Mapping[str, int]) -> dict[str, Tuning]:
@@ -72,9 +84,11 @@ def planned_tunings(cells: Iterable[Cell], gradients: Mapping[str, int]) -> dict
         if choice is None:
             continue
         if choice.id not in known:
-            trials = [parent.id for parent in by_id[choice.id].parents.values()]
-            told = all(trial in gradients for trial in trials)
-            cost = sum(gradients[trial] for trial in trials) if told else None
-            known[choice.id] = Tuning(choice.id, len(trials), cost)
+            trials = [by_id[parent.id] for parent in by_id[choice.id].parents.values()]
+            cost = rows = None
+            if all(trial.id in gradients for trial in trials):
+                cost = sum(gradients[trial.id] for trial in trials)
+                rows = sum(gradients[t.id] * size for t in trials for size in batch_sizes(t.work))
+            known[choice.id] = Tuning(choice.id, len(trials), cost, rows)
         found[cell.id] = known[choice.id]
     return found

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
 from bench.errors import SpecError
-from bench.spec.budget import Tuning
+from bench.spec.budget import Tuning, batch_sizes
 from bench.spec.cell import Cell, PlannedCell, Train
 from bench.spec.claims import At, Claim
 from bench.spec.comparisons import Place, differences
@@ -41,7 +41,7 @@ def check_budget(
     SpecError
         If two differ, naming both and their numbers; if a cell has no such number; if a curve is
         read at steps of which the sides have not paid equally much; by ``search`` also if a side
-        is not tuned, or by another method's trials.
+        is not tuned, or by another method's trials, or by more rows.
     """
     if claim.budget is None:
         return
@@ -60,6 +60,8 @@ def check_budget(
                     else "a measurement has no budget",
                 )
         _check_equal(claim, sides, counts, _COUNTED[claim.budget], "budget", raises)
+        if claim.budget == "search":
+            _check_batches(claim, sides, raises)
         if claim.budget != "steps" and _reads_steps(claim):
             steps = [_budget(planned.cell, "steps", gradients) for planned in sides]
             what = "steps, so that a step is not one and the same number of gradients"
@@ -146,6 +148,21 @@ def _check_tuned(
             "let its update state gradients_per_step",
         )
     _check_equal(claim, sides, [t.gradients for t in own], "gradients of trials", "budget", raises)
+    _check_equal(claim, sides, [t.rows for t in own], "rows of trials", "budget", raises)
+
+
+def _check_batches(claim: Claim, sides: Sequence[PlannedCell], raises: Raise) -> None:
+    """Check that the final trainings' gradients are of as many rows, whatever is chosen."""
+    sizes = [batch_sizes(planned.cell.work) for planned in sides]
+    other = next((i for i, mine in enumerate(sizes) if mine != sizes[0]), None)
+    if other is not None:
+        one, two = (" or ".join(map(str, sizes[i])) for i in (0, other))
+        raise raises(
+            f"{claim.id} is by search, and {_text(sides[0].place)} is trained by batches of {one}, "
+            f"{_text(sides[other].place)} of {two}",
+            "budget",
+            "give both the same batch sizes, or the same to try",
+        )
 
 
 def _check_equal(

@@ -62,6 +62,13 @@ class Tokenizer(Frozen):
     separator: NonNegativeInt
 
 
+class Masking(Frozen):
+    """Tokens of a set that objectives must know: the one for a masked one, and the first word."""
+
+    mask: NonNegativeInt
+    first: NonNegativeInt
+
+
 class DatasetEntry(Frozen):
     """What is known of a dataset, and how it is had.
 
@@ -87,6 +94,8 @@ class DatasetEntry(Frozen):
         Columns.
     tokenizer
         What makes tokens of the columns ``text``.
+    masking
+        Of tokens: the one that stands for a masked one, and the first that is a word.
     drop_labels
         Values of the label column that are left out; the others are renumbered.
     test_fraction
@@ -121,6 +130,7 @@ class DatasetEntry(Frozen):
     image: str = "image"
     text: Items[str] = ()
     tokenizer: Tokenizer | None = None
+    masking: Masking | None = None
     label: str = "label"
     keep: Keep | None = None
     drop_labels: Items[int] = ()

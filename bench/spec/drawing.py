@@ -15,6 +15,7 @@ from pydantic import (
     PositiveFloat,
     PositiveInt,
     ValidationError,
+    field_validator,
     model_validator,
 )
 
@@ -117,11 +118,25 @@ class SearchSpec(Frozen):
     within: NonNegativeFloat = 0.0
     recipe: Raw = {}
 
-    @model_validator(mode="after")
-    def _seeds_differ(self) -> SearchSpec:
-        if not self.trial_seeds or len(set(self.trial_seeds)) < len(self.trial_seeds):
+    @field_validator("draw", mode="before")
+    @classmethod
+    def _random_says_how_many(cls, draw: Any) -> Any:
+        if draw == "random":
+            raise ValueError("is by so many trials: write {random: {trials: 12}}")
+        return draw
+
+    @field_validator("seeds")
+    @classmethod
+    def _seeds_are_the_searchs_own(cls, seeds: int | tuple[int, ...]) -> int | tuple[int, ...]:
+        listed = (FIRST_SEED,) if isinstance(seeds, int) else seeds
+        if not listed or len(set(listed)) < len(listed):
             raise ValueError("seeds are a number of them, or a list of different ones")
-        return self
+        if min(listed) < FIRST_SEED:
+            raise ValueError(
+                f"listed seeds are {FIRST_SEED:,} or above: {min(listed)} is one that a table may "
+                "have, or be given as a further one"
+            )
+        return seeds
 
     @property
     def trial_seeds(self) -> tuple[int, ...]:
@@ -140,6 +155,11 @@ class SearchSpec(Frozen):
         """Every axis that is searched for some method."""
         own = (axis for each in self.methods.values() if each for axis in each)
         return frozenset((*self.space, *own))
+
+    def space_for(self, method: str) -> Raw:
+        """Return what is tried for a method, axis by axis: its own in the place of the shared."""
+        space = {**self.space, **(self.methods.get(method) or {})}
+        return {axis: raw for axis, raw in space.items() if raw is not None}
 
 
 def dimension(written: Any) -> Dimension:
@@ -173,7 +193,9 @@ def drawn(space: Mapping[str, Dimension], draw: Literal["grid"] | Draw) -> tuple
 
     Of a grid they come in its order, the axis that is written first changing slowest. At random
     each value follows from the draw's seed, its number and the axis alone: more trials leave the
-    first ones as they are, and an axis that two methods share has the same values in both.
+    first ones as they are, and of a range that two methods share both have the same values. Of a
+    list they may not: a draw that gives a candidate again is passed over, and which ones do
+    depends on a method's other axes.
 
     Raises
     ------

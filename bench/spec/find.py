@@ -1,27 +1,70 @@
-"""Where suites lie: a path, or a name such as ``bss/table2`` below a ``suites`` folder."""
+"""Where suites lie: a path, or a name such as ``bss/table2`` below a folder of suites."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 
 from bench.errors import SpecError, did_you_mean
 
 NOT_SUITES = ("paper.yaml", "reported.yaml")
+VARIABLE = "RETABLE_SUITES"
+_PACKAGE = Path(__file__).parents[1]
+_asked: ContextVar[tuple[Path, ...]] = ContextVar("asked", default=())
 
 
-def suites_folder() -> Path:
-    """Return ``./suites`` if it is there, else the one beside the installed package.
+@contextmanager
+def looking_in(folders: Sequence[Path]) -> Iterator[None]:
+    """Look for suites in these folders in place of those that ``RETABLE_SUITES`` names."""
+    before = _asked.set(tuple(folders))
+    try:
+        yield
+    finally:
+        _asked.reset(before)
+
+
+def asked_folders() -> tuple[Path, ...]:
+    """Return the folders of :func:`looking_in`; none outside it."""
+    return _asked.get()
+
+
+def suites_folders() -> list[Path]:
+    """Return the folders in which suites are looked up, in this order.
+
+    ``./suites``; those asked for, else those in ``RETABLE_SUITES``; what comes with Retable.
 
     Raises
     ------
     SpecError
-        If neither exists.
+        If one that is asked for is not there, or there is none at all.
     """
-    for folder in (Path.cwd() / "suites", Path(__file__).parents[2] / "suites"):
-        if folder.is_dir():
-            return folder
-    raise SpecError("there is no folder 'suites' here", remedy="name the suite by its path")
+    shipped = shipped_folder("suites")
+    found = [*_own_folders(), *([shipped] if shipped is not None else [])]
+    if not found:
+        raise SpecError("there is no folder 'suites' here", remedy="name the suite by its path")
+    return list(dict.fromkeys(folder.resolve() for folder in found))
+
+
+def _own_folders() -> list[Path]:
+    here = Path.cwd() / "suites"
+    named = [Path(name) for name in os.environ.get(VARIABLE, "").split(os.pathsep) if name]
+    asked = list(_asked.get()) or named
+    for folder in asked:
+        if not folder.is_dir():
+            by = "--suites" if _asked.get() else VARIABLE
+            raise SpecError(f"there is no such folder of suites; {by} names it", file=folder)
+    return [*([here] if here.is_dir() else []), *asked]
+
+
+def shipped_folder(name: str) -> Path | None:
+    """Return a folder that comes with Retable: in the package, else in the clone around it."""
+    inside, around = _PACKAGE / name, _PACKAGE.parent / name
+    if inside.is_dir():
+        return inside
+    return around if (_PACKAGE.parent / "pyproject.toml").is_file() and around.is_dir() else None
 
 
 def list_suites(folder: Path) -> list[Path]:
@@ -44,10 +87,10 @@ def find_suite(name: str) -> Path:
         # Those beside it, and none below: it may be said to be at the root of the disk.
         near = [f for f in path.parent.glob("*.yaml") if f.name not in NOT_SUITES]
         raise SpecError("there is no such file", file=path, remedy=did_you_mean(path, near))
-    known = _known()
+    known = known_suites()
     found = _called(name, known)
     if len(found) == 1:
-        return known[found[0]].resolve()
+        return known[found[0]]
     if found:
         raise SpecError(f"{name!r} stands for {', '.join(found)}", remedy="name the paper too")
     raise SpecError(f"there is no suite {name!r}", remedy=did_you_mean(name, known))
@@ -69,7 +112,7 @@ def paper_called(name: str) -> Path | None:
     paper = next((folder for folder in folders if (folder / "paper.yaml").is_file()), None)
     if paper is None:
         return None
-    suites = [] if _is_path(paper) and paper == Path(name) else _called(name, _known())
+    suites = [] if _is_path(paper) and paper == Path(name) else _called(name, known_suites())
     if suites:
         raise SpecError(
             f"{name!r} stands for {', '.join(suites)} and for the paper in {paper}",
@@ -82,9 +125,20 @@ def _is_path(path: Path) -> bool:
     return path.suffix in (".yaml", ".yml") or path.is_absolute()
 
 
-def _known() -> dict[str, Path]:
-    folder = suites_folder()
-    return {"/".join(f.relative_to(folder).with_suffix("").parts): f for f in list_suites(folder)}
+def known_suites() -> dict[str, Path]:
+    """Return every suite by its name, ``PAPER/SUITE``, those of earlier folders first.
+
+    A paper's folder hides one of its name in a later folder whole: its claims are about the
+    suites beside it.
+    """
+    found: dict[str, Path] = {}
+    for folder in suites_folders():
+        hidden = {key.split("/")[0] for key in found}
+        for file in list_suites(folder):
+            name = "/".join(file.relative_to(folder).with_suffix("").parts)
+            if name.split("/")[0] not in hidden:
+                found[name] = file
+    return found
 
 
 def _called(name: str, known: Iterable[str]) -> list[str]:
@@ -99,9 +153,13 @@ def own_papers() -> list[Path]:
 
 
 def find_suites(names: Sequence[str]) -> list[Path]:
-    """Return the files of the named suites or papers' folders; all suites where none is named."""
+    """Return the files of the named suites or papers' folders.
+
+    Where none is named, all suites of the user's own folders; those that come with Retable where
+    there is no such folder.
+    """
     if not names:
-        names = [str(suites_folder())]
+        names = [str(folder) for folder in _own_folders() or suites_folders()]
     found: list[Path] = []
     for name in names:
         for folder in (Path(name), _folder_of_paper(name)):
@@ -127,12 +185,15 @@ def find_paper(name: str) -> Path:
     for folder in (Path(name), _folder_of_paper(name)):
         if folder is not None and (folder / "paper.yaml").is_file():
             return folder.resolve()
-    known = sorted(file.parent.name for file in suites_folder().glob("*/paper.yaml"))
+    folders = suites_folders()
+    known = sorted(f.parent.name for folder in folders for f in folder.glob("*/paper.yaml"))
     raise SpecError(f"there is no paper {name!r}", remedy=did_you_mean(name, known))
 
 
 def _folder_of_paper(name: str) -> Path | None:
+    """Return the first folder of this name below those of suites."""
     try:
-        return suites_folder() / name
+        folders = suites_folders()
     except SpecError:
         return None
+    return next((folder / name for folder in folders if (folder / name).is_dir()), None)

@@ -33,6 +33,8 @@ SHIPPED = Path(__file__).parent.parent / "models" / "shipped"
 # after so many.
 _STAGE = re.compile(r"stage:(?P<name>[^@]+)(@(?P<state>start|patch|[0-9]+))?")
 MAX_SEEDS = 100_000
+# The profile of a few steps of everything: it shows that all runs, and its numbers mean nothing.
+SMOKE = "smoke"
 WHEN_KEYS = ("recipe", "task", "tasks", "measure", "methods", "axes", "exclude")
 _MERGED = (
     "axes", "search", "recipe", "task", "tasks", "measure", "methods", "labels", "table",
@@ -153,7 +155,7 @@ def read_layers(file: Path, profile: str) -> Layers:
     overlays: list[tuple[Overlay, Source]] = [(suite, whole)]
     overlays += [(suite.profiles[name], whole.at("profiles", name)) for name in chain]
     layers = _lay(file, overlays)
-    layers.everywhere = _values_in_any_profile(suite)
+    layers.everywhere = _values_in((suite, *suite.profiles.values()))
     return layers
 
 
@@ -167,7 +169,7 @@ def lay(documents: Sequence[Document]) -> Layers:
         source = Source(document)
         overlays.append((validate(Overlay, document.data, [source]), source))
     layers = _lay(documents[0].file, overlays)
-    layers.everywhere = {axis: set(values) for axis, values in layers.axes.items()}
+    layers.everywhere = _values_in(overlay for overlay, _ in overlays)
     return layers
 
 
@@ -344,9 +346,9 @@ def _check_value(axis: str, item: Any, source: Source, loc: tuple[str, ...]) -> 
         raise source.error("an axis value is a number or a word", loc)
 
 
-def _values_in_any_profile(suite: SuiteFile) -> dict[str, set[Scalar]]:
+def _values_in(overlays: Iterable[Overlay]) -> dict[str, set[Scalar]]:
     values: dict[str, set[Scalar]] = {}
-    for overlay in (suite, *suite.profiles.values()):
+    for overlay in overlays:
         axes = [overlay.axes, *(when.get("axes", {}) for when in overlay.when)]
         for mapping in axes:
             if isinstance(mapping, dict):

@@ -90,7 +90,7 @@ class Part:
     """What a suite must know of a part: its kind and name, its file, its parameters.
 
     ``declared`` holds what its class states beside them: ``needs`` of a penalty, ``metrics`` of
-    an objective, ``roles`` of a measurement.
+    an objective, ``roles`` of a measurement. ``about`` is the first line of its docstring.
     """
 
     kind: Kind
@@ -98,6 +98,7 @@ class Part:
     file: Path
     parameters: type[BaseModel]
     declared: Mapping[str, Any]
+    about: str = ""
 
     def __getattr__(self, name: str) -> Any:
         declared = object.__getattribute__(self, "declared")
@@ -320,7 +321,8 @@ def _read_class(kind: Kind, name: str, node: ast.ClassDef, file: Path) -> Part:
     if declared.get("gradients_per_step"):
         _check_count("gradients_per_step", declared, fields, node, file)
     model = create_model(name, __base__=Frozen, **fields)
-    return Part(kind, name, file, model, declared)
+    about = (ast.get_docstring(node) or "").partition("\n")[0]
+    return Part(kind, name, file, model, declared, about)
 
 
 def _check_names(declared: Mapping[str, Any], part: str, node: ast.ClassDef, file: Path) -> None:

@@ -13,6 +13,7 @@ from bench.spec.budget import Tuning, planned_gradients, planned_tunings
 from bench.spec.cell import Cell, Place, PlannedCell, Resources
 from bench.spec.checks import check_cells, check_layers
 from bench.spec.claim_checks import check_claims
+from bench.spec.excerpt import Excerpt
 from bench.spec.expand import Expansion
 from bench.spec.holdout_checks import check_held_out
 from bench.spec.layers import Layers, lay, profile_names, read_layers
@@ -43,6 +44,8 @@ class Plan:
         Cell id to what its search costs; absent where it has none.
     metrics, curves
         What the records of the table's cells will hold, derived errors included, by name.
+    excerpt, whole
+        What was taken of the suite, and the plan of all of it; None where this is all.
     """
 
     paper: Paper
@@ -55,6 +58,8 @@ class Plan:
     curves: Metrics
     gradients: Mapping[str, int] = field(default_factory=dict)
     tunings: Mapping[str, Tuning] = field(default_factory=dict)
+    excerpt: Excerpt | None = None
+    whole: Plan | None = None
 
     def unique(self) -> dict[str, Cell]:
         """Return each cell once, by id, parents before children."""

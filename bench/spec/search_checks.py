@@ -10,6 +10,7 @@ from bench.spec.drawing import SearchSpec, dimension
 from bench.spec.merge import merge
 from bench.spec.recipe import Scalar
 from bench.spec.suite import CELL_AXES, LAST_AXES
+from bench.spec.work import Train
 
 if TYPE_CHECKING:
     from bench.spec.layers import Layers
@@ -17,6 +18,10 @@ if TYPE_CHECKING:
 
 _SEARCHED = ("recipe.", "penalties.")
 _METHOD, _SEED, _HELD_OUT = "method", "seed", "validation"
+# What methods whose trials are compared have in common.
+_OF_CHOICE = ("metric", "best")
+_OF_TRIALS = ("validation", "validation_seed", "selection")
+_Where = tuple[tuple[str, Scalar], ...]
 
 
 def check_search_names(layers: Layers) -> None:
@@ -102,6 +107,14 @@ def _check_scope(layers: Layers, spec: SearchSpec) -> None:
                 known = [each for each in layers.axes if each != _SEED]
                 raise _error(layers, f"{axis!r} is not an axis with choices", (key,),
                              did_you_mean(axis, known))  # fmt: skip
+    for axis, values in spec.places.items():
+        anywhere = layers.everywhere.get(axis, set()) | set(layers.axes[axis])
+        for value in values:
+            if value not in anywhere:
+                raise _error(
+                    layers, f"{value!r} is not a value of this axis in any profile", ("at", axis),
+                    did_you_mean(value, sorted(map(str, anywhere))),
+                )  # fmt: skip
     if spec.per is None and spec.at:
         raise _error(
             layers, "every axis has a choice of its own, so that each has its trials where it is",
@@ -133,34 +146,65 @@ def check_seeds_apart(layers: Layers, seeds: Iterable[Scalar]) -> None:
 
 
 def check_equal_budgets(layers: Layers, searches: Iterable[Search]) -> None:
-    """Check that methods have equally many candidates, wherever they are compared.
+    """Check that methods are tuned by as much, and alike, wherever they are compared.
 
     Raises
     ------
     SpecError
-        For the first two that have not, naming both and their numbers.
+        For the first two that have not as many candidates, trials at the same places, and trials
+        that are scored alike; naming both and what differs.
     """
     first: dict[object, Search] = {}
     for search in searches:
         rest = tuple((a, v) for a, v in sorted(search.scope.items()) if a != _METHOD)
         other = first.setdefault(rest, search)
-        mine, theirs = (each.choose for each in (search, other))
-        if len(mine.candidates) != len(theirs.candidates):
+        if other is search:
+            continue
+        methods = f"{other.scope[_METHOD]} has {{}} and {search.scope[_METHOD]} {{}}"
+        theirs, mine = (len(each.choose.candidates) for each in (other, search))
+        if theirs != mine:
             raise _error(
                 layers,
-                f"{other.scope[_METHOD]} has {len(theirs.candidates)} candidates and "
-                f"{search.scope[_METHOD]} {len(mine.candidates)}: every method is tuned by as many",
+                methods.format(f"{theirs} candidates", mine) + ": every method is tuned by as many",
                 ("methods",),
                 "give each as many combinations, or draw as many at random",
             )
-        if len(mine.places) != len(theirs.places):
+        before, here = (_scored(layers, each) for each in (other, search))
+        for place in (p for p in (*before, *here) if not (p in before and p in here)):
+            told = ", ".join(f"{axis} {value}" for axis, value in place) or "its only place"
+            some, none = ("trials", "none") if place in before else ("no trial", "some")
             raise _error(
                 layers,
-                f"{other.scope[_METHOD]} has trials at {len(theirs.places)} places and "
-                f"{search.scope[_METHOD]} at {len(mine.places)}: every method is tuned by as many",
+                f"{methods.format(some, none)} at {told}: every method is tuned by as many",
                 ("at",),
                 "let all have trials at places that all have",
             )
+        for place, settings in before.items():
+            for name, value in settings.items():
+                if here[place][name] != value:
+                    raise _error(
+                        layers,
+                        f"for trials {methods.format(f'{name} {value}', here[place][name])}: every "
+                        "method is tuned by the same rows, scored alike",
+                        ("metric",) if name in _OF_CHOICE else ("recipe",),
+                        f"say one {name} for all: search.{'' if name in _OF_CHOICE else 'recipe.'}"
+                        f"{name}",
+                    )
+
+
+def _scored(layers: Layers, search: Search) -> dict[_Where, dict[str, object]]:
+    """Return at which places trials are, but for the method, and how they are scored there."""
+    found: dict[_Where, dict[str, object]] = {}
+    for family in search.trials[0]:
+        work = family.work
+        assert isinstance(work, Train)
+        place = tuple((a, family.labels[a]) for a in layers.axes if a not in (_METHOD, _SEED))
+        found[place] = {
+            **{name: getattr(search.choose, name) for name in _OF_CHOICE},
+            **{name: getattr(work.recipe, name) for name in _OF_TRIALS},
+            "sampling_rate": ", ".join(f"{t.sampling_rate:g}" for t in work.tasks.values()),
+        }
+    return found
 
 
 def search_path(layers: Layers, axis: str) -> tuple[str, ...]:

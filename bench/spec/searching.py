@@ -15,6 +15,7 @@ from bench.spec.layers import Layers, When
 from bench.spec.merge import merge
 from bench.spec.metrics import Metric, declared_metrics
 from bench.spec.problems import Source
+from bench.spec.search_checks import search_path
 from bench.spec.tuning import Candidate, disagreement, trial_of, tuned_of
 from bench.spec.work import Choose, Train
 
@@ -25,6 +26,7 @@ _OF_TABLE = (
     "test_curves",
 )  # fmt: skip
 _HELD_OUT = "validation"
+_BY_TEST = "best-on-test"
 
 
 @dataclass(frozen=True)
@@ -68,6 +70,7 @@ class Searching:
         each = [self._family(place, values) for values in search.choose.candidates]
         works = [family.work for family in each if isinstance(family.work, Train)]
         self._check_alike(each, works)
+        self._check_selection(search, works[0])
         candidates = [
             Candidate(values, work)
             for values, work in zip(search.choose.candidates, works, strict=True)
@@ -88,6 +91,7 @@ class Searching:
     def _search(self, scope: Labels) -> Search:
         candidates = self._candidates(scope)
         places = self._trial_places(scope)
+        self._check_not_by_test(places, candidates[0])
         over = self._overlay()
         rows = [
             [self._family({**place}, values, over) for place in places] for values in candidates
@@ -96,6 +100,7 @@ class Searching:
         first = works[0][0]
         assert isinstance(first, Train)
         metric = self._metric(first)
+        self._check_read(scope, candidates, works)
         self._check_distinct(scope, candidates, works)
         trials = tuple(
             tuple(
@@ -121,12 +126,15 @@ class Searching:
         return self.families.of_place(labels, self.matching(labels), over)
 
     def _candidates(self, scope: Labels) -> tuple[Values, ...]:
-        own = self._spec.methods.get(str(scope.get("method"))) or {}
-        space = merge(self._spec.space, own)
+        method = str(scope.get("method"))
+        space = self._spec.space_for(method)
         try:
             return drawn({a: dimension(raw) for a, raw in space.items()}, self._spec.draw)
         except ValueError as error:
-            raise self._error(str(error), ("space",)) from None
+            own = bool(self._spec.methods.get(method))
+            loc = ("methods", method) if own else ("space",)
+            told = f"{method}: {error}" if own else str(error)
+            raise self._error(told, loc) from None
 
     def _trial_places(self, scope: Labels) -> list[Labels]:
         at = self._spec.places
@@ -171,6 +179,22 @@ class Searching:
 
     # -- checks ----------------------------------------------------------------------------
 
+    def _check_read(
+        self, scope: Labels, candidates: Sequence[Values], works: Sequence[Sequence[Any]]
+    ) -> None:
+        """Check that penalties whose settings are tried are there: else draws would try nothing."""
+        there = {use.name for row in works for work in row for use in work.penalties}
+        for axis in candidates[0]:
+            kind, _, setting = axis.partition(".")
+            name = setting.partition(".")[0]
+            if kind == "penalties" and name not in there:
+                method = scope.get("method", "the methods")
+                raise self.layers.source_of(*search_path(self.layers, axis)).error(
+                    f"{axis} is tried for {method}, and no penalty {name} is there",
+                    search_path(self.layers, axis),
+                    "search it for the methods that have it: search.methods",
+                )
+
     def _check_distinct(
         self, scope: Labels, candidates: Sequence[Values], works: Sequence[Sequence[Any]]
     ) -> None:
@@ -197,6 +221,29 @@ class Searching:
             raise self._error(
                 f"candidates differ in {differing}: then they are not trainings of one cell",
                 ("space",), "make it an axis of the table",
+            )  # fmt: skip
+
+    def _check_not_by_test(self, places: Sequence[Labels], values: Values) -> None:
+        if self._spec.recipe.get("selection", _BY_TEST) != _BY_TEST:
+            return
+        for place in places:
+            work = self._family({**place}, values).work
+            if isinstance(work, Train) and work.recipe.selection == _BY_TEST:
+                raise self._error(
+                    f"a trial scores no test split, and the table reports the state {_BY_TEST}",
+                    ("recipe", "selection"), "say search: {recipe: {selection: last}}",
+                )  # fmt: skip
+
+    def _check_selection(self, search: Search, work: Train) -> None:
+        """Check that a trial is scored in the state that the table reports."""
+        trial = search.trials[0][0].work
+        assert isinstance(trial, Train)
+        tried, reported = trial.recipe.selection, work.recipe.selection
+        # No trial may select by the test split: there another selection is all that it can have.
+        if tried != reported and reported != _BY_TEST:
+            raise self._error(
+                f"trials are scored in the state {tried}, and the table reports that of {reported}",
+                ("recipe", "selection"), f"leave it out, or say selection: {tried} in recipe:",
             )  # fmt: skip
 
     @property

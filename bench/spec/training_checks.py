@@ -10,9 +10,10 @@ from bench.spec.cell import START, Cell, PlannedCell
 from bench.spec.class_checks import check_train_classes, trained_classes
 from bench.spec.frozen_features import obstacle
 from bench.spec.layers import Layers
-from bench.spec.metrics import prefix_of
+from bench.spec.metrics import PERCENT, prefix_of
 from bench.spec.target_checks import check_targets
-from bench.spec.work import Task, Train, Work, network_name
+from bench.spec.token_checks import check_tokens
+from bench.spec.work import Measure, Task, Train, Work, network_name
 
 
 def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
@@ -27,6 +28,8 @@ def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
     for work, source in _with_source(by_id):
         check_train_classes(layers, work)
         _check_heads(layers, work)
+        if isinstance(work, Measure):
+            _check_scores(layers, work)
         if isinstance(work, Train):
             _check_kept_heads(layers, work, source)
             _check_terms(layers, work)
@@ -34,7 +37,7 @@ def check_training(layers: Layers, cells: Iterable[PlannedCell]) -> None:
             _check_start(layers, work)
             _check_batches(layers, work)
             _check_tasks(layers, work)
-            _check_tokens(layers, work)
+            check_tokens(layers, work)
             _check_precision(layers, work)
             _check_frozen_features(layers, work)
             check_targets(layers, work)
@@ -49,6 +52,26 @@ def _with_source(by_id: Mapping[str, Cell]) -> Iterator[tuple[Work, Work | None]
         if key not in seen:
             seen.add(key)
             yield cell.work, source
+
+
+def _check_scores(layers: Layers, work: Measure) -> None:
+    """Raise if scores that a measurement shows as percent are none, or better where lower."""
+    part = layers.part("measurement", work.kind)
+    scores = work.measurement.settings.get("scores")
+    if work.task is None or not isinstance(scores, Mapping):
+        return
+    if not any("{scores}" in name and unit == PERCENT for name, (unit, _) in part.metrics.items()):
+        return
+    use = work.task.objective
+    known = layers.part("objective", use.name).metrics_with(use.settings)
+    fit = [name for name, declared in known.items() if declared == (PERCENT, "highest")]
+    for name in scores.values():
+        if name in known and name not in fit:
+            raise layers.source_of("measure", "part").error(
+                f"{work.kind} shows percentages, of which higher are better, and {name} is none",
+                ("measure", "part"),
+                f"use one of {', '.join(sorted(fit))}",
+            )
 
 
 def _check_warmup(layers: Layers, work: Train) -> None:
@@ -166,24 +189,6 @@ def _check_tasks(layers: Layers, work: Train) -> None:
             ("tasks",),
         )
     _check_choice_between_states(layers, work)
-
-
-def _check_tokens(layers: Layers, work: Train) -> None:
-    """A network that tells texts apart by tokens must be told those of the tokenizer."""
-    if isinstance(work.network, str):
-        return
-    for task in work.tasks.values():
-        own = task.dataset in layers.resources.datasets
-        tokenizer = None if own else entry(task.dataset).tokenizer
-        for name in ("padding", "separator") if tokenizer is not None else ():
-            used, theirs = work.network.settings.get(name), getattr(tokenizer, name)
-            if used not in (None, theirs):
-                raise layers.source_of("networks").error(
-                    f"{work.network.name} takes the token {used} for {name}, and in "
-                    f"{task.dataset} it is {theirs}",
-                    ("networks",),
-                    f"state {name}: {theirs}",
-                )
 
 
 def _check_heads(layers: Layers, work: Work) -> None:

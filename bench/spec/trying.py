@@ -2,17 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from bench.errors import SpecError, did_you_mean
-from bench.spec.layers import documents_of
-from bench.spec.loader import load_yaml
+from bench.spec.budget_checks import check_budget
+from bench.spec.cell import Place
+from bench.spec.claims import Claim
+from bench.spec.comparisons import comparisons
+from bench.spec.drawing import SearchSpec, dimension, drawn
+from bench.spec.loader import dump_yaml, parse_yaml
 from bench.spec.merge import merge
 from bench.spec.naming import joined_name
+from bench.spec.one_profile import as_list, laid, leave_out_others
+from bench.spec.paper import Paper
 from bench.spec.parts import Part, read_parts
-from bench.spec.plan import Plan, load_plan
+from bench.spec.plan import Plan, load_plan, plan_of
 from bench.spec.recipe import Scalar
 
 Raw = dict[str, Any]
@@ -26,7 +32,6 @@ _METHODS: dict[str, Callable[[Raw], Raw]] = {
     "trainable": lambda use: {"trainable": use},
     "head": lambda use: {"recipe": {"head_init": use}},
 }
-_LISTS = ("notes", "plugins", "when")
 _METHOD, _SEED = "method", "seed"
 
 
@@ -63,7 +68,8 @@ def suite_beside(
 ) -> Raw:
     """Return a suite, as it is written, of a suite's methods under a profile and one more.
 
-    All cells of its methods are the suite's own: what has been run of them counts.
+    All cells of its methods are the suite's own: what has been run of them counts. Whatever the
+    suite says of a method to which the part is added it says of the two together.
 
     Parameters
     ----------
@@ -79,7 +85,7 @@ def suite_beside(
     SpecError
         If a name is taken, a method is not the suite's, or there is nothing to search.
     """
-    whole = _laid(suite, profile)
+    whole = laid(suite, profile)
     if _METHOD not in whole["axes"]:
         raise SpecError("has no methods to stand beside", file=suite, remedy="name another suite")
     methods: Raw = whole["methods"]
@@ -92,15 +98,17 @@ def suite_beside(
         raise SpecError(
             f"the suite has a method {part.name!r}", file=part.file, remedy="rename the part"
         )
-    use = {part.name: dict(settings)}
-    own = {part.name: _METHODS[part.kind](use)}
-    own |= {f"{base}+{part.name}": merge(methods[base], own[part.name]) for base in onto}
-    listed = whole["axes"][_METHOD]
-    base_methods = list(listed) if isinstance(listed, list) else [listed]
+    made = _METHODS[part.kind]({part.name: dict(settings)})
+    joined = {base: f"{base}+{part.name}" for base in onto}
+    own = {part.name: made}
+    own |= {name: merge(methods[base], made) for base, name in joined.items()}
+    base_methods = as_list(whole["axes"][_METHOD])
     whole["axes"][_METHOD] = [*base_methods, *own]
     whole["methods"] = {**methods, **own}
+    whole["when"] = [_joining(when, joined, part, made) for when in whole.get("when", [])]
     whole["plugins"] = [*whole.get("plugins", []), str(part.file.resolve())]
-    _search(whole, suite, part, onto, space or {})
+    _search(whole, suite, part, joined, base_methods, space or {})
+    leave_out_others(whole)
     note = {"text": _how_tuned(whole, part), "source": "bench try"}
     whole["notes"] = [*whole.get("notes", []), note]
     table = whole.setdefault("table", {})
@@ -116,21 +124,52 @@ def suite_beside(
 def paper_beside(suite: Path, profile: str, whole: Raw, part: Part) -> Raw:
     """Return the paper of such a suite: one claim for each of its new methods and each old one.
 
-    Each asks for the mean over all that varies but the method, seed by seed; of methods that take
-    as many gradients, and are searched for, at equal tuning.
+    Each asks for the mean over all that varies but the method, seed by seed; at equal tuning,
+    where both are searched for at one cost.
+
+    Raises
+    ------
+    SpecError
+        If the part cannot stand there, or the table has no metric that a claim can be about.
     """
-    plan = load_plan(suite, profile)
-    metric = plan.suite.metrics[0]
-    old = _methods_of(plan)
+    base = load_plan(suite, profile)
+    claims = list(_claims(suite, _plan_beside(suite, profile, whole, part), whole))
+    title = f"{part.name} beside {base.paper.title}"
+    name = joined_name(f"try-{part.name}-beside-{base.paper.id}-{suite.stem}")
+    return {"id": name, "title": title, "claims": claims}
+
+
+def _plan_beside(suite: Path, profile: str, whole: Raw, part: Part) -> Plan:
+    written = {key: value for key, value in whole.items() if key != "profiles"}
+    try:
+        return plan_of([parse_yaml(dump_yaml(written), suite)], Paper(id="try", title=""))
+    except SpecError as error:
+        if error.file != str(suite):
+            raise
+        # Its line is one of a text that nobody wrote.
+        raise SpecError(
+            f"{part.name} cannot stand beside {suite.stem} under {profile}: "
+            f"{error.field + ': ' if error.field else ''}{error.message}",
+            remedy=error.remedy,
+        ) from None
+
+
+def _claims(suite: Path, plan: Plan, whole: Raw) -> Iterator[Raw]:
+    metric = next((m for m in plan.suite.metrics if m.at is None or not m.at.is_choice), None)
+    if metric is None:
+        raise SpecError(
+            "every metric of its table is read where a curve has some value, and a claim by one "
+            "such reading alone would be a choice", file=suite, remedy="name another suite",
+        )  # fmt: skip
+    places: list[Place] = [planned.place for planned in plan.shown]
     varying = [
         axis
         for axis in plan.suite.axes
-        if axis not in (_METHOD, _SEED) and len({p.place.get(axis) for p in plan.shown}) > 1
+        if axis not in (_METHOD, _SEED) and len({place.get(axis) for place in places}) > 1
     ]
-    alike = _as_costly(plan) if _chooses_for_each(whole) and part.kind != "update" else set()
     word = {"highest": "greater", "lowest": "less"}[metric.best]
-    claims = [
-        {
+    for treated, base in whole["table"]["contrast"]["pairs"]:
+        claim = {
             "id": f"{treated}-against-{base}",
             "text": f"{metric.metric} of {treated} is {word} than that of {base}, on average over "
             "all places of the table.",
@@ -142,28 +181,41 @@ def paper_beside(suite: Path, profile: str, whole: Raw, part: Part) -> Raw:
             "mean_over": varying,
             "expect": word,
             "refuted_by": "The mean difference has the other sign.",
-            **({"budget": "search"} if base in alike else {}),
         }
-        for treated in whole["axes"][_METHOD]
-        if treated not in old
-        for base in old
-    ]
-    title = f"{part.name} beside {plan.paper.title}"
-    return {"id": joined_name(f"try-{part.name}"), "title": title, "claims": claims}
+        if comparisons(Claim.model_validate(claim), places):
+            yield claim | ({"budget": "search"} if _tuned_alike(claim, plan) else {})
 
 
-def _as_costly(plan: Plan) -> set[str]:
-    """Return the methods that take a gradient a step, as one does that is only added to them."""
-    found = set(_methods_of(plan))
-    for planned in plan.shown:
-        recipe = planned.cell.recipe
-        if recipe is None or plan.gradients.get(planned.cell.id) != recipe.steps:
-            found.discard(str(planned.place[_METHOD]))
-    return found
+def _tuned_alike(claim: Raw, plan: Plan) -> bool:
+    """Whether a claim may say that both of its methods were searched for at one cost."""
+    by_search = Claim.model_validate(claim | {"budget": "search"})
+    try:
+        check_budget(by_search, plan.shown, plan.gradients, plan.tunings, _told)
+    except SpecError:
+        return False
+    return True
 
 
-def _methods_of(plan: Plan) -> list[str]:
-    return list(dict.fromkeys(str(planned.place[_METHOD]) for planned in plan.shown))
+def _told(message: str, *_: object) -> SpecError:
+    return SpecError(message)
+
+
+def _joining(when: Raw, joined: Mapping[str, str], part: Part, made: Raw) -> Raw:
+    """Return a `when:` entry that says of a method with the part what it says of the method."""
+    left = dict(when)
+    if _METHOD in when:
+        asked = as_list(when[_METHOD])
+        left[_METHOD] = [*asked, *(new for base, new in joined.items() if base in asked)]
+    if "methods" in when:
+        over = when["methods"]
+        # The part is laid over again: it may replace what the entry does, as an update does.
+        ours = {joined[base]: merge(over[base], made) for base in joined if over.get(base)}
+        left["methods"] = {**over, **ours}
+    if _METHOD in when.get("axes", {}):
+        listed = as_list(when["axes"][_METHOD])
+        more = [part.name, *(new for base, new in joined.items() if base in listed)]
+        left["axes"] = {**when["axes"], _METHOD: [*listed, *more]}
+    return left
 
 
 def _chooses_for_each(whole: Raw) -> bool:
@@ -190,92 +242,65 @@ def _how_tuned(whole: Raw, part: Part) -> str:
 
 
 def _search(
-    whole: Raw, suite: Path, part: Part, onto: Sequence[str], space: Mapping[str, Tried]
+    whole: Raw,
+    suite: Path,
+    part: Part,
+    joined: Mapping[str, str],
+    others: Sequence[str],
+    space: Mapping[str, Tried],
 ) -> None:
     """Let the new methods be searched for: as what they are added to, and by the part's own."""
     if not space and "search" not in whole:
         return
-    if space and not _chooses_for_each(whole):
-        shared = "search" in whole
-        raise SpecError(
-            "chooses for all methods at once, so that nothing of yours is tuned by itself beside it"
-            if shared
-            else "searches for no settings, so that nothing of yours is tuned beside it",
-            file=suite,
-            remedy="leave --search out, or stand beside a suite whose search: has method in per:"
-            if shared
-            else "leave --search out, or give the suite a search:",
-        )
+    if not _chooses_for_each(whole):
+        if space:
+            raise _nothing_to_search(suite, shared="search" in whole)
+        # The choice is the suite's, by the trials that it has: none of yours joins them.
+        at = whole["search"].get("at", {})
+        whole["search"] = {**whole["search"], "at": {_METHOD: list(others), **at}}
+        return
     if space and part.kind != "penalty":
         raise SpecError(
             f"a search is over penalties' settings, and this is a {part.kind}", file=part.file
         )
     axes = {f"penalties.{part.name}.{key}": tried for key, tried in space.items()}
     methods = dict(whole["search"].get("methods", {}))
-    own = {f"{base}+{part.name}": {**methods.get(base, {}), **axes} for base in onto}
+    own = {name: {**(methods.get(base) or {}), **axes} for base, name in joined.items()}
     methods |= {name: new for name, new in {part.name: axes, **own}.items() if new}
     whole["search"] = {**whole["search"], "methods": methods}
+    _check_as_many(whole["search"], suite, [part.name, *own], others)
 
 
-def _laid(suite: Path, profile: str) -> Raw:
-    """Return what a suite says under a profile as one document, its paths absolute."""
-    whole: Raw = {}
-    for layer in documents_of(load_yaml(suite), profile):
-        for key, value in layer.items():
-            if key in _LISTS:
-                whole[key] = [*whole.get(key, []), *value]
-            elif isinstance(value, Mapping):
-                whole[key] = merge(whole.get(key, {}), value)
-            else:
-                whole[key] = value
-    for key in ("profiles", "extends"):
-        whole.pop(key, None)
-    _make_absolute(whole, suite.parent)
-    _leave_out_others(whole)
-    return whole
+def _nothing_to_search(suite: Path, *, shared: bool) -> SpecError:
+    return SpecError(
+        "chooses for all methods at once, so that nothing of yours is tuned by itself beside it"
+        if shared
+        else "searches for no settings, so that nothing of yours is tuned beside it",
+        file=suite,
+        remedy="leave --search out, or stand beside a suite whose search: has method in per:"
+        if shared
+        else "leave --search out, or give the suite a search:",
+    )
 
 
-def _leave_out_others(whole: Raw) -> None:
-    """Leave out conditions and labels of values that only other profiles have."""
-    known: dict[str, set[Any]] = {}
-    for axes in (whole["axes"], *(when.get("axes", {}) for when in whole.get("when", []))):
-        for axis, values in axes.items():
-            known.setdefault(axis, set()).update(values if isinstance(values, list) else [values])
-    kept = []
-    for when in whole.get("when", []):
-        left = dict(when)
-        for axis, values in when.items():
-            if axis in known:
-                asked = values if isinstance(values, list) else [values]
-                left[axis] = [value for value in asked if value in known[axis]]
-        if all(left[axis] for axis in left if axis in known):
-            kept.append(left)
-    whole["when"] = kept
-    whole["labels"] = {
-        axis: {name: text for name, text in named.items() if _is_value(name, known[axis])}
-        for axis, named in whole.get("labels", {}).items()
-        if axis in known
-    }
+def _check_as_many(search: Raw, suite: Path, own: Sequence[str], others: Sequence[str]) -> None:
+    """Check that the new methods have as many candidates as the suite's."""
+    spec = SearchSpec.model_validate(search)
 
+    def candidates(method: str) -> int:
+        space = spec.space_for(method)
+        try:
+            return len(drawn({axis: dimension(raw) for axis, raw in space.items()}, spec.draw))
+        except ValueError as error:
+            raise SpecError(f"what is tried for {method}: {error}", file=suite) from None
 
-def _is_value(name: str, values: set[Any]) -> bool:
-    if name in map(str, values):
-        return True
-    try:
-        return float(name) in values
-    except ValueError:
-        return False
-
-
-def _make_absolute(whole: Raw, folder: Path) -> None:
-    def resolved(path: str) -> str:
-        return str((folder / Path(path).expanduser()).resolve())
-
-    whole["plugins"] = [resolved(path) for path in whole.get("plugins", [])]
-    for kind in ("datasets", "weights"):
-        named = whole.get(kind, {})
-        whole[kind] = {
-            name: {k: resolved(v) if k in ("folder", "file") else v for k, v in entry.items()}
-            for name, entry in named.items()
-            if entry is not None
-        }
+    asked = candidates(others[0])
+    for name in own:
+        if (found := candidates(name)) != asked:
+            raise SpecError(
+                f"{others[0]} has {asked} candidates and {name} {found}: every method is tuned by "
+                "as many",
+                file=suite,
+                remedy="its search is a grid: add --search NAME=VALUES with as many values of "
+                f"{name}'s own as make {asked} combinations",
+            )

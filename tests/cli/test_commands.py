@@ -182,3 +182,19 @@ def test_the_bad_names_are_refused_by_the_commands_that_write_files(run, tmp_pat
     for command in (["report"], ["export", "--to", str(tmp_path / "w")], ["run"]):
         error = run(command[0], str(suite), *command[1:]).exception
         assert "paper.yaml:1: id: names files" in str(error)
+
+
+def test_what_would_fail_is_told_before_the_first_cell_and_all_at_once(laid, bench):
+    text = (laid / "suites/laid/table.yaml").read_text()
+    text = text.replace("[glyphs, digits]", "[glyphs, mine, yours]")
+    text += "datasets:\n  mine: {folder: gone}\n  yours: {folder: away}\n"
+    (laid / "suites/laid/table.yaml").write_text(text)
+    # An engine of elsewhere may have other backbones; data are looked at all the same.
+    told = str(bench("run", "laid/table", "--store", "fresh", "--engine", "inline").exception)
+    assert told.startswith("2 problems before the first cell, and nothing is begun\n")
+    assert str(laid / "suites/laid/gone") in told
+    assert str(laid / "suites/laid/away") in told
+    assert told.endswith("--no-check")
+    assert not Path("fresh").exists()
+    # What is done is not looked at.
+    assert bench("run", "laid/table", "--only", "dataset=glyphs").exit_code == 0

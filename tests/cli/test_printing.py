@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import sys
+from pathlib import Path
 
 import click
 import pytest
@@ -11,6 +12,7 @@ from bench.cli import main
 from bench.cli.main import LazyGroup, group
 from bench.cli.printing import again, clipped, table
 from bench.screen import printable
+from bench.spec.find import looking_in
 
 STEERING = "\x1b[31mred\x1b]0;title\x07 \x9b2J \r \u202egnp.exe \ud800"
 
@@ -72,3 +74,9 @@ def test_a_command_is_quoted_and_names_its_store(tmp_path):
     assert again("run", "my suites/a;b.yaml", "offline", store, "--keep") == (
         f"bench run 'my suites/a;b.yaml' --profile offline --store '{store}' --keep"
     )
+
+
+def test_a_command_to_go_on_with_names_the_folder_of_suites_that_was_asked_for(tmp_path):
+    with looking_in([tmp_path / "my suites"]):
+        told = again("run", "bss/table2", "smoke", Path("results"))
+    assert f"bench run bss/table2 --suites '{tmp_path}/my suites' --profile smoke" in told

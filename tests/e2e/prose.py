@@ -159,8 +159,18 @@ def _scale(metric: str) -> float:
         "mse", "half_mse", "noisy_half_mse", "min_ade_3s", "min_ade_8s", "min_fde_3s", "min_fde_8s",
         "kappa", "lift",
     )  # fmt: skip
-    # By module, these are named after it.
-    by_module = metric.startswith(("cka/", "distance/", "criticality/", "basin/"))
+    # By module, or by singular value, these are named after it.
+    plainly = (
+        "cka/",
+        "distance/",
+        "criticality/",
+        "basin/",
+        "spectrum/",
+        "ratio/",
+        "angle",
+        "subspace",
+    )
+    by_module = metric.startswith(plainly)
     last = metric.rpartition("/")[2]
     return 1.0 if by_module or last in {*plain, "criticality"} else 100.0
 

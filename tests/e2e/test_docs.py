@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import runpy
 import shutil
@@ -11,11 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from click.testing import CliRunner
 from PIL import Image
 
+from bench.cli.main import group
 from bench.models.checkpoint import load_checkpoint
 from bench.parts.checks import check_part
-from bench.spec.parts import read_parts
+from bench.spec.parts import KINDS, read_parts
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
@@ -93,6 +96,28 @@ def test_figures_and_tables_of_metrics_work_as_described(bench):
     assert {"table.smoke-1.svg", "table.smoke.curves.csv"} <= names
 
 
+def test_the_python_interface_works_as_described(bench, monkeypatch, capsys):
+    write(bench.folder, files_of("python.md"))
+    page = (ROOT / "docs" / "python.md").read_text()
+    code = "\n".join(re.findall(r"^```python\n(.*?)^```", page, re.S | re.M))
+    monkeypatch.chdir(bench.folder)
+    for name, value in bench.environment.items():
+        monkeypatch.setenv(name, value)
+    found: dict[str, Any] = {}
+    exec(compile(code, "python.md", "exec"), found)
+    assert "4 cells in" in capsys.readouterr().out
+    # What the commands say of the same store.
+    bench("report", "few/table.yaml")
+    csv = (bench.folder / "leaderboards" / "few" / "table.offline.csv").read_text()
+    assert found["frame"].to_csv(index=False, lineterminator="\n") == csv
+    (told,) = json.loads(bench("claims", "few", "--json"))["claims"]
+    assert told["verdict"] == found["verdict"].outcome
+    rows = [json.loads(line) for line in bench("plan", "few/table.yaml", "--json").splitlines()]
+    planned = json.loads(json.dumps([vars(row) for row in found["few"].plan()]))
+    assert [{"suite": "few/table", **row} for row in rows] == planned
+    assert {row["state"] for row in rows} == {"done"}
+
+
 def test_three_trainings_in_a_row_work_as_described(bench):
     write(bench.folder, files_of("stages.md"))
     write_flowers(bench.folder / "flowers", train=12)
@@ -106,6 +131,25 @@ def test_three_trainings_in_a_row_work_as_described(bench):
     page = (bench.folder / "leaderboards" / "forgetting" / "table.smoke.md").read_text()
     assert "flowers (%)" in page
     assert "![Digits above" in page
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_every_part_that_new_writes_conforms(kind, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert CliRunner().invoke(group, ["new", "part", kind, f"new-{kind}"]).exit_code == 0
+    checks = check_part(kind, f"new-{kind}", [str(tmp_path / f"new_{kind}.py")])
+    assert checks
+    assert [(c.name, c.detail) for c in checks if not c.passed] == []
+
+
+def test_the_suite_that_new_writes_runs_to_its_page(bench):
+    bench("new", "suite", "mine")
+    bench("run", "mine", "--profile", "smoke", "--only", "seed=0", "--workers", "2")
+    assert len(bench.records()) == 4
+    bench("run", "mine", "--profile", "smoke", "--workers", "2")
+    assert len(bench.records()) == 8
+    bench("report", "mine", "--profile", "smoke")
+    assert "bss-helps" in (bench.folder / "leaderboards/mine/table.smoke.md").read_text()
 
 
 @pytest.mark.parametrize(

@@ -31,8 +31,8 @@ def test_what_changes_nothing_differs_by_nothing(bench):
     # Only its own cells ran: two methods at two seeds.
     assert "cells: 4 done now, 4 before" in told
     assert len(bench.done()) == len(before) + 4
-    page = bench.folder / "tries" / "try-mine" / "table.offline.md"
-    assert told.rstrip().endswith("the page: tries/try-mine/table.offline.md")
+    page = bench.folder / "tries" / "try-mine-beside-small-table" / "table.offline.md"
+    assert told.rstrip().endswith("the page: tries/try-mine-beside-small-table/table.offline.md")
     text = " ".join(page.read_text().split())
     assert "| l2+mine − l2 | 0.00 (no spread) |" in text
     assert "No setting of mine is tuned here" in text
@@ -46,7 +46,7 @@ def test_where_cells_fail_there_is_a_page_that_says_so(bench):
     (bench.folder / "mine.py").write_text(MINE.replace("return self.weight", "return 1 / 0"))
     told = bench("try", "mine.py", "--beside", suite, "--workers", "2", code=1)
     assert "ZeroDivisionError" in told
-    page = (bench.folder / "tries" / "try-mine" / "table.offline.md").read_text()
+    page = (bench.folder / "tries" / "try-mine-beside-small-table" / "table.offline.md").read_text()
     row = next(line for line in page.splitlines() if line.startswith("| in the tables"))
     # Planned, done, missing, running, stale, failed.
     assert [cell.strip() for cell in row.split("|")[2:8]] == ["3", "2", "", "", "", "1"]

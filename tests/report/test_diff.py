@@ -213,4 +213,4 @@ def test_the_committed_leaderboard_is_readable() -> None:
     board = Side(file.name, read_frame(file.read_text(), file.name))
     found = diff(board, replace(board, name="again"), TOP1)
     assert not found.different
-    assert len(found.changes) == 72
+    assert len(found.changes) == 60

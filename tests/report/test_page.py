@@ -204,8 +204,14 @@ def test_random_weights_of_many_seeds_are_one_line() -> None:
     assert [row[2] for row in rows if row[0] == "weights"] == ["random, 3 different states"]
 
 
-def test_the_page_says_how_to_make_it_again() -> None:
-    text = section(study(profile="smoke").page().markdown, "Run it again")
+def test_the_page_says_how_to_make_it_again(tmp_path: Path, monkeypatch) -> None:
+    made = study(profile="smoke")
+    # A user's own folder of suites has no target of Retable's Makefile.
+    assert "make" not in section(made.page().markdown, "Run it again")
+    (tmp_path / "tiny").mkdir()
+    (tmp_path / "tiny" / "paper.yaml").touch()
+    monkeypatch.setattr("bench.report.again.shipped_folder", lambda _: tmp_path)
+    text = section(made.page().markdown, "Run it again")
     assert "make reproduce-tiny PROFILE=smoke" in text
     assert "bench run tiny/table1 --profile smoke" in text
 

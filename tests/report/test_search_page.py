@@ -179,6 +179,33 @@ def test_methods_whose_trials_cost_more_are_not_said_to_be_tuned_alike(tmp_path:
     assert "do not all take as many gradients" in table.caption
 
 
+@pytest.mark.parametrize(
+    ("old", "new", "why"),
+    [
+        ("plain: {}", "plain: {recipe: {batch_size: 16}}",
+         "as many trials, which do not all take as many rows: their batches differ"),
+        ("plain: {}", "plain: {recipe: {steps: 40}}", "**unequally many gradients**"),
+        ("plain: {}", "plain: {recipe: {batch_size: 16}}", "**unequally many rows a gradient**"),
+    ],
+)  # fmt: skip
+def test_methods_that_are_trained_by_more_are_not_said_to_be_tuned_alike(
+    tmp_path: Path, old: str, new: str, why: str
+) -> None:
+    trials = "validation: 0.25, steps: 10" + (", batch_size: 48" if "a gradient" in why else "")
+    text = SUITE.replace(old, new).replace("validation: 0.25", trials)
+    (table, *_) = search_tables(Study(tmp_path, text, plain=1, l2=1).results)
+    assert why in table.caption.replace("by 18 trials", "by as many trials")
+    assert "**tuned alike**" not in table.caption
+
+
+def test_places_may_be_trained_for_other_numbers_of_steps(tmp_path: Path) -> None:
+    """Methods are compared at one place."""
+    when = "when: [{sampling_rate: 0.5, recipe: {steps: 40}}]\nlabels:"
+    text = SUITE.replace("labels:", when).replace("validation: 0.25", "validation: 0.25, steps: 10")
+    (table, *_) = search_tables(Study(tmp_path, text, plain=1, l2=1).results)
+    assert "**tuned alike**" in table.caption
+
+
 def test_trials_are_those_of_the_plan(study: Study) -> None:
     for choice in choices(study.results):
         assert isinstance(choice.work, Choose)

@@ -55,7 +55,7 @@ def test_gpus_are_taken_before_the_cpu(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "cores", lambda: 13)
     found = devices(slots_per_gpu=2)
     # 13 cores for 4 jobs; on the CPU more threads than one a job only get in each other's way.
-    assert found == (Device("cuda:0", "3", 2, 3), Device("cuda:1", "5", 2, 3))
+    assert found == (Device("cuda:0", "3", 2, 3, True), Device("cuda:1", "5", 2, 3, True))
     assert devices("cpu", workers=7) == (Device("cpu", "", 7),)
 
 

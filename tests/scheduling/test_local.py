@@ -50,8 +50,8 @@ def test_a_worker_has_its_own_process_one_thread_and_everything_imported(
     assert seen["threads"] == seen["job_threads"] == 1
     assert seen["gpu"] == -1
     assert seen["preloaded"] == 1
-    # Of trainings and of measurements: what no worker need read again.
-    assert seen["digested"] == 2
+    # Of trainings, trials, choices, tuned cells and measurements: what no worker reads again.
+    assert seen["digested"] == 5
     # The runner's main module, here pytest, is not imported again in each worker.
     assert seen["main_is_bare"] == 1
 

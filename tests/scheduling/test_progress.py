@@ -1,4 +1,4 @@
-"""A terminal gets a line that lives, a log gets few lines; both get each failure at once."""
+"""A log gets few lines; it and a terminal get each failure at once."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ import pytest
 from rich.console import Console
 
 from bench.records.record import Failure
-from bench.scheduling.progress import Bar, Lines, Tally, duration, name_of, progress_for
+from bench.scheduling.live import progress_for
+from bench.scheduling.progress import Lines, Tally, duration, name_of
 from bench.scheduling.summary import Share
 from bench.spec.cell import PlannedCell
 from tests.records.built import cell
@@ -90,8 +91,7 @@ def test_a_failure_is_told_at_once_with_its_traceback(terminal: bool) -> None:
     assert text(shown).rstrip().endswith(TALLY.line)
 
 
-def test_a_terminal_gets_a_bar_and_a_pipe_gets_lines() -> None:
-    assert isinstance(progress_for(console(terminal=True)), Bar)
+def test_a_pipe_gets_lines() -> None:
     assert isinstance(progress_for(console()), Lines)
 
 

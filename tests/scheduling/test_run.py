@@ -11,7 +11,7 @@ from bench.errors import SpecError, StoreError
 from bench.records.codec import dump_record
 from bench.records.freshness import Expectations
 from bench.records.lease import Leases
-from bench.records.record import Failure, Outcome
+from bench.records.record import Failure, Outcome, Record
 from bench.records.store import Store
 from bench.scheduling.device import Device
 from bench.scheduling.engines.engine import Ended
@@ -253,6 +253,25 @@ def test_a_device_gets_no_more_jobs_than_it_has_slots(store: Store) -> None:
     assert max(beside for _, name, _, beside in engine.started if name == "b") == 2
 
 
+def test_each_cell_that_is_done_meanwhile_is_told_once_with_the_record_that_counts(
+    store: Store,
+) -> None:
+    told: list[tuple[str, str, int]] = []
+    wrong = act("raise", 9)
+
+    def on_done(planned: PlannedCell, record: Record) -> None:
+        told.append((planned.cell.id, record.id, record.attempt))
+
+    def go(plan: list[PlannedCell]) -> None:
+        run(plan, store, InlineEngine(target=TARGET), options=RunOptions(retries=0),
+            on_done=on_done)  # fmt: skip
+
+    go([*family(), wrong])
+    assert told == [(p.cell.id, p.cell.id, 1) for p in family()]
+    go([*family(), wrong])
+    assert len(told) == 3
+
+
 # Artifacts
 
 
@@ -269,6 +288,23 @@ def test_an_attempt_keeps_what_its_children_ask_for_by_name(store: Store) -> Non
     used = attempts(store, early)[0].outcome.provenance.parents["start"]
     assert used["artifact"] == "checkpoint@step 300"
     assert used["sha256"] == made.outcome.artifacts["checkpoint@step 300"].sha256
+
+
+def test_an_attempt_leaves_what_cells_outside_the_plan_will_ask_for(store: Store) -> None:
+    """What is run later need not train its parent again."""
+    stage = cell(1)
+    plan = [planned(stage), planned(cell(2, parents={"start": Parent(stage.id)}), 1)]
+    later = cell(3, parents={"start": Parent(stage.id, "checkpoint@start")})
+    outside = {stage.id: frozenset({"checkpoint@start"})}
+    engine = InlineEngine(target=TARGET)
+    assert run(plan, store, engine, artifacts=outside).exit_code == 0
+    (made,) = attempts(store, plan[0])
+    assert set(made.outcome.artifacts) == {"checkpoint", "checkpoint@start"}
+    inline([*plan, planned(later, 1)], store)
+    assert len(attempts(store, plan[0])) == 1
+    # Of a cell that is done without it, nothing is asked.
+    elsewhere = {plan[1].cell.id: frozenset({"checkpoint"})}
+    assert run(plan, store, InlineEngine(target=TARGET), artifacts=elsewhere).before == 2
 
 
 def test_a_new_child_asks_a_done_parent_for_what_it_did_not_keep(store: Store) -> None:

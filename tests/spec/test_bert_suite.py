@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from bench.errors import SpecError
-from bench.spec.catalogue import entry
+from bench.spec.catalogue import entry, names
 from bench.spec.cell import Cell
 from bench.spec.paper import load_reported
 from bench.spec.plan import Plan, load_plan
@@ -150,3 +150,41 @@ def test_a_network_that_takes_other_tokens_than_the_tokenizers_is_refused(
     file.write_text(suite)
     with pytest.raises(SpecError, match=message):
         load_plan(file, "offline")
+
+
+@pytest.mark.parametrize(
+    ("dataset", "settings", "message"),
+    [
+        ("grammar-pair", {"share": 1.5}, "share: is a share of the words"),
+        ("grammar-pair", {"mask": 100}, r"mask: is a token of 100 \(given: 100\)"),
+        ("grammar-pair", {"first": 200}, r"first: is a token of 100 \(given: 200\)"),
+        ("grammar-pair", {"mask": 50}, "the token 50 for the masked one, and in .* it is 3"),
+        ("glue-mrpc", {"vocabulary": 30522}, "3 for the masked one, and in glue-mrpc it is 103"),
+        ("glue-mrpc", {"vocabulary": 30522, "mask": 103},
+         "the token 4 for the first word, and in glue-mrpc it is 999"),
+        ("grammar-pair", {}, None),
+        ("glue-mrpc", {"vocabulary": 30522, "mask": 103, "first": 999}, None),
+    ],
+)  # fmt: skip
+def test_what_is_masked_are_words_and_by_the_token_for_it(
+    tmp_path: Path, dataset: str, settings: dict[str, float], message: str | None
+) -> None:
+    (tmp_path / "paper.yaml").write_text("id: words\ntitle: Words\n")
+    file = tmp_path / "table.yaml"
+    suite = SUITE.replace("BACKBONE", "small").replace("WEIGHTS", "random")
+    suite = suite.replace("bert: {}", "bert: {separator: 102}" if "glue" in dataset else "bert: {}")
+    objective = f"task: {{objective: {{masked-tokens: {settings}}}}}\nrecipe:"
+    file.write_text(suite.replace("grammar-pair", dataset).replace("recipe:", objective))
+    if message is None:
+        assert load_plan(file, "offline").cells
+        return
+    with pytest.raises(SpecError, match=message) as raised:
+        load_plan(file, "offline")
+    assert raised.value.field is not None
+    assert raised.value.field.startswith("task.objective")
+
+
+def test_the_catalogue_knows_the_words_of_all_sets_of_tokens() -> None:
+    tokens = [entry(name) for name in names() if entry(name).modality == "tokens"]
+    assert tokens
+    assert all(known.masking is not None for known in tokens)

@@ -447,3 +447,21 @@ def test_a_transform_that_draws_nothing_is_the_same_at_every_seed(suite, plan):
     given = with_part(suite, declared, "{start: {stage: target, seed_plus: 7}}") + edges
     starts = {p.cell.parents["start"].id for p in plan(given).shown}
     assert {p.cell.seed for p in plan(given).behind if p.cell.id in starts} == {7, 8}
+
+
+@pytest.mark.parametrize(
+    ("scores", "told"),
+    [("{loss: loss}", "loss is none"), ("{top1: top1}", None), ("{first: top5}", None)],
+)
+def test_what_is_shown_in_percent_is_a_percentage(plan, scores, told):
+    text = changed(
+        ("part: distance", f"part: {{scores: {{scores: {scores}}}}}"),
+        ("    first: {stage: target, checkpoint: start}\n    second: {stage: target}\n",
+         "    network: {stage: target}\n"),
+        ("metric: distance", f"metric: test/{scores[1:].partition(':')[0]}"),
+    )  # fmt: skip
+    if told is None:
+        assert plan(text).shown
+        return
+    with pytest.raises(SpecError, match=told):
+        plan(text)

@@ -101,7 +101,7 @@ def test_each_candidate_has_a_trial_at_each_place_and_seed_of_its_choice(load):
 
 
 def test_a_trials_role_says_what_it_tries(load):
-    plan = load(SEARCH + "  per: [method]\n  seeds: [7000, 9000]\n")
+    plan = load(SEARCH + "  per: [method]\n  seeds: [1007000, 1009000]\n")
     cells = plan.unique()
     for choice in (p.cell for p in of_kind(plan, Choose)):
         for number, values in enumerate(choice.work.candidates):
@@ -109,7 +109,7 @@ def test_a_trials_role_says_what_it_tries(load):
             rates = {t.recipe.optimizer.sgd.lr for t in trials}
             assert rates == {values["recipe.optimizer.sgd.lr"]}
             where = [(t.tasks[""].sampling_rate, t.seed) for t in trials]
-            assert where == [(0.5, 7000), (0.5, 9000), (1.0, 7000), (1.0, 9000)]
+            assert where == [(0.5, 1007000), (0.5, 1009000), (1.0, 1007000), (1.0, 1009000)]
 
 
 def test_no_trial_looks_at_the_test_split_and_each_holds_rows_out(load):
@@ -264,12 +264,16 @@ def test_cells_that_are_tuned_among_other_candidates_do_other_work(load):
         ("validation: 0.25", "validation: 0.25, evaluation: {test: true}", "never on the test"),
         ("  recipe:", "  metric: test/top1\n  recipe:", "no metric of held-out rows"),
         ("  recipe:", "  metric: train/top1\n  recipe:", "no metric of held-out rows"),
-        ("  recipe:", "  seeds: [5, 1]\n  recipe:", "the seed 1 is one of the table's"),
-        ("  recipe:", "  seeds: [5, 5]\n  recipe:", "a list of different ones"),
+        ("  recipe:", "  seeds: [1000005, 1]\n  recipe:", "1 is one that a table may have"),
+        ("  recipe:", "  seeds: [1000005, 1000005]\n  recipe:", "a list of different ones"),
         ("[0.01, 0.1]}", "[0.01]}\n  methods: {l2: {penalties.l2.weight: [1e-3, 1e-2]}}",
          "plain has 1 candidates and l2 2: every method is tuned by as many"),
         ("{recipe.optimizer.sgd.lr: [0.01, 0.1]}", "{penalties.l2.weight: [1e-3, 1e-2]}",
-         "candidates of plain train the same, penalties.l2.weight 0.001 and 0.01"),
+         "tried for plain, and no penalty l2 is there"),
+        ("{recipe.optimizer.sgd.lr: [0.01, 0.1]}\n  recipe: {validation: 0.25}\n",
+         "{rate: [a, b]}\n  recipe: {validation: 0.25}\nwhen: "
+         "[{method: l2, rate: a, recipe: {batch_size: 8}}]\n",
+         "candidates of plain train the same, rate a and b"),
         ("recipe.optimizer.sgd.lr: [0.01, 0.1]", "recipe.steps: [5, 6]",
          "differ in recipe.steps: then they are not"),
         ("recipe.optimizer.sgd.lr: [0.01, 0.1]", "sampling_rate: [0.5, 1.0]", "axis of the table"),
@@ -280,12 +284,22 @@ def test_cells_that_are_tuned_among_other_candidates_do_other_work(load):
         ("[0.01, 0.1]", "[-1.0, 0.1]", "greater than or equal to 0"),
         ("  recipe:", "  per: [methods]\n  recipe:", "'methods' is not an axis"),
         ("  recipe:", "  at: {sampling_rate: 0.5}\n  recipe:", "say which axes have one"),
-        ("  recipe:", "  per: [method]\n  at: {sampling_rate: 0.3}\n  recipe:", "no cell of the"),
+        ("profiles:\n", "  per: [method]\n  at: {sampling_rate: 0.3}\n"
+         "profiles:\n  paper: {axes: {sampling_rate: 0.3}}\n", "no cell of the"),
         ("  recipe:", "  per: [method]\n  at: {method: l2}\n  recipe:", "a choice for each value"),
         ("  recipe:", "  methods: {l3: {}}\n  recipe:", "'l3' is not defined"),
         ("  recipe:", "  per: [sampling_rate]\n  methods: {l2: {penalties.l2.weight: [1, 2]}}\n"
          "  recipe:", "all methods share one choice"),
         ("  space:", "  draw: {random: {trials: 9}}\n  space:", "9 different candidates"),
+        ("  space:", "  draw: random\n  space:", r"write \{random: \{trials: 12\}\}"),
+        ("  space:", "  draw: {random: {trials: 2}}\n  methods: {l2: {penalties.l2-sp.shared: "
+         "{uniform: [0, 1]}}}\n  space:", "tried for l2, and no penalty l2-sp is there"),
+        ("  recipe:", "  per: [method]\n  at: {sampling_rate: [0.5, 0.51]}\n  recipe:",
+         "0.51 is not a value of this axis in any profile"),
+        ("validation: 0.25", "validation: 0.25, validate_every: 5, selection: best-on-validation",
+         "in the state best-on-validation, and the table reports that of last"),
+        ("  recipe:", "  methods: {l2: {recipe.optimizer.sgd.lr: {of: rate, times: 2}}}\n  recipe:",
+         "l2: recipe.optimizer.sgd.lr is a multiple of rate"),
     ],
 )  # fmt: skip
 def test_what_is_no_search_is_told_before_anything_runs(load, old, new, why):
@@ -295,11 +309,57 @@ def test_what_is_no_search_is_told_before_anything_runs(load, old, new, why):
     assert raised.value.field.startswith(("search", "methods.l2"))
 
 
-def test_further_seeds_are_none_of_the_search_either(load):
-    search = SEARCH + "  seeds: [4]\n"
-    assert load(search).cells
-    with pytest.raises(SpecError, match="the seed 4 is one of the table's"):
-        load(search, seeds=5)
+def test_a_tables_seed_is_none_of_the_search(load):
+    with pytest.raises(SpecError, match="the seed 1000001 is one of the table's"):
+        load(old="seed: 2", new="seed: [7, 1000001]")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "field", "why"),
+    [
+        ("l2: {", "l2: {recipe: {validation: 0.5}, ", "search.recipe",
+         "plain has validation 0.25 and l2 0.5"),
+        ("l2: {", "l2: {recipe: {validation_seed: 4}, ", "search.recipe",
+         "plain has validation_seed None and l2 4"),
+        ("profiles:", "when: [{method: l2, task: {sampling_rate: 0.7}}]\nprofiles:",
+         "search.recipe", "plain has sampling_rate 0.5 and l2 0.7"),
+        ("profiles:", "when: [{method: l2, task: {objective: regression}}]\nprofiles:",
+         "search", "plain has metric validation/top1 and l2 validation/"),
+        ("profiles:", "when: [{method: l2, sampling_rate: 0.5, exclude: true}, "
+         "{method: [plain, twice], sampling_rate: 1.0, exclude: true}]\nprofiles:",
+         "search", "plain has trials and l2 none at .*sampling_rate 0.5|"
+         "plain has no trial and l2 some at .*sampling_rate 1.0"),
+    ],
+)  # fmt: skip
+def test_methods_are_tuned_by_the_same_rows_at_the_same_places(suite, old, new, field, why):
+    search = "search: {space: {recipe.optimizer.sgd.lr: [0.01, 0.1]}, per: [method]}\n"
+    text = written(search, "steps: 10,", "steps: 10, validation: 0.25,")
+    with pytest.raises(SpecError, match=why) as raised:
+        load_plan(suite(text.replace(old, new, 1)))
+    assert raised.value.field.startswith(field)
+
+
+def test_a_table_by_the_best_state_on_test_has_trials_of_another(load):
+    old, new = "steps: 10,", "steps: 10, validate_every: 5, selection: best-on-test,"
+    with pytest.raises(SpecError, match="a trial scores no test split") as raised:
+        load(SEARCH, old, new)
+    assert raised.value.remedy == "say search: {recipe: {selection: last}}"
+    plan = load(SEARCH.replace("0.25}", "0.25, selection: last}"), old, new)
+    assert {p.cell.recipe.selection for p in of_kind(plan, Trial)} == {"last"}
+
+
+def test_a_methods_own_range_is_in_the_place_of_the_shared_one(load):
+    search = """
+    search:
+      draw: {random: {trials: 2}}
+      space: {recipe.optimizer.sgd.lr: {log-uniform: [0.001, 0.01]}}
+      methods: {l2: {recipe.optimizer.sgd.lr: {uniform: [0.1, 0.2]}}}
+      recipe: {validation: 0.25}
+    """
+    for planned in load(search).shown:
+        rates = [c.work.recipe.optimizer.sgd.lr for c in planned.cell.work.candidates]
+        low, high = (0.1, 0.2) if planned.place["method"] == "l2" else (0.001, 0.01)
+        assert all(low <= rate <= high for rate in rates)
 
 
 CLAIM = """
@@ -331,6 +391,31 @@ def test_methods_that_were_tuned_alike_may_be_compared(suite):
         # `twice`.
         assert tuning.trials == 12
         assert tuning.gradients == 120 * (2 if planned.place["method"] == "twice" else 1)
+
+
+def test_what_a_search_costs_is_counted_in_rows_too(suite):
+    plan = claimed(suite, SEARCH.replace("sgd.lr: [0.01, 0.1]", "sgd.lr: [0.01, 0.1], "
+                                         "recipe.batch_size: [8, 24]"))  # fmt: skip
+    for planned in plan.shown:
+        tuning, each = plan.tunings[planned.cell.id], 2 if planned.place["method"] == "twice" else 1
+        # 2 × 2 candidates at one place, 3 seeds, 10 steps.
+        assert (tuning.trials, tuning.gradients) == (12, 120 * each)
+        assert tuning.rows == each * 10 * 3 * 2 * (8 + 24)
+
+
+@pytest.mark.parametrize(
+    ("trials", "why"),
+    [
+        ("validation: 0.25", "is planned with 1,440, .* with 2,880 rows of trials"),
+        ("validation: 0.25, batch_size: 16", "is trained by batches of 24, .* of 48"),
+    ],
+)
+def test_methods_by_other_batches_are_no_claim_by_search(suite, trials, why):
+    text = written(SEARCH.replace("validation: 0.25", trials))
+    file = suite(text.replace("  l2: {", "  l2: {recipe: {batch_size: 24}, "))
+    (file.parent / "paper.yaml").write_text(CLAIM.replace("OTHER", "plain"))
+    with pytest.raises(SpecError, match=why):
+        load_plan(file)
 
 
 @pytest.mark.parametrize(

@@ -10,14 +10,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bench.errors import SpecError
-from bench.spec.cell import CHOICE
-from bench.spec.find import find_suite
+from bench.spec.cell import CHOICE, START
+from bench.spec.find import find_suite, list_suites, suites_folder
 from bench.spec.loader import dump_yaml, parse_yaml
-from bench.spec.plan import load_plan
+from bench.spec.one_profile import laid
+from bench.spec.paper import Paper
+from bench.spec.plan import load_plan, plan_of
 from bench.spec.trying import paper_beside, part_to_try, suite_beside
 from bench.spec.tuning import Tuned
 
+from .conftest import SUITE
 from .test_search import SEARCH, written
+
+SUITES = {
+    file.relative_to(suites_folder()).with_suffix("").as_posix(): file
+    for file in list_suites(suites_folder())
+}
 
 L1_SP = """
 from bench.parts import Penalty, penalty
@@ -132,16 +140,21 @@ def test_what_it_is_added_to_is_searched_for_as_before(suite, l1_sp: Path):
     search = """
     search:
       space: {recipe.optimizer.sgd.lr: [0.01, 0.1]}
-      methods: {l2: {penalties.l2.weight: [0.1, 0.2]}}
+      methods: {l2: {penalties.l2.weight: [0.1, 0.2], recipe.optimizer.sgd.lr: null}}
       recipe: {validation: 0.25}
     """
     part = part_to_try(l1_sp, None)
     given = {"settings": {}, "onto": ["l2"], "space": {"weight": [0.3]}}
-    whole = suite_beside(suite(written(search)), "offline", part, **given)
+    text = written(search, "method: [plain, l2, twice]", "method: l2")
+    whole = suite_beside(suite(text), "offline", part, **given)
     assert whole["search"]["methods"] == {
-        "l2": {"penalties.l2.weight": [0.1, 0.2]},
+        "l2": {"penalties.l2.weight": [0.1, 0.2], "recipe.optimizer.sgd.lr": None},
         "l1-sp": {"penalties.l1-sp.weight": [0.3]},
-        "l2+l1-sp": {"penalties.l2.weight": [0.1, 0.2], "penalties.l1-sp.weight": [0.3]},
+        "l2+l1-sp": {
+            "penalties.l2.weight": [0.1, 0.2],
+            "recipe.optimizer.sgd.lr": None,
+            "penalties.l1-sp.weight": [0.3],
+        },
     }
 
 
@@ -165,6 +178,124 @@ def test_what_cannot_be_tried_is_told(tmp_path: Path, suite, l1_sp: Path):
     l1_sp.write_text(L1_SP.replace('"l1-sp"', '"plain"'))
     with pytest.raises(SpecError, match="has a method 'plain'"):
         suite_beside(suite(), "offline", part_to_try(l1_sp, None), settings={})
+
+
+WHENS = """
+when:
+  - {method: l2, recipe: {batch_size: 16}}
+  - {method: [plain, l2], dataset: digits, task: {objective: mixup-classification}}
+  - {sampling_rate: 0.3, methods: {l2: {penalties: {l2: {weight: 0.5}}}}}
+  - {method: l2, dataset: digits, sampling_rate: 0.15, axes: {seed: 1}}
+  - {method: l2, dataset: digits, sampling_rate: 0.3, exclude: true}
+profiles:
+"""
+
+
+def differs_in_the_part_alone(plan, joined: dict[str, str], but: tuple[str, ...] = ()) -> bool:
+    """Whether methods with a part have the cells of those without, but for the part.
+
+    ``but`` are roles of parents that may be others.
+    """
+
+    def cells(method: str) -> dict:
+        found = {}
+        for planned in plan.shown:
+            if planned.place["method"] == method:
+                rest = tuple(v for axis, v in planned.place.items() if axis != "method")
+                cell = planned.cell
+                told = {**cell.settings}
+                told["penalties"] = [u for u in told["penalties"] if "l1-sp" not in u]
+                parents = {
+                    role: p for role, p in cell.parents.items() if role not in (CHOICE, *but)
+                }
+                found[rest, planned.seed] = (told, parents)
+        return found
+
+    return all(cells(base) == cells(name) for base, name in joined.items())
+
+
+def test_what_a_suite_says_of_a_method_it_says_of_the_method_with_the_part(tried, suite):
+    text = SUITE.replace("profiles:", WHENS.lstrip())
+    plan = tried(suite(text), onto=["l2"])
+    assert differs_in_the_part_alone(plan, {"l2": "l2+l1-sp"})
+    mine = [p for p in plan.shown if p.place["method"] == "l2+l1-sp"]
+    # Two seeds of glyphs at two rates, one of digits at one of them.
+    assert len(mine) == 5
+    assert {p.cell.recipe.batch_size for p in mine} == {16}
+    assert {p.cell.tasks[""].objective.name for p in mine} == {
+        "classification",
+        "mixup-classification",
+    }
+    weights = {u.settings["weight"] for p in mine for u in p.cell.work.penalties if u.name == "l2"}
+    assert weights == {1e-3, 0.5}
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_beside_any_suite_each_method_with_the_part_is_that_method(name, l1_sp):
+    """And the suite's own cells are its own."""
+    file, part = SUITES[name], part_to_try(l1_sp, None)
+    before = load_plan(file, "smoke")
+    if any("penalties" not in p.cell.settings for p in before.shown):
+        pytest.skip("a table of measurements")
+    methods = {str(planned.place["method"]) for planned in before.shown}
+    defined = laid(file, "smoke")
+    # A method of nothing with the part is the part.
+    joined = {base: f"{base}+l1-sp" for base in sorted(methods) if defined["methods"][base]}
+    # A stage that says no method is trained by that of the cell that starts from it.
+    but = (START,) if any("method" not in s for s in defined.get("stages", {}).values()) else ()
+    whole = suite_beside(file, "smoke", part, settings={}, onto=list(joined))
+    whole.pop("profiles")
+    plan = plan_of([parse_yaml(dump_yaml(whole), file)], Paper(id="try", title=""))
+    own = [p.cell.id for p in plan.shown if p.place["method"] in methods]
+    assert own == [p.cell.id for p in before.shown]
+    assert differs_in_the_part_alone(plan, joined, but)
+    assert paper_beside(file, "smoke", whole, part)["claims"]
+
+
+def test_a_choice_that_all_methods_share_is_still_made_by_the_suites_own(tried, suite):
+    file = suite(written(SEARCH + "  per: [sampling_rate]\n"))
+    before, plan = load_plan(file), tried(file, onto=["l2"])
+    own = {p.cell.id for p in plan.shown} & {p.cell.id for p in before.shown}
+    assert len(own) == len(before.shown)
+
+
+def test_a_claim_at_equal_tuning_is_of_trials_of_as_many_rows(tried, suite):
+    text = written(SEARCH + "  per: [method]\n")
+    text = text.replace("  l2: {", "  l2: {recipe: {batch_size: 16}, ")
+    budgets = {claim.id: claim.budget for claim in tried(suite(text), onto=["l2"]).paper.claims}
+    assert budgets["l1-sp-against-plain"] == budgets["l2+l1-sp-against-l2"] == "search"
+    assert budgets["l1-sp-against-l2"] is budgets["l2+l1-sp-against-plain"] is None
+
+
+def test_an_axis_of_which_a_profile_has_a_value_that_nothing_is_said_of_stays_one(tried, suite):
+    text = SUITE.replace("  seed: 2", "  seed: 2\n  rate: [low, high]")
+    text = text.replace("profiles:", "when:\n  - {rate: high, recipe: {steps: 20}}\nprofiles:")
+    plan = tried(suite(text + "  smoke: {axes: {rate: low}}\n"), "smoke")
+    assert {p.place["rate"] for p in plan.shown} == {"low"}
+
+
+def test_what_does_not_load_beside_a_suite_is_told_of_the_part(suite, l1_sp):
+    file, part = suite(), part_to_try(l1_sp, None)
+    whole = suite_beside(file, "offline", part, settings={"wait": 1.0})
+    why = r"^l1-sp cannot stand beside table under offline: .*wait: unknown key\n  .*'weight'"
+    with pytest.raises(SpecError, match=why):
+        paper_beside(file, "offline", whole, part)
+
+
+def test_where_a_grid_has_more_candidates_it_is_told_how_many_values_yours_needs(suite, l1_sp):
+    search = """
+    search:
+      space: {recipe.optimizer.sgd.lr: [0.01, 0.1]}
+      methods: {l2: {penalties.l2.weight: [0.1, 0.2, 0.3]}}
+      recipe: {validation: 0.25}
+    """
+    text = written(search, "method: [plain, l2, twice]", "method: [l2]")
+    part = part_to_try(l1_sp, None)
+    with pytest.raises(SpecError, match="l2 has 6 candidates and l1-sp 2") as raised:
+        suite_beside(suite(text), "offline", part, settings={})
+    assert "--search NAME=VALUES" in raised.value.remedy
+    assert "make 6 combinations" in raised.value.remedy
+    suite_beside(suite(text), "offline", part, settings={}, space={"weight": [1.0, 2.0, 3.0]})
 
 
 PLAIN = st.recursive(

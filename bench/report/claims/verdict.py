@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
+from bench.report.claims.beyond import beyond_excerpt
 from bench.report.claims.budget import unplanned_budget
 from bench.report.claims.compared import Compared, compared_values, undefined_text
 from bench.report.claims.further import Further
@@ -144,6 +145,9 @@ def evaluate(claim: Claim, results: Results, further: Further | None = None) -> 
         return without_records(claim)
     if claim.profiles and results.plan.profile not in claim.profiles:
         return without_records(claim, f"asked in profile {' and '.join(claim.profiles)} only")
+    beyond = beyond_excerpt(claim, results.plan)
+    if beyond:
+        return without_records(claim, beyond)
     own = _evaluate(claim, results, further)
     others = tuple(
         _evaluate(claim.model_copy(update={"at": at, "readings": ()}), results, further)

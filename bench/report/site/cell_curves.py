@@ -111,16 +111,16 @@ def group_svg(group: Group) -> str:
         axes = canvas.subplots()
         canvas.subplots_adjust(left=0.14, right=0.97, bottom=0.17, top=0.90)
         drawn = []
-        scale = _scale(group)
+        scale = scale_of(group)
         for i, (name, curve) in enumerate(group.curves.items()):
-            points = _points(curve, group, positive=scale == "log")
+            points = points_of(curve, group, positive=scale == "log")
             shown: dict[str, Any] = (
                 {"marker": ".", "markersize": 5} if points.shape[1] <= _FEW else {}
             )
             # Curves of one unit often lie upon each other: dashes let the lower one through.
             dash = _DASHES[i % len(_DASHES)]
             colour = COLOURS[i % len(COLOURS)]
-            label = plain(_short(name, group))
+            label = plain(short_name(name, group))
             axes.plot(*points, label=label, color=colour, linestyle=dash, **shown)
             drawn.append(np.stack([points[1]] * 3))
         scale_values(axes, scale, PERCENT if group.percent else "", drawn)
@@ -171,18 +171,27 @@ def _plain_name(name: str) -> str:
     return "".join(c if c.isalnum() else "-" for c in name)[:60]
 
 
-def _short(name: str, group: Group) -> str:
+def short_name(name: str, group: Group) -> str:
+    """Return a curve's name as the group's title leaves it."""
     first, _, rest = name.partition("/")
     return rest if first in ("anytime", "penalty", "train") and rest else name
 
 
-def _scale(group: Group) -> str:
+def scale_of(group: Group) -> str:
+    """Return the scale of a group's values: ``log`` where they span much, else ``linear``."""
     values = [v for c in group.curves.values() for v in c.value if math.isfinite(v)]
     wide = min(values) > 0 and max(values) / min(values) > _WIDE
     return "log" if wide and not group.percent else "linear"
 
 
-def _points(curve: Curve, group: Group, *, positive: bool) -> np.ndarray:
+def points_of(curve: Curve, group: Group, *, positive: bool) -> np.ndarray:
+    """Return a curve's finite points as they are shown, ``(2, n)``, of many those that matter.
+
+    Parameters
+    ----------
+    positive
+        Leave out what a logarithmic scale cannot show.
+    """
     step = np.asarray(curve.at, dtype=np.float64)
     value = np.asarray(curve.value, dtype=np.float64) * unit_scale(PERCENT if group.percent else "")
     kept = np.isfinite(value) & ((value > 0) | (not positive))

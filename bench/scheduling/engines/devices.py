@@ -37,7 +37,10 @@ def devices(
     gpus = () if choice == "cpu" else visible_gpus(os.environ)
     if gpus:
         threads = max(1, cores() // (len(gpus) * slots_per_gpu))
-        return tuple(Device(f"cuda:{i}", gpu, slots_per_gpu, threads) for i, gpu in enumerate(gpus))
+        return tuple(
+            Device(f"cuda:{i}", gpu, slots_per_gpu, threads, here=True)
+            for i, gpu in enumerate(gpus)
+        )
     if choice == "cuda":
         raise UserError(
             "no GPU is to be seen",

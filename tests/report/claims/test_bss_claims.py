@@ -69,6 +69,10 @@ TOLD = {
     "ewc-bss-gains-in-the-mean": "holds",
     "bss-helps-bert": "holds",
     "bss-helps-bert-on-average": "holds",
+    # Questions of ours.
+    "anchoring-helps-with-equal-tuning": "cannot be told",
+    "bss-helps-with-equal-tuning": "cannot be told",
+    "l2-bss-beats-anchoring-with-equal-tuning": "cannot be told",
 }
 
 # What is read off figures, without printed numbers.

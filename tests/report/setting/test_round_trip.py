@@ -13,6 +13,8 @@ from bench.report.results import Results
 from bench.spec.cell import Train
 from bench.spec.layers import profile_names
 from bench.spec.plan import Plan, load_plan
+from bench.spec.tuning import Trial
+from bench.spec.work import Choose
 
 from .reading import Printed, actual, ancestors
 
@@ -34,13 +36,20 @@ def check(plan: Plan) -> int:
     for planned in plan.shown:
         seeds.setdefault(tuple(planned.place.items()), set()).add(planned.cell.seed)
     seen: set[str] = set()
+    searched: set[str] = set()
     done: set[tuple[Any, ...]] = set()
     for planned in plan.shown:
         place = tuple(planned.place.items())
         told = printed.of_table(planned.place)
         assert set(told.pop("seed")) == seeds[place]
         assert told == actual(planned.cell, names), planned.place
+        tried: set[str] = set()
         for role, cell in ancestors(planned, cells):
+            if isinstance(cell.work, Choose | Trial) or role.partition(" of ")[2] in tried:
+                # What was tried, where and by which seeds is the section Search's to say.
+                tried.add(role)
+                searched.add(cell.id)
+                continue
             own = printed.behind(
                 names[cell.id],
                 {**planned.place, "role": role},
@@ -54,7 +63,8 @@ def check(plan: Plan) -> int:
             assert own == actual(cell, names), (names[cell.id], planned.place)
             seen.add(cell.id)
         done.add(place)
-    assert seen == set(names)
+    assert seen | searched == set(names)
+    assert bool(searched) == bool(plan.tunings)
     return len(done)
 
 

@@ -1,0 +1,41 @@
+"""``bench list``."""
+
+from __future__ import annotations
+
+import click
+
+from bench.cli.options import suites_option
+
+# Of `bench.cli.listing`, which is imported when it is used.
+_KINDS = ("suites", "datasets", "backbones", "parts", "metrics")
+EPILOG = """\b
+Example:
+  bench list                    how many there are of each
+  bench list suites
+  bench list backbones resnet50
+  bench list parts penalty
+  bench list datasets hub flowers
+"""
+
+
+@click.command("list", epilog=EPILOG)
+@click.argument("kind", type=click.Choice(_KINDS), metavar=f"[{'|'.join(_KINDS)}]", required=False)
+@click.argument("words", nargs=-1)
+@suites_option
+def command(kind: str | None, words: tuple[str, ...]) -> None:
+    """List what a suite may name: suites, datasets, backbones, parts, metrics.
+
+    WORDS leave those in whose line all of them stand. Backbones are timm's, by the names that come
+    with Retable, and its own networks; parts are Retable's own, with their parameters and defaults.
+    Of a metric, test/ may be validation/ or train/ too, where a recipe scores that split.
+    """
+    from bench.cli.listing import LISTINGS
+    from bench.cli.printing import table
+
+    if kind is None:
+        counts = [(each, f"{len(list(of.rows())):,}") for each, of in LISTINGS.items()]
+        click.echo(table(counts, ("bench list", "there are"), ["left", "right"]))
+        return
+    listing = LISTINGS[kind]
+    rows = listing.matching(words)
+    click.echo(table(rows, listing.header, ["left"] * len(listing.header)))
