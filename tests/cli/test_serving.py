@@ -141,7 +141,7 @@ def test_an_open_page_follows_a_run(laid: Path) -> None:
             time.sleep(0.2)
         assert get(address) != first
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=30) == 0
+        assert process.wait(timeout=120) == 0
     finally:
         process.kill()
         process.wait()

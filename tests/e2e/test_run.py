@@ -31,7 +31,7 @@ def test_run_status_show_report_from_yaml_to_leaderboard(bench):
     (first, *_) = bench.done()
     shown = bench("show", first[:10])
     assert "test/top1" in shown
-    assert "train/loss" in shown
+    assert "training loss" in shown
     assert "weight: " in shown or '"weight"' in shown
     bench("report", suite)
     page = (bench.folder / "leaderboards" / "small" / "table.offline.md").read_text()

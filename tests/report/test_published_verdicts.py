@@ -23,7 +23,7 @@ from scipy import stats
 BOARDS = Path(__file__).parents[2] / "leaderboards"
 LEVEL = 0.025
 # From so many values on flipping signs can reach the level; up to so many all are counted.
-FLIPS_FROM, COUNTED = 6, 15
+FLIPS_FROM, COUNTED, DRAWN_FROM = 6, 15, 30
 TESTED = ("supported", "refuted", "undecided")
 
 
@@ -128,12 +128,22 @@ def signs(n: int) -> np.ndarray:
     return 1.0 - 2.0 * ((np.arange(2**n)[:, None] >> np.arange(n)) & 1)
 
 
+def flips(x: np.ndarray, near: float) -> float:
+    """The share of all sign patterns whose sum is at least that of the values as they are."""
+    if len(x) <= COUNTED:
+        return float((signs(len(x)) @ x >= x.sum() - near).mean())
+    # Every pattern is one of a first half with one of the rest.
+    half = len(x) // 2
+    first, rest = (np.sort(signs(len(part)) @ part) for part in (x[:half], x[half:]))
+    reached = len(rest) - np.searchsorted(rest, x.sum() - near - first)
+    return float(reached.mean()) / len(rest)
+
+
 def tails(x: np.ndarray, bound: float) -> tuple[float, float]:
     """One-sided p of "above the bound" and of "below the bound"."""
     x = np.where(np.isclose(x, bound, rtol=1e-12, atol=0), bound, x) - bound
-    sums = signs(len(x)) @ x
     near = 1e-12 * np.abs(x).sum()
-    flipped = [float((side * sums >= side * x.sum() - near).mean()) for side in (1, -1)]
+    flipped = [flips(side * x, near) for side in (1, -1)]
     if np.ptp(x) <= near:
         mean = x.mean()
         least = 2.0 ** -len(x)
@@ -211,12 +221,12 @@ class TestPage:
                     # A mean over the seeds that have a value would favour whoever has few.
                     assert read["verdict"] == "undecided"
                     continue
-                # Beyond, signs cannot be flipped in every way here; no suite has as many seeds.
-                assert max(map(len, samples)) <= COUNTED
                 outcome, holding, p = verdict_of(samples, claim)
                 name = (claim["id"], read["reading"])
                 assert (name, outcome) == (name, read["verdict"])
-                assert (name, read["p_support"]) == (name, pytest.approx(p, rel=1e-6, abs=1e-12))
+                # Of more than 30 seeds the page's own flips are 99,999, drawn at random.
+                rel = 1e-6 if max(map(len, samples)) <= DRAWN_FROM else 0.05
+                assert (name, read["p_support"]) == (name, pytest.approx(p, rel=rel, abs=1e-12))
                 assert holding == sum(each["holds"] for each in read["comparisons"]), name
                 checked += 1
         assert checked

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from bench.errors import SpecError
 from bench.spec.cell import CHOICE, START
-from bench.spec.find import find_suite, list_suites, suites_folder
+from bench.spec.find import find_suite, list_suites, suites_folders
 from bench.spec.loader import dump_yaml, parse_yaml
 from bench.spec.one_profile import laid
 from bench.spec.paper import Paper
@@ -23,8 +23,9 @@ from .conftest import SUITE
 from .test_search import SEARCH, written
 
 SUITES = {
-    file.relative_to(suites_folder()).with_suffix("").as_posix(): file
-    for file in list_suites(suites_folder())
+    file.relative_to(folder).with_suffix("").as_posix(): file
+    for folder in suites_folders()
+    for file in list_suites(folder)
 }
 
 L1_SP = """
