@@ -127,6 +127,8 @@ def test_an_open_page_follows_a_run(laid: Path) -> None:
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
+        # A shell's background job would hand down that Ctrl-C is ignored.
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),
     )
     try:
         assert process.stdout is not None
@@ -141,7 +143,7 @@ def test_an_open_page_follows_a_run(laid: Path) -> None:
             time.sleep(0.2)
         assert get(address) != first
         process.send_signal(signal.SIGINT)
-        assert process.wait(timeout=120) == 0
+        assert process.wait(timeout=60) == 0
     finally:
         process.kill()
         process.wait()
