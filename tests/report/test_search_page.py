@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from bench.records.record import CHOSEN, Curve, Outcome, Provenance, Record
+from bench.report.choices import choices
 from bench.report.page import build_page
 from bench.report.results import Results
-from bench.report.search import choices, ends, search_section, search_tables
+from bench.report.search import ends, search_section, search_tables
 from bench.spec.cell import CHOICE
 from bench.spec.plan import load_plan
 from bench.spec.tuning import CHOSEN as BY_SEARCH
