@@ -29,7 +29,9 @@ search:
   space: {recipe.optimizer.sgd.lr: [0.01, 0.1]}
   methods:
     low: {recipe.optimizer.sgd.lr: {of: recipe.optimizer.sgd.lr, times: 0.25}}
-    adam: {recipe.optimizer.sgd.lr: null, recipe.optimizer.adam.lr: {of: recipe.optimizer.sgd.lr, times: 0.01}}
+    adam:
+      recipe.optimizer.sgd.lr: null
+      recipe.optimizer.adam.lr: {of: recipe.optimizer.sgd.lr, times: 0.01}
   follows: {low: middle, adam: middle}
   per: [method]
   recipe: {validation: 0.25}
