@@ -127,10 +127,10 @@ def test_single_rates_are_one_for_both_parts(suite: str) -> None:
 
 
 def test_a_classifier_that_stays_as_it_was_drawn_has_no_rate_in_any_trial() -> None:
-    assert {head for head, _ in rates("frozen-classifier", "frozen")} == {0.0}
-    assert [b for _, b in rates("frozen-classifier", "frozen")] == [
-        b for _, b in rates("frozen-classifier", "equal")
-    ]
+    frozen, equal = (rates("frozen-classifier", method) for method in ("frozen", "equal"))
+    assert {head for head, _ in frozen} == {0.0}
+    assert all(head == features for head, features in equal)
+    assert len(frozen) == len(equal)
 
 
 def test_the_paper_profiles_rates_are_stated() -> None:
