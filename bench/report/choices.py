@@ -82,12 +82,12 @@ def choices(results: Results) -> list[Choice]:
 def tuned_alike(found: Sequence[Choice], trained: Mapping[str, int]) -> str:
     """Return whether methods were tuned equally, and so may be compared with each other.
 
-    Of those that follow others nothing is said. ``trained`` is each cell's planned number of
-    gradients, absent where it is not known.
+    Empty where only one has trials, and nothing is said of those that follow others. ``trained``
+    is each cell's planned number of gradients, absent where it is not known.
     """
-    followed = any(choice.followers for choice in found)
-    if followed and len({method for choice in found for method in choice.methods}) == 1:
+    if len({method for choice in found for method in choice.methods}) == 1:
         return ""
+    followed = any(choice.followers for choice in found)
     every = "Every other method's" if followed else "Every method's"
     if any(len(choice.methods) > 1 for choice in found):
         return (

@@ -129,7 +129,7 @@ class Searching:
         labels = {**place, **values}
         return self.families.of_place(labels, self.matching(labels), over)
 
-    def _values_for(self, place: Labels, values: Values) -> Values:
+    def _values_for(self, place: Labels, values: Mapping[str, Scalar]) -> Values:
         """Return what a place trains by, where ``values`` are a candidate of its choice."""
         method = str(place.get(METHOD))
         try:

@@ -239,6 +239,13 @@ def test_a_method_that_follows_another_is_told_and_is_not_said_to_be_tuned(tmp_p
     assert [row[0] for row in table.rows] == ["Plain", "L2"]
 
 
+def test_one_method_alone_is_not_said_to_be_tuned_as_others_are(tmp_path: Path) -> None:
+    text = SUITE.replace("method: [plain, l2]", "method: plain").replace("l2: L2, ", "")
+    (table, *_) = search_tables(Study(tmp_path, text, plain=1).results)
+    assert "tuned alike" not in table.caption
+    assert "levels may be compared" not in table.caption
+
+
 def test_where_all_follow_one_none_is_said_to_be_tuned_alike(tmp_path: Path) -> None:
     text = SUITE.replace("  plain: {}", "  plain: {update: {profit: {}}}").replace(
         "per: [method]",
