@@ -238,9 +238,6 @@ def drawn(space: Mapping[str, Dimension], draw: Literal["grid"] | Draw) -> tuple
     """
     free = {axis: known for axis, known in space.items() if not isinstance(known, Multiple)}
     multiples = {axis: known for axis, known in space.items() if isinstance(known, Multiple)}
-    for axis, known in multiples.items():
-        if known.of not in free:
-            raise ValueError(f"{axis} is a multiple of {known.of}, which is not searched itself")
     if isinstance(draw, Draw):
         points: Sequence[Values] = list(_at_random(free, draw.random))
     else:
@@ -293,7 +290,7 @@ def _value(axis: str, point: Values, multiples: Mapping[str, Multiple]) -> Scala
 
 def _multiple(axis: str, known: Multiple, point: Mapping[str, Scalar]) -> float:
     if known.of not in point:
-        raise ValueError(f"{axis} is a multiple of {known.of}, which is not searched there")
+        raise ValueError(f"{axis} is a multiple of {known.of}, which is not searched itself")
     base = point[known.of]
     if isinstance(base, str | bool):
         raise ValueError(f"{axis} is a multiple of {known.of}, whose value {base!r} is no number")

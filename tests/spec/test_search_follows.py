@@ -115,7 +115,7 @@ def test_at_one_it_trains_as_what_it_follows(suite):
         ("{of: recipe.optimizer.sgd.lr, times: 0.25}", "[0.1, 0.2]",
          "recipe.optimizer.sgd.lr is no multiple: low follows middle"),
         ("{of: recipe.optimizer.sgd.lr, times: 0.25}", "{of: recipe.batch_size, times: 2}",
-         "a multiple of recipe.batch_size, which is not searched there"),
+         "a multiple of recipe.batch_size, which is not searched itself"),
         ("low: {recipe", "low: {penalties.bss.eta: {of: recipe.optimizer.sgd.lr, times: 1}, recipe",
          "penalties.bss.eta is tried for low, and no penalty bss is there"),
     ],
