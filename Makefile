@@ -11,7 +11,7 @@ BENCH := $(BIN)/bench
 RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 
 .DEFAULT_GOAL := help
-.PHONY: help install reproduce-bss reproduce-fast fast-settings reproduce-modelpatch modelpatch-settings
+.PHONY: help install reproduce-bss reproduce-fast reproduce-modelpatch modelpatch-settings
 .PHONY: reproduce-profit profit-settings reproduce-transferred reproduce-sources pretrain
 .PHONY: wheel smoke site published-site publish test lint check clean
 
@@ -56,9 +56,6 @@ reproduce-bss: install ## Run BSS's experiments and write their leaderboards (PR
 
 reproduce-fast: install ## Run FAST's experiments and write their leaderboards (PROFILE=…)
 	$(call run-all,$(FAST:%=fast/%)); $(BENCH) claims fast --profile $(PROFILE) --store "$(STORE)"; exit $$status
-
-fast-settings: install ## Show how FAST's offline learning rates were chosen
-	$(call run-all,fast/settings fast/settings-baselines fast/settings-adam); exit $$status
 
 reproduce-modelpatch: install ## Run Model Patch's experiments and write their leaderboards (PROFILE=…)
 	$(call run-all,$(MODELPATCH:%=modelpatch/%)); $(BENCH) claims modelpatch --profile $(PROFILE) --store "$(STORE)"; exit $$status

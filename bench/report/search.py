@@ -4,77 +4,22 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
 
-from bench.records.record import Record, candidate_of, chosen_in
+from bench.records.record import candidate_of
 from bench.report import markdown
+from bench.report.choices import Choice, choices, followed_by, tuned_alike
 from bench.report.numbers import NOTHING, compact, number, plural
 from bench.report.results import Results, varying_axes
 from bench.report.setting.tables import SettingTable
 from bench.report.tables.layout import axis_name, label
 from bench.report.values import metric_unit, unit_scale
-from bench.spec.budget import Tuning, batch_sizes
-from bench.spec.cell import CHOICE, Cell, PlannedCell
 from bench.spec.recipe import Scalar
 from bench.spec.work import Choose
 
-METHOD = "method"
 # Sums of scores have last bits of their own.
 _SAME = 1e-9
 # More values than these are told by their ends.
 _LISTED = 6
-
-
-@dataclass(frozen=True)
-class Choice:
-    """A choice with the table's cells that it is for.
-
-    Attributes
-    ----------
-    tuned
-        Those cells, every seed of them.
-    record
-        What was chosen; None where the choice is not done, or stale.
-    """
-
-    cell: Cell
-    work: Choose
-    tuning: Tuning
-    tuned: tuple[PlannedCell, ...]
-    record: Record | None
-
-    @property
-    def methods(self) -> tuple[Scalar, ...]:
-        """The methods that it chooses for."""
-        return tuple(dict.fromkeys(planned.place[METHOD] for planned in self.tuned))
-
-    @cached_property
-    def chosen(self) -> int | None:
-        """Number of the candidate."""
-        return None if self.record is None else chosen_in(self.record.outcome)
-
-    def where(self, axes: Sequence[str]) -> dict[str, Scalar]:
-        """Return those of the axes that have one value at all its cells."""
-        values = {axis: {planned.place[axis] for planned in self.tuned} for axis in axes}
-        return {axis: next(iter(own)) for axis, own in values.items() if len(own) == 1}
-
-
-def choices(results: Results) -> list[Choice]:
-    """Return a plan's choices in the order of its table; none without a search."""
-    plan, cells = results.plan, results.plan.unique()
-    tuned: dict[str, list[PlannedCell]] = {}
-    for planned in plan.shown:
-        if CHOICE in planned.cell.parents:
-            tuned.setdefault(planned.cell.parents[CHOICE].id, []).append(planned)
-    found = []
-    for cell_id, own in tuned.items():
-        work = cells[cell_id].work
-        assert isinstance(work, Choose)
-        tuning = plan.tunings[own[0].cell.id]
-        record = results.records.get(cell_id)
-        found.append(Choice(cells[cell_id], work, tuning, tuple(own), record))
-    return found
 
 
 def search_section(results: Results) -> str:
@@ -174,56 +119,6 @@ def otherwise(results: Results, found: Sequence[Choice]) -> str:
     )
 
 
-def tuned_alike(found: Sequence[Choice], trained: Mapping[str, int]) -> str:
-    """Return whether methods were tuned equally, and so may be compared with each other.
-
-    ``trained`` is each cell's planned number of gradients, absent where it is not known.
-    """
-    if any(len(choice.methods) > 1 for choice in found):
-        return (
-            "Methods share choices, which are not made for each of them: they are **not equally "
-            "tuned**, and their levels cannot be compared."
-        )
-    tunings = [choice.tuning for choice in found]
-    if len({tuning.trials for tuning in tunings}) > 1:
-        return "Every method's settings are chosen by as many candidates, at the places below."
-    trials = plural(tunings[0].trials, "trial")
-    for many, numbers in (
-        ("gradients (below)", {tuning.gradients for tuning in tunings}),
-        ("rows: their batches differ", {tuning.rows for tuning in tunings}),
-    ):
-        if len(numbers) > 1:
-            return (
-                f"Every method's settings are chosen by {trials}, which do not all take as many "
-                f"{many}."
-            )
-    unequal = _unequally_trained(found, trained)
-    if unequal:
-        return (
-            f"Every method's settings are chosen by {trials}, but the table's cells are then "
-            f"trained for **unequally many {unequal}**: their levels cannot be compared."
-        )
-    gradients = tunings[0].gradients
-    told = f" of {gradients:,} gradients in all" if gradients is not None else ""
-    return (
-        f"Every method's settings are chosen by {trials}{told}: the methods are **tuned alike**, "
-        "and their levels may be compared."
-    )
-
-
-def _unequally_trained(found: Sequence[Choice], trained: Mapping[str, int]) -> str:
-    """Return in what trainings of two methods at one place differ; empty where in nothing."""
-    costs: dict[object, list[tuple[int | None, tuple[int, ...]]]] = {}
-    for planned in (planned for choice in found for planned in choice.tuned):
-        rest = tuple((a, v) for a, v in planned.place.items() if a != METHOD)
-        cost = (trained.get(planned.cell.id), batch_sizes(planned.cell.work))
-        costs.setdefault(rest, []).append(cost)
-    for at, many in enumerate(("gradients", "rows a gradient")):
-        if any(len({cost[at] for cost in each}) > 1 for each in costs.values()):
-            return many
-    return ""
-
-
 def _caption(results: Results, found: Sequence[Choice]) -> str:
     work = found[0].work
     metric = markdown.code(work.metric)
@@ -236,12 +131,13 @@ def _caption(results: Results, found: Sequence[Choice]) -> str:
         rule += "; of equal ones the first in the order of the space"
     seeds = f"{min(work.seeds):,}" if len(work.seeds) == 1 else (
         f"{min(work.seeds):,} to {max(work.seeds):,}")  # fmt: skip
+    alike = [followed_by(results, found), tuned_alike(found, results.plan.gradients)]
     return (
         f"Chosen is {rule}.\n\n"
         "A trial is a training that tries one candidate. One that diverged is worse than any "
         f"score. Trials have seeds of their own ({seeds}), and score no test split."
         f"{_where(results)}\n\n"
-        f"{tuned_alike(found, results.plan.gradients)} Intervals and verdicts are for the settings "
+        f"{' '.join(filter(None, alike))} Intervals and verdicts are for the settings "
         "that were chosen: another search might choose others."
     )
 

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
-from bench.spec.cell import CHOICE, Cell, Train
+from bench.spec.cell import CHOICE, Cell, PlannedCell, Train
 from bench.spec.counts import count
 from bench.spec.metrics import FindPart
 from bench.spec.parts import Part
@@ -53,12 +53,15 @@ class Tuning:
         How many these take in all; None where an update does not say.
     rows
         Of how many rows these gradients are, those that are seen again counted again.
+    followed
+        The method whose trials these are, where the cell's own follows it.
     """
 
     choice: str
     trials: int
     gradients: int | None
     rows: int | None
+    followed: str | None = None
 
 
 def batch_sizes(work: Work) -> tuple[int, ...]:
@@ -68,15 +71,20 @@ def batch_sizes(work: Work) -> tuple[int, ...]:
     return (work.recipe.batch_size,) if isinstance(work, Train) else ()
 
 
-def planned_tunings(cells: Iterable[Cell], gradients: Mapping[str, int]) -> dict[str, Tuning]:
+def planned_tunings(
+    cells: Iterable[PlannedCell], gradients: Mapping[str, int], follows: Mapping[str, str]
+) -> dict[str, Tuning]:
     """Return cell id to what its search costs, of those that are tuned.
 
     Parameters
     ----------
     gradients
         Cell id to the gradients of a training, those of trials among them.
+    follows
+        Method to the one by whose choice it trains.
     """
-    by_id = {cell.id: cell for cell in cells}
+    planned = {each.cell.id: each for each in cells}
+    by_id = {cell_id: each.cell for cell_id, each in planned.items()}
     known: dict[str, Tuning] = {}
     found = {}
     for cell in by_id.values():
@@ -90,5 +98,6 @@ def planned_tunings(cells: Iterable[Cell], gradients: Mapping[str, int]) -> dict
                 cost = sum(gradients[trial.id] for trial in trials)
                 rows = sum(gradients[t.id] * size for t in trials for size in batch_sizes(t.work))
             known[choice.id] = Tuning(choice.id, len(trials), cost, rows)
-        found[cell.id] = known[choice.id]
+        followed = follows.get(str(planned[cell.id].place.get("method")))
+        found[cell.id] = replace(known[choice.id], followed=followed)
     return found

@@ -127,6 +127,14 @@ def _check_tuned(
                 "budget",
                 "give the suite a search:, or name the profiles that have one (profiles:)",
             )
+        followed = tunings[planned.cell.id].followed
+        if followed is not None:
+            raise raises(
+                f"{claim.id} is by search, and {_text(planned.place)} follows {followed}: it has "
+                "no trials of its own",
+                "budget",
+                "leave it out of search.follows, or compare others",
+            )
     own = [tunings[planned.cell.id] for planned in sides]
     methods: dict[str, PlannedCell] = {}
     for planned, tuning in zip(sides, own, strict=True):

@@ -93,7 +93,10 @@ class SearchSpec(Frozen):
         Axis to its values, to a range, or to a multiple of another; in the order in which ties
         are broken.
     methods
-        What is laid over ``space`` for a method.
+        What is laid over ``space`` for a method; of one that follows another, over what is chosen
+        for that: multiples of it.
+    follows
+        Method to the one by whose choice it trains: it has no trials of its own.
     seeds
         Of the trials: these, or so many.
     per
@@ -111,6 +114,7 @@ class SearchSpec(Frozen):
     draw: Literal["grid"] | Draw = "grid"
     space: Raw = {}
     methods: dict[str, Raw | None] = {}
+    follows: dict[str, str] = {}
     seeds: PositiveInt | Items[NonNegativeInt] = 3
     per: Items[str] | None = None
     at: dict[str, Scalar | Items[Scalar]] = {}
@@ -156,10 +160,40 @@ class SearchSpec(Frozen):
         own = (axis for each in self.methods.values() if each for axis in each)
         return frozenset((*self.space, *own))
 
+    def leader_of(self, method: str) -> str:
+        """Return the method whose trials a method has: itself, or the one that it follows."""
+        return self.follows.get(method, method)
+
     def space_for(self, method: str) -> Raw:
-        """Return what is tried for a method, axis by axis: its own in the place of the shared."""
-        space = {**self.space, **(self.methods.get(method) or {})}
+        """Return what is tried for a method, axis by axis: its own in the place of the shared.
+
+        For a method that follows another it is what is tried for that.
+        """
+        space = {**self.space, **(self.methods.get(self.leader_of(method)) or {})}
         return {axis: raw for axis, raw in space.items() if raw is not None}
+
+    def values_for(self, method: str, values: Mapping[str, Scalar]) -> Values:
+        """Return what a method trains by, where ``values`` are a candidate of its choice.
+
+        They are themselves but for a method that follows another, and says multiples of them.
+
+        Raises
+        ------
+        ValueError
+            If it says anything else, or a multiple of what is not searched for the other.
+        """
+        own = (self.methods.get(method) or {}) if method in self.follows else {}
+        found = {axis: value for axis, value in values.items() if axis not in own}
+        for axis, raw in own.items():
+            known = None if raw is None else dimension(raw)
+            if isinstance(known, Multiple):
+                found[axis] = _multiple(axis, known, values)
+            elif known is not None:
+                raise ValueError(
+                    f"{axis} is no multiple: {method} follows {self.follows[method]}, and "
+                    "has nothing of its own to try"
+                )
+        return found
 
 
 def dimension(written: Any) -> Dimension:
@@ -204,9 +238,6 @@ def drawn(space: Mapping[str, Dimension], draw: Literal["grid"] | Draw) -> tuple
     """
     free = {axis: known for axis, known in space.items() if not isinstance(known, Multiple)}
     multiples = {axis: known for axis, known in space.items() if isinstance(known, Multiple)}
-    for axis, known in multiples.items():
-        if known.of not in free:
-            raise ValueError(f"{axis} is a multiple of {known.of}, which is not searched itself")
     if isinstance(draw, Draw):
         points: Sequence[Values] = list(_at_random(free, draw.random))
     else:
@@ -254,9 +285,12 @@ def _share(seed: int, number: int, axis: str) -> float:
 
 
 def _value(axis: str, point: Values, multiples: Mapping[str, Multiple]) -> Scalar:
-    if axis not in multiples:
-        return point[axis]
-    known = multiples[axis]
+    return _multiple(axis, multiples[axis], point) if axis in multiples else point[axis]
+
+
+def _multiple(axis: str, known: Multiple, point: Mapping[str, Scalar]) -> float:
+    if known.of not in point:
+        raise ValueError(f"{axis} is a multiple of {known.of}, which is not searched itself")
     base = point[known.of]
     if isinstance(base, str | bool):
         raise ValueError(f"{axis} is a multiple of {known.of}, whose value {base!r} is no number")

@@ -144,7 +144,8 @@ def _expanded(
     metrics = shown_metrics(layers, declared)
     counted = (p.cell for p in cells if p.shown or isinstance(p.cell.work, Trial))
     gradients = planned_gradients(counted, layers.part)
-    tunings = planned_tunings((p.cell for p in cells), gradients)
+    follows = layers.search.follows if layers.search is not None else {}
+    tunings = planned_tunings(cells, gradients, follows)
     check_claims(paper, layers, declared, acting, gradients, tunings, profile, others)
     selections = {p.cell.recipe.selection for p in declared.distinct if p.cell.recipe}
     suite = Suite(
@@ -159,6 +160,7 @@ def _expanded(
         selection=tuple(sorted(selections)),
         figures=layers.figures,
         trials_at=layers.search.places if layers.search is not None else {},
+        follows=follows,
     )
     return Plan(
         paper,

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
     from bench.spec.searching import Search
 
 _SEARCHED = ("recipe.", "penalties.")
-_METHOD, _SEED, _HELD_OUT = "method", "seed", "validation"
+METHOD = "method"
+_SEED, _HELD_OUT = "seed", "validation"
 # What methods whose trials are compared have in common.
 _OF_CHOICE = ("metric", "best")
 _OF_TRIALS = ("validation", "validation_seed", "selection")
@@ -43,6 +44,7 @@ def check_search_names(layers: Layers) -> None:
     for axis in sorted(spec.axes):
         _check_axis(layers, axis)
     _check_written(layers, spec)
+    _check_follows(layers, spec)
     _check_scope(layers, spec)
     if not merge(layers.recipe, spec.recipe).get(_HELD_OUT):
         raise _error(
@@ -100,6 +102,23 @@ def _check_written(layers: Layers, spec: SearchSpec) -> None:
             raise _error(layers, str(error), loc) from None
 
 
+def _check_follows(layers: Layers, spec: SearchSpec) -> None:
+    for name, leader in spec.follows.items():
+        loc = ("follows", name)
+        for each in (name, leader):
+            if each not in layers.methods:
+                near = did_you_mean(each, layers.methods)
+                raise _error(layers, f"the method {each!r} is not defined", loc, near)
+        if spec.leader_of(leader) != leader or leader == name:
+            raise _error(
+                layers, f"{leader} has no trials of its own to follow", loc,
+                "name a method that follows none",
+            )  # fmt: skip
+    if spec.follows and spec.per is not None and METHOD not in spec.per:
+        raise _error(layers, "all methods share one choice, and so none follows another",
+                     ("follows",), f"add {METHOD} to per:")  # fmt: skip
+
+
 def _check_scope(layers: Layers, spec: SearchSpec) -> None:
     for key, named in (("per", tuple(spec.per or ())), ("at", tuple(spec.at))):
         for axis in named:
@@ -123,9 +142,9 @@ def _check_scope(layers: Layers, spec: SearchSpec) -> None:
     twice = sorted(set(spec.at) & set(spec.per or ()))
     if twice:
         raise _error(layers, f"{twice[0]} has a choice for each value", ("at",), "leave it out")
-    if spec.methods and spec.per is not None and _METHOD not in spec.per:
+    if spec.methods and spec.per is not None and METHOD not in spec.per:
         raise _error(layers, "all methods share one choice, and so one space", ("methods",),
-                     f"add {_METHOD} to per:")  # fmt: skip
+                     f"add {METHOD} to per:")  # fmt: skip
 
 
 def check_seeds_apart(layers: Layers, seeds: Iterable[Scalar]) -> None:
@@ -156,11 +175,11 @@ def check_equal_budgets(layers: Layers, searches: Iterable[Search]) -> None:
     """
     first: dict[object, Search] = {}
     for search in searches:
-        rest = tuple((a, v) for a, v in sorted(search.scope.items()) if a != _METHOD)
+        rest = tuple((a, v) for a, v in sorted(search.scope.items()) if a != METHOD)
         other = first.setdefault(rest, search)
         if other is search:
             continue
-        methods = f"{other.scope[_METHOD]} has {{}} and {search.scope[_METHOD]} {{}}"
+        methods = f"{other.scope[METHOD]} has {{}} and {search.scope[METHOD]} {{}}"
         theirs, mine = (len(each.choose.candidates) for each in (other, search))
         if theirs != mine:
             raise _error(
@@ -198,7 +217,7 @@ def _scored(layers: Layers, search: Search) -> dict[_Where, dict[str, object]]:
     for family in search.trials[0]:
         work = family.work
         assert isinstance(work, Train)
-        place = tuple((a, family.labels[a]) for a in layers.axes if a not in (_METHOD, _SEED))
+        place = tuple((a, family.labels[a]) for a in layers.axes if a not in (METHOD, _SEED))
         found[place] = {
             **{name: getattr(search.choose, name) for name in _OF_CHOICE},
             **{name: getattr(work.recipe, name) for name in _OF_TRIALS},

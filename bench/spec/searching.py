@@ -15,7 +15,7 @@ from bench.spec.layers import Layers, When
 from bench.spec.merge import merge
 from bench.spec.metrics import Metric, declared_metrics
 from bench.spec.problems import Source
-from bench.spec.search_checks import search_path
+from bench.spec.search_checks import METHOD, search_path
 from bench.spec.tuning import Candidate, disagreement, trial_of, tuned_of
 from bench.spec.work import Choose, Train
 
@@ -67,8 +67,10 @@ class Searching:
     def tuned(self, place: Labels) -> Family:
         """Return what the cells of a place share: the training by what is chosen for them."""
         search = self._search_for(place)
-        each = [self._family(place, values) for values in search.choose.candidates]
+        own = [self._values_for(place, values) for values in search.choose.candidates]
+        each = [self._family(place, values) for values in own]
         works = [family.work for family in each if isinstance(family.work, Train)]
+        self._check_read(place, own, [works])
         self._check_alike(each, works)
         self._check_selection(search, works[0])
         candidates = [
@@ -83,6 +85,8 @@ class Searching:
     def _search_for(self, place: Labels) -> Search:
         per = self._spec.per
         scope = {a: v for a, v in place.items() if per is None or a in per}
+        if METHOD in scope:
+            scope[METHOD] = self._spec.leader_of(str(scope[METHOD]))
         key = tuple(scope.items())
         if key not in self.found:
             self.found[key] = self._search(scope)
@@ -125,8 +129,16 @@ class Searching:
         labels = {**place, **values}
         return self.families.of_place(labels, self.matching(labels), over)
 
+    def _values_for(self, place: Labels, values: Mapping[str, Scalar]) -> Values:
+        """Return what a place trains by, where ``values`` are a candidate of its choice."""
+        method = str(place.get(METHOD))
+        try:
+            return self._spec.values_for(method, values)
+        except ValueError as error:
+            raise self._error(str(error), ("methods", method)) from None
+
     def _candidates(self, scope: Labels) -> tuple[Values, ...]:
-        method = str(scope.get("method"))
+        method = str(scope.get(METHOD))
         space = self._spec.space_for(method)
         try:
             return drawn({a: dimension(raw) for a, raw in space.items()}, self._spec.draw)

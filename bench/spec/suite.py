@@ -268,7 +268,7 @@ class Suite(Frozen):
     """A suite with one profile applied: what the report needs of it.
 
     ``metrics`` are the table's, with their own units. ``trials_at`` are the axis values at which
-    alone a search has its trials.
+    alone a search has its trials; ``follows`` has the methods that train by another one's choice.
     """
 
     name: str
@@ -282,3 +282,4 @@ class Suite(Frozen):
     selection: tuple[str, ...] = ()
     figures: tuple[Figure, ...] = ()
     trials_at: dict[str, tuple[Scalar, ...]] = {}
+    follows: dict[str, str] = {}

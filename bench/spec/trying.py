@@ -236,8 +236,9 @@ def _how_tuned(whole: Raw, part: Part) -> str:
             "made for it; its own settings are its defaults, or were set by hand."
         )
     return (
-        f"{part.name} is searched for by as many trials as each of the suite's methods; of its own "
-        "settings, what is tried of them is in the section Search, and the others are not tuned."
+        f"{part.name} is searched for by as many trials as each of the suite's methods that has "
+        "some; of its own settings, what is tried of them is in the section Search, and the others "
+        "are not tuned."
     )
 
 
@@ -265,9 +266,19 @@ def _search(
         )
     axes = {f"penalties.{part.name}.{key}": tried for key, tried in space.items()}
     methods = dict(whole["search"].get("methods", {}))
-    own = {name: {**(methods.get(base) or {}), **axes} for base, name in joined.items()}
+    follows = dict(whole["search"].get("follows", {}))
+    # What follows a method follows it with the part too, and has none of the part's to try itself.
+    own = {
+        name: {**(methods.get(base) or {}), **({} if base in follows else axes)}
+        for base, name in joined.items()
+    }
     methods |= {name: new for name, new in {part.name: axes, **own}.items() if new}
-    whole["search"] = {**whole["search"], "methods": methods}
+    follows |= {
+        name: joined.get(follows[base], follows[base])
+        for base, name in joined.items()
+        if base in follows
+    }
+    whole["search"] = {**whole["search"], "methods": methods, "follows": follows}
     _check_as_many(whole["search"], suite, [part.name, *own], others)
 
 

@@ -122,9 +122,7 @@ def test_two_suites_that_say_the_same_of_a_stage_share_it(bench):
 def test_all_experiments_of_fast_start_from_one_source_a_backbone():
     names = (
         "initialisation", "initialisation-other-domain", "frozen-classifier", "classifier-warmup",
-        "learning-rates", "optimizers", "convergence", "settings", "settings-adam",
-        "settings-baselines",
-        "statistics", "warmup-steps",
+        "learning-rates", "optimizers", "convergence", "statistics", "warmup-steps",
     )  # fmt: skip
     for profile in ("offline", "smoke"):
         sources = {}

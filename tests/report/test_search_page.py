@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 
 from bench.records.record import CHOSEN, Curve, Outcome, Provenance, Record
+from bench.report.choices import choices
 from bench.report.page import build_page
 from bench.report.results import Results
-from bench.report.search import choices, ends, search_section, search_tables
+from bench.report.search import ends, search_section, search_tables
 from bench.spec.cell import CHOICE
 from bench.spec.plan import load_plan
 from bench.spec.tuning import CHOSEN as BY_SEARCH
@@ -218,3 +219,38 @@ def test_words_have_no_ends() -> None:
     pair = [{"a": 1, "b": 9}, {"a": 2, "b": 5}, {"a": 3, "b": 7}]
     assert ends(pair, 0) == "smallest a, largest b"
     assert ends(pair, 1) == "smallest b"
+
+
+LOW = "{recipe.optimizer.sgd.lr: {of: recipe.optimizer.sgd.lr, times: 0.5}}"
+
+
+def test_a_method_that_follows_another_is_told_and_is_not_said_to_be_tuned(tmp_path: Path) -> None:
+    text = SUITE.replace("method: [plain, l2]", "method: [plain, low, l2]")
+    text = text.replace("  plain: {}", "  plain: {}\n  low: {}")
+    text = text.replace(
+        "per: [method]",
+        f"methods: {{low: {LOW}}}\n  follows: {{low: plain}}\n  per: [method]",
+    )
+    study = Study(tmp_path, text, plain=0, low=0, l2=1)
+    (table, *_) = search_tables(study.results)
+    assert "low by that of Plain. They are **not tuned** for themselves." in table.caption
+    assert "Every other method's settings are chosen by 18 trials" in table.caption
+    # A row for each choice, under the method that it is made for.
+    assert [row[0] for row in table.rows] == ["Plain", "L2"]
+
+
+def test_one_method_alone_is_not_said_to_be_tuned_as_others_are(tmp_path: Path) -> None:
+    text = SUITE.replace("method: [plain, l2]", "method: plain").replace("l2: L2, ", "")
+    (table, *_) = search_tables(Study(tmp_path, text, plain=1).results)
+    assert "tuned alike" not in table.caption
+    assert "levels may be compared" not in table.caption
+
+
+def test_where_all_follow_one_none_is_said_to_be_tuned_alike(tmp_path: Path) -> None:
+    text = SUITE.replace("  plain: {}", "  plain: {update: {profit: {}}}").replace(
+        "per: [method]",
+        f"methods: {{l2: {LOW}}}\n  follows: {{l2: plain}}\n  per: [method]",
+    )
+    (table, *_) = search_tables(Study(tmp_path, text, plain=1, l2=1).results)
+    assert "L2 by that of Plain" in table.caption
+    assert "tuned alike" not in table.caption

@@ -159,6 +159,31 @@ def test_what_it_is_added_to_is_searched_for_as_before(suite, l1_sp: Path):
     }
 
 
+def test_what_follows_a_method_follows_it_with_the_part_too(tried, suite):
+    search = """
+    search:
+      space: {recipe.optimizer.sgd.lr: [0.01, 0.1]}
+      methods: {plain: {recipe.optimizer.sgd.lr: {of: recipe.optimizer.sgd.lr, times: 0.5}}}
+      follows: {plain: l2}
+      recipe: {validation: 0.25}
+    """
+    file = suite(written(search, "method: [plain, l2, twice]", "method: [plain, l2]"))
+    plan = tried(file, onto=["plain", "l2"])
+    rates = {
+        str(p.place["method"]): [c.work.recipe.optimizer.sgd.lr for c in p.cell.work.candidates]
+        for p in plan.shown
+    }
+    assert rates["l2+l1-sp"] == rates["l1-sp"] == rates["l2"] == [0.01, 0.1]
+    assert rates["plain+l1-sp"] == rates["plain"] == [0.005, 0.05]
+    # At the last place of each: by the trials of what it follows, with the part.
+    choice = {str(p.place["method"]): p.cell.parents[CHOICE].id for p in plan.shown}
+    assert choice["plain+l1-sp"] == choice["l2+l1-sp"] != choice["l2"] == choice["plain"]
+    budgets = {claim.id: claim.budget for claim in plan.paper.claims}
+    assert budgets["l2+l1-sp-against-l2"] == "search"
+    assert budgets["plain+l1-sp-against-l2"] is None
+    assert budgets["l2+l1-sp-against-plain"] is None
+
+
 def test_a_part_without_a_search_has_what_is_set(tried, suite):
     plan = tried(suite(), settings={"weight": 0.5})
     uses = [u for p in plan.shown for u in p.cell.work.penalties if u.name == "l1-sp"]
@@ -231,6 +256,20 @@ def test_what_a_suite_says_of_a_method_it_says_of_the_method_with_the_part(tried
     assert weights == {1e-3, 0.5}
 
 
+def is_all_searched(suite: dict, method: str) -> bool:
+    search = suite.get("search", {})
+    own = {**search.get("methods", {}), **search.get("follows", {})}
+    return method not in own and set(leaves(suite["methods"][method])) <= {*search.get("space", {})}
+
+
+def leaves(said: object, path: str = ""):
+    if not isinstance(said, dict):
+        yield path
+        return
+    for key, value in said.items():
+        yield from leaves(value, f"{path}.{key}" if path else key)
+
+
 @pytest.mark.parametrize("name", SUITES)
 def test_beside_any_suite_each_method_with_the_part_is_that_method(name, l1_sp):
     """And the suite's own cells are its own."""
@@ -240,8 +279,12 @@ def test_beside_any_suite_each_method_with_the_part_is_that_method(name, l1_sp):
         pytest.skip("a table of measurements")
     methods = {str(planned.place["method"]) for planned in before.shown}
     defined = laid(file, "smoke")
-    # A method of nothing with the part is the part.
-    joined = {base: f"{base}+l1-sp" for base in sorted(methods) if defined["methods"][base]}
+    # A method of nothing with the part is the part, and so is one of which all is searched for.
+    joined = {
+        base: f"{base}+l1-sp"
+        for base in sorted(methods)
+        if defined["methods"][base] and not is_all_searched(defined, base)
+    }
     # A stage that says no method is trained by that of the cell that starts from it.
     but = (START,) if any("method" not in s for s in defined.get("stages", {}).values()) else ()
     whole = suite_beside(file, "smoke", part, settings={}, onto=list(joined))
