@@ -20,7 +20,7 @@ from bench.report.numbers import plural
 from bench.report.own_numbers import WHAT_IT_SAYS
 from bench.report.site import names as named
 from bench.report.site.beside import PaperNumbers
-from bench.report.site.cards import Card, card
+from bench.report.site.cards import Card, cards
 from bench.report.site.cell_curves import group_svg
 from bench.report.site.cell_list import cell_list
 from bench.report.site.cell_page import CellOnSite, Cells, cell_page
@@ -95,7 +95,7 @@ class _Builder:
             self._suite(part)
         for own in papers.values():
             self._paper(own)
-        self._index(parts, [card(own, self._names) for own in papers.values()])
+        self._index(parts, cards([*papers.values()], self._names))
         for on_site in on_cells(self._shown):
             self._cell(on_site, printed)
         return Built(self._files, self._drawn, self._folder.finish())
