@@ -26,6 +26,7 @@ from bench.report.site.cell_list import cell_list
 from bench.report.site.cell_page import CellOnSite, Cells, cell_page
 from bench.report.site.folder import SiteFolder
 from bench.report.site.index_page import index_grid
+from bench.report.site.inline import breakable
 from bench.report.site.names import Names, paper_key
 from bench.report.site.paper_page import paper_claims, paper_notes, shared_notes
 from bench.report.site.suite_part import SuitePart, suite_part
@@ -163,5 +164,5 @@ def pages(names: Names) -> Environment:
     )
     environment.globals.update(names=names, style=named.STYLE, script=named.SCRIPT)
     environment.globals["index"] = named.INDEX
-    environment.filters.update(web=web_address, plural=plural)
+    environment.filters.update(web=web_address, plural=plural, breakable=breakable)
     return environment
