@@ -83,8 +83,10 @@ class StoreError(UserError):
     """A record, lease or artifact cannot be read or written."""
 
 
-def did_you_mean(name: object, known: Iterable[object]) -> str:
+def did_you_mean(name: object, known: Iterable[object], listed_by: str = "") -> str:
     """Return a remedy naming the nearest known name, or all of them if few.
+
+    Of many, of which none is near, ``listed_by`` is the command that lists them.
 
     >>> did_you_mean("fractal", ["fractals", "glyphs"])
     "did you mean 'fractals'?"
@@ -94,5 +96,7 @@ def did_you_mean(name: object, known: Iterable[object]) -> str:
     near = difflib.get_close_matches(str(name)[:200], names, n=1, cutoff=0.6)
     if near:
         return f"did you mean {near[0]!r}?"
+    if listed_by and len(names) > 12:
+        return f"`{listed_by}` lists them"
     shown = ", ".join(names[:12]) + (", …" if len(names) > 12 else "")
     return f"one of: {shown}" if names else "nothing is allowed here"

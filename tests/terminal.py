@@ -6,6 +6,7 @@ import fcntl
 import io
 import os
 import pty
+import re
 import select
 import struct
 import subprocess
@@ -18,6 +19,8 @@ from rich.console import Console
 
 pyte = pytest.importorskip("pyte", reason="pyte is not installed")
 COLUMNS, LINES = 80, 24
+# Sequences that move the cursor, colour or erase.
+_STEERING = re.compile(r"\x1b(?:\[[0-9;?]*[A-Za-z]|[()][A-Z0-9]|[78=>])")
 
 
 class Terminal(io.StringIO):
@@ -27,11 +30,13 @@ class Terminal(io.StringIO):
         super().__init__()
         self._screen = pyte.HistoryScreen(columns, lines, history=5000)
         self._stream = pyte.Stream(self._screen)
+        self._written: list[str] = []
 
     def isatty(self) -> bool:
         return True
 
     def write(self, text: str) -> int:
+        self._written.append(text)
         # A terminal's line discipline returns the carriage.
         self._stream.feed(text.replace("\r\n", "\n").replace("\n", "\r\n"))
         return len(text)
@@ -40,6 +45,11 @@ class Terminal(io.StringIO):
         return Console(
             file=self, force_terminal=True, width=self._screen.columns, height=self._screen.lines
         )
+
+    @property
+    def lines(self) -> list[str]:
+        """What was written, line by line, as long as each was before the screen broke it."""
+        return re.split(r"[\r\n]+", _STEERING.sub("", "".join(self._written)))
 
     @property
     def screen(self) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import click
 
 from bench.cli.options import suites_option
+from bench.errors import UserError, did_you_mean
 
-# Of `bench.cli.listing`, which is imported when it is used.
+# Those of `bench.cli.listing`, which is imported when it is used.
 _KINDS = ("suites", "datasets", "backbones", "parts", "metrics")
 EPILOG = """\b
 Example:
@@ -19,7 +20,7 @@ Example:
 
 
 @click.command("list", epilog=EPILOG)
-@click.argument("kind", type=click.Choice(_KINDS), metavar=f"[{'|'.join(_KINDS)}]", required=False)
+@click.argument("kind", metavar=f"[{'|'.join(_KINDS)}]", required=False)
 @click.argument("words", nargs=-1)
 @suites_option
 def command(kind: str | None, words: tuple[str, ...]) -> None:
@@ -36,6 +37,8 @@ def command(kind: str | None, words: tuple[str, ...]) -> None:
         counts = [(each, f"{len(list(of.rows())):,}") for each, of in LISTINGS.items()]
         click.echo(table(counts, ("bench list", "there are"), ["left", "right"]))
         return
+    if kind not in LISTINGS:
+        raise UserError(f"there is no list of {kind!r}", remedy=did_you_mean(kind, _KINDS))
     listing = LISTINGS[kind]
     rows = listing.matching(words)
     click.echo(table(rows, listing.header, ["left"] * len(listing.header)))

@@ -30,7 +30,9 @@ class Listing:
         wanted = [word.casefold() for word in words]
         found = [row for row in every if all(word in _searched(row) for word in wanted)]
         if not found:
-            near = did_you_mean(" ".join(words), dict.fromkeys(row[0] for row in every))
+            # A name first; then a word of another column, such as a kind of parts.
+            told = dict.fromkeys(row[column] for column in (0, 1) for row in every)
+            near = did_you_mean(" ".join(words), told, "bench list KIND")
             raise SpecError(f"nothing here matches {' '.join(words)!r}", remedy=near)
         return found
 

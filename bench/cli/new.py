@@ -13,12 +13,16 @@ _TEMPLATES = Path(__file__).parents[1] / "templates"
 # What stands in templates for the names that are asked for.
 _PART, _CLASS, _PAPER, _SUITE = "my-part", "MyPart", "my-paper", "my-suite"
 _SUITE_OF_A_PAPER = "table"
-EPILOG = """\b
+_SUITES = """\b
 Example:
   bench new suite mine                 suites/mine/table.yaml, and suites/mine/paper.yaml
   bench new suite mine/more-images     suites/mine/more-images.yaml
+"""
+_PARTS = """\b
+Example:
   bench new part penalty l1-sp         l1_sp.py
 """
+EPILOG = _SUITES + _PARTS.removeprefix("\b\nExample:\n")
 
 
 @click.group("new", epilog=EPILOG)
@@ -29,7 +33,7 @@ def command() -> None:
     """
 
 
-@command.command("suite")
+@command.command("suite", epilog=_SUITES)
 @click.argument("name", metavar="PAPER[/SUITE]")
 @click.option(
     "--to",
@@ -65,7 +69,7 @@ def suite(name: str, folder: Path) -> None:
     click.echo(f"look at one seed: bench run {found} --only seed=0")
 
 
-@command.command("part")
+@command.command("part", epilog=_PARTS)
 @click.argument("kind")
 @click.argument("name")
 @click.option(

@@ -160,7 +160,8 @@ def command(
 
     if not until_decided and (max_seeds or budget or all_undecided or dry_run):
         raise click.UsageError(
-            "--max-seeds, --budget, --all-undecided and --dry-run go with --until-decided"
+            "--max-seeds, --budget, --all-undecided and --dry-run go with --until-decided; "
+            "`bench plan` says what a run would do"
         )
     if until_decided and same_versions:
         raise click.UsageError("--same-versions does not go with --until-decided")

@@ -119,17 +119,17 @@ def carried(states: Mapping[str, State]) -> str:
         return ""
     distinct: list[Attestation] = []
     distinct += (one for one in by if one not in distinct)
-    told = f"{len(by):,} of these {plural(done, 'cell')} were made by earlier code"
-    return f"{told}: {'; '.join(map(_attested, distinct))}."
+    return (
+        f"{len(by):,} of these {plural(done, 'cell')} were made by earlier code. Of such cells, "
+        "some drawn at random were executed again by today's code, and all were equal bit for "
+        f"bit: {'; '.join(map(_attested, distinct))}."
+    )
 
 
 def _attested(attestation: Attestation) -> str:
     of = f"{markdown.escape(attestation.suite)} {markdown.escape(attestation.profile)}"
-    return (
-        f"of {plural(len(attestation.cells), 'such cell')} of {of}, "
-        f"{len(attestation.executed):,}, drawn at random, were executed again by today's code on "
-        f"{attestation.made[:10]}, all equal bit for bit"
-    )
+    drawn = f"{len(attestation.executed):,} of {plural(len(attestation.cells), 'cell')}"
+    return f"{drawn} of {of} on {attestation.made[:10]}"
 
 
 def disagreement(cell_ids: Sequence[str]) -> str:

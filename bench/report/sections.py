@@ -217,8 +217,16 @@ def provenance(board: Board) -> str:
     )
     folded = markdown.details("Code, data, weights, libraries and machines", table)
     verified = verified_line(board.verified, records) if board.verified is not None else ""
-    further = board.further.states if board.further is not None else {}
-    carried = origin.carried({**further, **board.results.states})
-    others = origin.disagreement(board.results.disagreeing)
-    parts = ("## Provenance", spent, carried, verified, others, origin.mixed(records), folded)
+    parts = ("## Provenance", spent, verified, *provenance_remarks(board), folded)
     return "\n\n".join(part for part in parts if part)
+
+
+def provenance_remarks(board: Board) -> list[str]:
+    """Return what a reader must know of where the records come from; nothing where all is plain."""
+    further = board.further.states if board.further is not None else {}
+    remarks = (
+        origin.carried({**further, **board.results.states}),
+        origin.disagreement(board.results.disagreeing),
+        origin.mixed(board.results.own_records()),
+    )
+    return [remark for remark in remarks if remark]

@@ -47,4 +47,4 @@ def nearest(name: str, others: list[str]) -> str:
     if architecture in models:
         known = [f"{architecture}.{tag}" for tag in models[architecture]]
         return did_you_mean(name, known or [architecture])
-    return did_you_mean(architecture, [*models, *others])
+    return did_you_mean(architecture, [*models, *others], "bench list backbones")

@@ -196,5 +196,6 @@ def entry(name: str) -> DatasetEntry:
     """
     known = _documents()
     if name not in known:
-        raise SpecError(f"no dataset {name!r} in the catalogue", remedy=did_you_mean(name, known))
+        near = did_you_mean(name, known, "bench list datasets")
+        raise SpecError(f"no dataset {name!r} in the catalogue", remedy=near)
     return DatasetEntry.model_validate({**known[name], "name": name})

@@ -93,7 +93,9 @@ def find_suite(name: str) -> Path:
         return known[found[0]]
     if found:
         raise SpecError(f"{name!r} stands for {', '.join(found)}", remedy="name the paper too")
-    raise SpecError(f"there is no suite {name!r}", remedy=did_you_mean(name, known))
+    raise SpecError(
+        f"there is no suite {name!r}", remedy=did_you_mean(name, known, "bench list suites")
+    )
 
 
 def paper_called(name: str) -> Path | None:

@@ -215,7 +215,7 @@ def _check_dataset(layers: Layers, name: str, source: Source, loc: tuple[str, ..
         raise source.error(
             f"the dataset {name!r} is neither in the catalogue nor under `datasets:`",
             loc,
-            did_you_mean(name, known),
+            did_you_mean(name, known, "bench list datasets"),
         )
 
 

@@ -4,6 +4,7 @@ import json
 import shutil
 from pathlib import Path
 
+import click
 import jsonschema
 import pytest
 from click.testing import CliRunner
@@ -37,10 +38,12 @@ def test_every_command_has_help_with_an_example(run):
     listed = run("--help").output
     for name in COMMANDS:
         assert name in listed
-        result = run(name, "--help")
-        assert result.exit_code == 0
-        assert "Example:" in result.output
-        assert f"bench {name}" in result.output
+        command = group.get_command(click.Context(group), name)
+        for words in [[name], *([name, own] for own in getattr(command, "commands", ()))]:
+            result = run(*words, "--help")
+            assert result.exit_code == 0
+            _, example = result.output.split("Example:")
+            assert f"bench {' '.join(words)}" in example
 
 
 def test_every_shipped_suite_is_valid_in_every_profile(run):

@@ -80,15 +80,25 @@ def test_a_list_fits_the_terminal(kind, bench, monkeypatch):
     assert max(map(len, result.output.splitlines())) <= 80
 
 
-def test_an_unknown_kind_names_the_known(bench):
-    result = bench("list", "suite")
-    assert result.exit_code == 2
-    assert "suites" in result.output
-
-
 def test_alone_it_counts_what_there_is(bench, monkeypatch):
     monkeypatch.chdir(ROOT)
     counts = dict(line.split() for line in bench("list").output.splitlines()[2:])
     assert counts["datasets"] == f"{len(names()):,}"
     assert counts["parts"] == f"{len(built_in_parts()):,}"
     assert counts.keys() == LISTINGS.keys()
+
+
+def test_a_kind_or_word_that_is_none_has_the_nearest_as_remedy(bench):
+    said = str(bench("list", "backbons").exception)
+    assert said == "there is no list of 'backbons'\n  did you mean 'backbones'?"
+    # The kind of a part is in the second column.
+    for words, near in (
+        (["parts", "penlty"], "'penalty'"),
+        (["backbones", "resnet5o"], "'resnet50'"),
+    ):
+        assert f"did you mean {near}?" in str(bench("list", *words).exception)
+
+
+def test_of_many_names_none_of_which_is_near_the_list_is_named(bench):
+    for words, kind in (["plan", "qqqq"], "suites"), (["list", "datasets", "qqqq"], "KIND"):
+        assert str(bench(*words).exception).endswith(f"`bench list {kind}` lists them")

@@ -6,6 +6,7 @@ import json
 import re
 import runpy
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -277,3 +278,30 @@ def test_the_readmes_make_targets_exist():
     for page in [*ROOT.glob("*.md"), *(ROOT / "docs").glob("*.md")]:
         for target in re.findall(r"(?:^|`)make ([a-z][a-z-]+)", page.read_text(), re.M):
             assert target in targets, f"{page.name} names make {target}"
+
+
+def prose_of(page: Path) -> list[str]:
+    """Return a page's lines but those of tables and of code."""
+    text = re.sub(r"^```.*?^```", "", page.read_text(), flags=re.M | re.S)
+    return [line for line in text.splitlines() if not line.lstrip().startswith("|")]
+
+
+@pytest.mark.parametrize(
+    "page", [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))],
+    ids=lambda page: page.stem,
+)  # fmt: skip
+def test_lines_of_prose_are_short_and_none_begins_a_block_of_html(page):
+    lines = prose_of(page)
+    assert [line for line in lines if len(line) > 150] == []
+    # There Markdown is not interpreted up to the line's end.
+    assert [line for line in lines if line.lstrip().startswith("<!--=")] == []
+
+
+def test_the_readmes_verdicts_are_those_of_the_published_pages():
+    text = (ROOT / "README.md").read_text()
+    (shown,) = re.findall(r"^bss, profile offline: ([^;]+);", text, re.M)
+    counts = Counter[str]()
+    for file in (ROOT / "leaderboards" / "bss").glob("*.offline.json"):
+        counts.update(json.loads(file.read_text()).get("claims", {}))
+    told = {outcome: int(n) for n, outcome in re.findall(r"(\d+) ([a-z ]+)", shown)}
+    assert told == {outcome: n for outcome, n in counts.items() if n}

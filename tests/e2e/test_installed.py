@@ -14,13 +14,18 @@ from pathlib import Path
 
 import pytest
 
-from tests.terminal import watch
+from tests.terminal import COLUMNS, Terminal, watch
+
+from .browser import WIDTHS, check_pages
 
 pytestmark = pytest.mark.e2e
 ROOT = Path(__file__).parents[2]
 BUILD = "import sys; from setuptools import build_meta; build_meta.build_wheel(sys.argv[1])"
-# Of what lies here, what a wheel is made of.
-SOURCES = ("bench", "suites", "leaderboards", "pyproject.toml", "setup.py", "README.md", "LICENSE")
+# Of what lies here, what a wheel is made of, and a folder of Python files that is not in it.
+SOURCES = (
+    "bench", "suites", "leaderboards", "pyproject.toml", "setup.py", "README.md", "LICENSE",
+    "benchmarks",
+)  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -99,8 +104,9 @@ def test_the_wheel_has_every_suite_and_every_published_bundle(wheel):
         assert files
         assert {n for n in names if n.startswith(f"bench/{folder}/")} == files
     assert "bench/models/shipped/fractals.safetensors" in names
-    # No page, picture or test.
-    assert not [n for n in names if n.endswith((".md", ".svg")) or n.startswith("tests/")]
+    # No page, no picture, and no package but ours.
+    assert not [n for n in names if n.endswith((".md", ".svg"))]
+    assert {n.partition("/")[0].partition("-")[0] for n in names} == {"bench", "retable"}
 
 
 def test_a_smoke_suite_goes_to_its_page_in_an_empty_folder(installed):
@@ -138,47 +144,71 @@ def test_suites_of_ones_own_stand_beside_those_that_come_along(installed):
     assert "did you mean 'sources/pretrain'?" in output
 
 
-def test_a_newcomers_walk(installed):
-    """From nothing to a site, with nothing edited; no screen is wider than a terminal."""
-    shown = {
-        words: installed(*words.split())
-        for words in (
-            "--help",
-            "list suites",
-            "list datasets",
-            "list parts",
-            "new suite mine",
-            "validate mine",
-            "plan mine --only seed=0",
-        )
-    }
-    assert "bss/table2" in shown["list suites"]
-    assert "mine/table offline: 20 cells" in shown["validate mine"]
-    # The run itself at a terminal of 80 columns, where it draws.
-    code, screens, terminal = watch(
-        installed.command("run", "mine", "--only", "seed=0", "--workers", "2"),
-        installed.folder,
-        installed.variables,
-        seconds=400,
-    )
-    assert code == 0, terminal.scrolled
-    assert screens
-    assert "cells: 4 done now" in terminal.scrolled
-    for words in ("status mine --only seed=0", "report mine --only seed=0", "claims mine", "site"):
-        shown[words] = installed(*words.split())
-    shown["status mine"] = installed("status", "mine", code=1)
-    for words, text in shown.items():
-        # A line to be copied is whole, however long, and a path is as long as it is.
-        own = ("bench ", str(installed.folder))
-        wide = [
-            line
-            for line in text.splitlines()
-            if len(line) > 80 and not any(word in line for word in own)
-        ]
-        assert wide == [], words
-    assert "Every cell is done." in shown["status mine --only seed=0"]
-    assert "suites/mine" in shown["new suite mine"]
-    (page,) = (installed.folder / "excerpts" / "mine").glob("*.md")
+WALK = (
+    "--help",
+    "list suites",
+    "list datasets",
+    "list parts",
+    "new suite mine",
+    "validate mine",
+    "plan mine --only seed=0",
+    "run mine --only seed=0 --workers 2",
+    "status mine --only seed=0",
+    "report mine --only seed=0",
+    "claims mine",
+    "site",
+    "status mine",
+)
+
+
+@pytest.fixture(scope="module")
+def walked(environment, tmp_path_factory, data_cache) -> tuple[Path, dict[str, Terminal]]:
+    """A folder in which a newcomer went from nothing to a site, with nothing edited, and what the
+    terminal showed at each command."""
+    folder = tmp_path_factory.mktemp("walk")
+    installed, shown = Installed(environment, folder, data_cache), {}
+    for words in WALK:
+        command = installed.command(*words.split())
+        code, _, shown[words] = watch(command, folder, installed.variables, seconds=400)
+        # Of the whole suite, cells are still to be run.
+        assert code == int(words == "status mine"), shown[words].scrolled
+    return folder, shown
+
+
+def test_a_newcomers_walk_from_nothing_to_a_site(walked):
+    folder, shown = walked
+    assert "bss/table2" in shown["list suites"].scrolled
+    assert "suites/mine" in shown["new suite mine"].screen
+    assert "mine/table offline: 20 cells" in shown["validate mine"].screen
+    # While it runs, a table is drawn.
+    run = shown["run mine --only seed=0 --workers 2"]
+    assert any("of 4 cells ended" in line for line in run.lines)
+    assert "cells: 4 done now" in run.scrolled
+    assert "Every cell is done." in shown["status mine --only seed=0"].screen
+    (page,) = (folder / "excerpts" / "mine").glob("*.md")
     assert "seed" in page.read_text()
-    index = (installed.folder / "site" / "index.html").read_text()
+    index = (folder / "site" / "index.html").read_text()
     assert 'href="papers/mine.offline.html"' in index
+
+
+def test_no_line_of_a_newcomers_screens_is_wider_than_the_terminal(walked):
+    folder, shown = walked
+    # A line to be copied is whole, however long, and a path is as long as it is.
+    whole = ("bench ", str(folder))
+    wide = {
+        words: [
+            line
+            for line in terminal.lines
+            if len(line) > COLUMNS and not any(word in line for word in whole)
+        ]
+        for words, terminal in shown.items()
+    }
+    assert wide == {words: [] for words in WALK}
+
+
+@pytest.mark.parametrize("width", WIDTHS)
+def test_each_page_of_a_newcomers_site_fits_a_laptop_and_a_phone(walked, browser, width):
+    files = sorted((walked[0] / "site").rglob("*.html"))
+    # The front page, the paper's, the suite's, and a cell's for each that was run.
+    assert len(files) == 7
+    check_pages(browser, files, width)

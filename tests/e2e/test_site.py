@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import shutil
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from .browser import WIDTHS, Reader, check_pages
 from .conftest import SUITE, Bench
 
 pytestmark = pytest.mark.e2e
-CHROMIUM = shutil.which("chromium")
 FIGURE = """
 figures:
   - title: Loss
@@ -31,35 +29,6 @@ def site(tmp_path_factory, data_cache) -> Path:
     return bench.folder / "site"
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Any]:
-    """Chromium of the system; nothing is downloaded."""
-    api = pytest.importorskip("playwright.sync_api", reason="playwright is not installed")
-    if CHROMIUM is None:
-        pytest.skip("there is no chromium: on Debian, apt-get install chromium")
-    with api.sync_playwright() as playwright:
-        launched = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        yield launched
-        launched.close()
-
-
-class Reader:
-    """A page in the browser, with all that it complains of and asks for."""
-
-    def __init__(self, browser: Any, **given: Any) -> None:
-        self.page = browser.new_context(**given).new_page()
-        self.complaints: list[str] = []
-        self.asked: list[str] = []
-        self.page.on("console", lambda message: self.complaints.append(message.text))
-        self.page.on("pageerror", lambda error: self.complaints.append(str(error)))
-        self.page.on("requestfailed", lambda request: self.complaints.append(request.url))
-        self.page.on("request", lambda request: self.asked.append(request.url))
-
-    def open(self, file: Path) -> Any:
-        self.page.goto(file.as_uri())
-        return self.page
-
-
 def pages(site: Path) -> list[Path]:
     """Return one page of each kind."""
     return [next(iter(sorted(site.glob(f"{kind}*.html")))) for kind in
@@ -70,22 +39,12 @@ def column(page: Any, number: int) -> list[str]:
     return page.locator(f"tbody tr:visible td:nth-child({number})").all_inner_texts()
 
 
-@pytest.mark.parametrize("width", [1280, 390])
+@pytest.mark.parametrize("width", WIDTHS)
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 def test_pages_open_without_complaint_or_network_and_fit_the_screen(
     site, browser, width, scheme
 ) -> None:
-    reader = Reader(
-        browser, viewport={"width": width, "height": 844}, color_scheme=scheme, offline=True
-    )
-    for file in pages(site):
-        page = reader.open(file)
-        assert page.evaluate("document.documentElement.scrollWidth") <= width, file
-        loaded = "[...document.images].every(i => (i.loading = 'eager', i.complete))"
-        page.wait_for_function(loaded)
-        assert page.evaluate("[...document.images].every(i => i.naturalWidth > 0)")
-    assert reader.complaints == []
-    assert all(url.startswith(("file://", "data:,")) for url in reader.asked)
+    check_pages(browser, pages(site), width, scheme)
 
 
 def test_on_a_phone_a_table_keeps_its_first_column(site, browser) -> None:

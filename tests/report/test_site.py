@@ -8,11 +8,13 @@ from dataclasses import replace
 from html import escape, unescape
 from html.parser import HTMLParser
 from pathlib import Path
+from types import SimpleNamespace
 from urllib.parse import unquote, urldefrag, urlsplit
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from markupsafe import Markup
 
 from bench.errors import UserError
 from bench.records.codec import dump_record
@@ -20,10 +22,12 @@ from bench.records.record import Curve, Failure, Outcome, Record
 from bench.records.store import CellState, Store
 from bench.report import markdown
 from bench.report.site.build import Built, Which, build_site
+from bench.report.site.cards import cards
 from bench.report.site.cell_curves import group_svg, groups
 from bench.report.site.cell_page import clean
 from bench.report.site.folder import MARKER, SiteFolder
-from bench.report.site.inline import inline, web_address
+from bench.report.site.inline import breakable, inline, web_address
+from bench.report.site.suite_part import Picture
 from bench.report.site.track import Track
 from bench.spec.cell import Cell
 from bench.spec.claims import Claim
@@ -44,7 +48,7 @@ CLAIM = Claim.model_validate(
 class Page(HTMLParser):
     """A page's text, links, elements by tag, and whether every element is closed."""
 
-    VOID = frozenset({"meta", "link", "img", "input", "br"})
+    VOID = frozenset({"meta", "link", "img", "input", "br", "wbr"})
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -231,7 +235,7 @@ def test_a_claims_form_and_its_values_are_on_the_site(made: Study, tmp_path: Pat
     build(made, tmp_path / "site", "none")
     text = (tmp_path / "site/papers/tiny.offline.html").read_text()
     assert "l2+bss − l2. " in text
-    assert "Supported above 0 points, refuted below. Refuted by: " in text
+    assert "Supported above 0 points, refuted below.</li>\n<li>Refuted by: " in text
     assert 'href="../suites/tiny-table1.offline.claims.csv"' in text
     values = (tmp_path / "site/suites/tiny-table1.offline.claims.csv").read_text()
     assert values.splitlines()[0] == "claim,reading,comparison,seed,value"
@@ -515,3 +519,16 @@ def escape_html(text: str) -> str:
     """Return text as ``markupsafe`` escapes it."""
     assert unescape(escape(text)) == text
     return escape(text).replace("&quot;", "&#34;").replace("&#x27;", "&#39;")
+
+
+def test_names_break_behind_their_parts_and_markup_stays():
+    assert breakable("test/top1_error <x>") == "test/<wbr>top1_<wbr>error &lt;x&gt;"
+    assert breakable(Markup("<b>a/b</b>")) == "<b>a/b</b>"
+
+
+def test_cards_without_a_picture_are_last(monkeypatch):
+    pictured = Picture("A", ["a.svg"], [])
+    shown = {"a": None, "b": pictured, "c": None, "d": pictured}
+    monkeypatch.setattr("bench.report.site.cards.card", lambda paper, names: paper)
+    papers = [SimpleNamespace(id=name, picture=picture) for name, picture in shown.items()]
+    assert [each.id for each in cards(papers, None)] == ["b", "d", "a", "c"]

@@ -164,11 +164,10 @@ def _table(shown: Sequence[Verdict]) -> str:
 
 
 def _every_form(shown: Sequence[Verdict], plan: Plan) -> str:
-    lines = [
-        f"- {markdown.code(verdict.claim.id)}: "
-        + " ".join(markdown.escape(sentence) for sentence in form_sentences(verdict, plan))
-        for verdict in shown
-    ]
+    lines = []
+    for verdict in shown:
+        lines.append(f"- {markdown.code(verdict.claim.id)}")
+        lines += [f"  - {markdown.escape(each)}" for each in form_sentences(verdict, plan)]
     return markdown.details("What each claim asks of the records", "\n".join(lines))
 
 

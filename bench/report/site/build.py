@@ -20,12 +20,13 @@ from bench.report.numbers import plural
 from bench.report.own_numbers import WHAT_IT_SAYS
 from bench.report.site import names as named
 from bench.report.site.beside import PaperNumbers
-from bench.report.site.cards import Card, card
+from bench.report.site.cards import Card, cards
 from bench.report.site.cell_curves import group_svg
 from bench.report.site.cell_list import cell_list
 from bench.report.site.cell_page import CellOnSite, Cells, cell_page
 from bench.report.site.folder import SiteFolder
 from bench.report.site.index_page import index_grid
+from bench.report.site.inline import breakable
 from bench.report.site.names import Names, paper_key
 from bench.report.site.paper_page import paper_claims, paper_notes, shared_notes
 from bench.report.site.suite_part import SuitePart, suite_part
@@ -95,7 +96,7 @@ class _Builder:
             self._suite(part)
         for own in papers.values():
             self._paper(own)
-        self._index(parts, [card(own, self._names) for own in papers.values()])
+        self._index(parts, cards([*papers.values()], self._names))
         for on_site in on_cells(self._shown):
             self._cell(on_site, printed)
         return Built(self._files, self._drawn, self._folder.finish())
@@ -163,5 +164,5 @@ def pages(names: Names) -> Environment:
     )
     environment.globals.update(names=names, style=named.STYLE, script=named.SCRIPT)
     environment.globals["index"] = named.INDEX
-    environment.filters.update(web=web_address, plural=plural)
+    environment.filters.update(web=web_address, plural=plural, breakable=breakable)
     return environment

@@ -57,6 +57,11 @@ class Card:
     facts: Sequence[tuple[str, str]]
 
 
+def cards(papers: Iterable[Sequence[SuitePart]], names: Names) -> list[Card]:
+    """Return a card a paper and profile, in the order given; those without a picture are last."""
+    return sorted((card(own, names) for own in papers), key=lambda each: each.picture is None)
+
+
 def card(parts: Sequence[SuitePart], names: Names) -> Card:
     """Return the card of a paper's suites under one profile."""
     first = parts[0]

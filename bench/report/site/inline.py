@@ -35,6 +35,17 @@ def inline(text: str) -> Markup:
     return Markup().join(out)
 
 
+def breakable(text: str | Markup) -> Markup:
+    """Return plain text as HTML that a narrow column breaks within names: behind / and _.
+
+    >>> breakable("test/top1_error")
+    Markup('test/<wbr>top1_<wbr>error')
+    """
+    if isinstance(text, Markup):
+        return text
+    return Markup(re.sub(r"([/_])(?=\w)", r"\1<wbr>", str(escape(text))))
+
+
 def paragraphs(text: str) -> list[Markup]:
     """Return what blank lines part, each as HTML."""
     return [inline(part) for part in text.split("\n\n") if part.strip()]

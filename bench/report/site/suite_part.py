@@ -67,7 +67,7 @@ class SuitePart:
     answer: Picture | None
     verdicts: Sequence[Verdict]
     claims: Part | None
-    forms: Sequence[tuple[str, str]]
+    forms: Sequence[tuple[str, Sequence[str]]]
     reading: Sequence[tuple[Markup, Markup]]
     comparisons: Part | None
     elsewhere: Sequence[str]
@@ -79,7 +79,7 @@ class SuitePart:
     setting: Sequence[Part]
     provenance: Grid | None
     effort: str
-    warnings: Sequence[Markup]
+    remarks: Sequence[Markup]
     commands: str
     files: Mapping[str, str]
 
@@ -110,7 +110,7 @@ def suite_part(track: Track, names: Names) -> SuitePart:
         answer=first,
         verdicts=shown,
         claims=_claims(shown, board),
-        forms=[(v.claim.id, " ".join(form_sentences(v, plan))) for v in shown],
+        forms=[(v.claim.id, form_sentences(v, plan)) for v in shown],
         reading=_terms(claim_section.reading(shown)),
         comparisons=_comparisons(shown),
         elsewhere=[verdict.claim.id for verdict in elsewhere],
@@ -125,11 +125,7 @@ def suite_part(track: Track, names: Names) -> SuitePart:
         ) if origins else None,
         effort=f"{plural(len(own), 'record')}; their attempts took {origin.effort(own)} in all."
         if own else "",
-        warnings=[
-            inline(text)
-            for text in (origin.disagreement(board.results.disagreeing), origin.mixed(own))
-            if text
-        ],
+        remarks=[inline(text) for text in sections.provenance_remarks(board)],
         commands="\n".join(commands(board)),
         files={names.csv(track): frame_csv(cell_frame(track.results)), **files},
     )  # fmt: skip

@@ -129,9 +129,11 @@ def test_what_each_claim_asks_is_on_the_page_in_words_made_from_the_claim() -> N
     derived = {"derived_from": "What the table shows.", "number": -1, "matters": 0.5}
     text = section(with_claims({**EASY, **derived}).page().markdown, "Claims")
     assert (
-        "- `c0`: test/top1: L2+BSS − L2. At sampling rate 15%. Supported above −1 point, refuted "
-        "below −0.5 points, the smallest difference that matters. Refuted by: It does not. Derived "
-        "from: What the table shows.\n"
+        "- `c0`\n"
+        "  - test/top1: L2+BSS − L2. At sampling rate 15%. Supported above −1 point, refuted "
+        "below −0.5 points, the smallest difference that matters.\n"
+        "  - Refuted by: It does not.\n"
+        "  - Derived from: What the table shows.\n"
     ) in text
     assert "BSS \\| helps. (Table 1; derived) `c0`" in text
 
