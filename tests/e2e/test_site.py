@@ -105,6 +105,8 @@ def test_a_number_leads_to_its_seeds_and_they_to_their_cell(site, browser) -> No
     page.locator("tbody a").first.click()
     page.locator("h3:has-text('Results') ~ .grid td.n a").first.click()
     marked = page.locator("tr.here")
+    # The browser tells the page of its new address when it gets to it.
+    marked.nth(2).wait_for()
     assert marked.count() == 3
     cell = marked.first.locator("a").first
     name = cell.inner_text()
