@@ -121,7 +121,7 @@ def carried(states: Mapping[str, State]) -> str:
     distinct += (one for one in by if one not in distinct)
     return (
         f"{len(by):,} of these {plural(done, 'cell')} were made by earlier code. Of such cells, "
-        "some drawn at random were executed again by today's code, and all were equal bit for "
+        "some drawn at random were executed again by later code, and all were equal bit for "
         f"bit: {'; '.join(map(_attested, distinct))}."
     )
 

@@ -66,7 +66,7 @@ def test_both_engines_give_the_same_bits(bench):
     assert len(metrics) == CELLS
 
 
-@pytest.mark.parametrize("moment", [0.0, 0.35, 0.8])
+@pytest.mark.parametrize("moment", [0.0, 0.5])
 def test_kill_9_of_the_runner_then_again_does_every_cell_once(bench, moment):
     suite = bench.suite(SUITE.replace("steps: 8", "steps: 25"))
     process = bench.start("run", suite, "--workers", "2")

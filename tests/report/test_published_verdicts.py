@@ -295,4 +295,4 @@ class TestPage:
             if claim["verdict"] in TESTED:
                 assert claim["form"]
                 assert math.isfinite(claim["by"])
-                assert f"- `{claim['id']}`: " in text
+                assert f"- `{claim['id']}`\n" in text
