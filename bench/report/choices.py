@@ -120,7 +120,7 @@ def tuned_alike(found: Sequence[Choice], trained: Mapping[str, int]) -> str:
 
 
 def followed_by(results: Results, found: Sequence[Choice]) -> str:
-    """Return which methods train by another one's choice; empty where none does."""
+    """Return which methods train by another one's choice, in paragraphs; empty where none does."""
     suite = results.plan.suite
     leaders: dict[str, dict[Scalar, None]] = {}
     for follower in (name for choice in found for name in choice.followers):
@@ -131,14 +131,14 @@ def followed_by(results: Results, found: Sequence[Choice]) -> str:
     def named(method: Scalar) -> str:
         return markdown.escape(label(suite, METHOD, method))
 
-    told = "; ".join(
-        f"{', '.join(map(named, own))} by that of {named(leader)}"
-        for leader, own in leaders.items()
-    )
-    return (
-        "Some methods have no trials of their own and train by another one's choice, or by "
-        f"multiples of it: {told}. They are **not tuned** for themselves."
-    )
+    return "\n\n".join([
+        "Some methods have no trials of their own: they are **not tuned** for themselves, but "
+        "train by another one's choice, or by multiples of it.",
+        *(
+            f"By that of {named(leader)}: {'; '.join(map(named, own))}."
+            for leader, own in leaders.items()
+        ),
+    ])  # fmt: skip
 
 
 def _unequally_trained(found: Sequence[Choice], trained: Mapping[str, int]) -> str:

@@ -131,15 +131,19 @@ def _caption(results: Results, found: Sequence[Choice]) -> str:
         rule += "; of equal ones the first in the order of the space"
     seeds = f"{min(work.seeds):,}" if len(work.seeds) == 1 else (
         f"{min(work.seeds):,} to {max(work.seeds):,}")  # fmt: skip
-    alike = [followed_by(results, found), tuned_alike(found, results.plan.gradients)]
-    return (
-        f"Chosen is {rule}.\n\n"
+    after = (
+        "Intervals and verdicts are for the settings that were chosen: another search might choose "
+        "others."
+    )
+    alike = [followed_by(results, found), f"{tuned_alike(found, results.plan.gradients)} {after}"]
+    parts = (
+        f"Chosen is {rule}.",
         "A trial is a training that tries one candidate. One that diverged is worse than any "
         f"score. Trials have seeds of their own ({seeds}), and score no test split."
-        f"{_where(results)}\n\n"
-        f"{' '.join(filter(None, alike))} Intervals and verdicts are for the settings "
-        "that were chosen: another search might choose others."
+        f"{_where(results)}",
+        *alike,
     )
+    return "\n\n".join(part.strip() for part in parts if part.strip())
 
 
 def _where(results: Results) -> str:

@@ -233,7 +233,7 @@ def test_a_method_that_follows_another_is_told_and_is_not_said_to_be_tuned(tmp_p
     )
     study = Study(tmp_path, text, plain=0, low=0, l2=1)
     (table, *_) = search_tables(study.results)
-    assert "low by that of Plain. They are **not tuned** for themselves." in table.caption
+    assert "By that of Plain: low.\n\n" in table.caption
     assert "Every other method's settings are chosen by 18 trials" in table.caption
     # A row for each choice, under the method that it is made for.
     assert [row[0] for row in table.rows] == ["Plain", "L2"]
@@ -252,5 +252,5 @@ def test_where_all_follow_one_none_is_said_to_be_tuned_alike(tmp_path: Path) -> 
         f"methods: {{l2: {LOW}}}\n  follows: {{l2: plain}}\n  per: [method]",
     )
     (table, *_) = search_tables(Study(tmp_path, text, plain=1, l2=1).results)
-    assert "L2 by that of Plain" in table.caption
+    assert "By that of Plain: L2.\n\n" in table.caption
     assert "tuned alike" not in table.caption
