@@ -233,6 +233,7 @@ def test_a_method_that_follows_another_is_told_and_is_not_said_to_be_tuned(tmp_p
     )
     study = Study(tmp_path, text, plain=0, low=0, l2=1)
     (table, *_) = search_tables(study.results)
+    assert "they are **not tuned** for themselves" in table.caption
     assert "By that of Plain: low.\n\n" in table.caption
     assert "Every other method's settings are chosen by 18 trials" in table.caption
     # A row for each choice, under the method that it is made for.
