@@ -174,6 +174,7 @@ def command(
     new_engine = partial(make_engine, engine, asked_of_engine)
     asked_for = {CHECKPOINT: keep, PATCH: keep_patches}
     kept = frozenset(name for name, asked in asked_for.items() if asked)
+    joint.refuse_two_of_a_name()
     if check and not dry_run:
         _check(joint, engine, asked_of_engine, kept)
     curves = _Curves(joint, tensorboard, profile) if tensorboard is not None else None
