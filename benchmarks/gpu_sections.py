@@ -11,7 +11,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -29,7 +29,9 @@ RESNEXT = Case("resnext101_32x8d.tv_in1k", 148, 256)
 BENCH = (sys.executable, "-P", "-m", "bench")
 SUITE = """
 title: One cell
-axes: {{backbone: {network}, weights: random, dataset: glyphs, sampling_rate: 0.5, method: delta, seed: 1}}
+axes:
+  {{backbone: {network}, weights: random, dataset: glyphs, sampling_rate: 0.5, method: delta,
+   seed: 1}}
 recipe:
   steps: 3
   batch_size: {batch}
@@ -388,10 +390,8 @@ def _all_but(gigabytes: float) -> torch.Tensor:
 
 def _under_pressure(folder: Path, named: list[str], free: list[Record], left: float) -> Told:
     store = folder / f"left-{left:.0f}"
-    try:
+    with suppress(RuntimeError):
         run_suite("one/cell", store, [*named, "--retries", "0", "--no-check"])
-    except RuntimeError:
-        pass
     ended = _records(store, folder / "suites")
     theirs = {record.id: record.outcome for record in ended}
     equal = [same_numbers(each.outcome, theirs[each.id]) for each in free if each.id in theirs]
