@@ -5,10 +5,15 @@ WORKERS ?=
 REMOTE ?= origin
 CELLS ?= recorded
 STORE ?= results
+SLOTS ?=
+TIME_LIMIT ?=
+RETRIES ?=
 VENV := .venv
 BIN := $(VENV)/bin
 BENCH := $(BIN)/bench
 RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
+RUN_FLAGS += $(if $(SLOTS),--slots-per-gpu $(SLOTS)) $(if $(TIME_LIMIT),--time-limit $(TIME_LIMIT))
+RUN_FLAGS += $(if $(RETRIES),--retries $(RETRIES))
 
 .DEFAULT_GOAL := help
 .PHONY: help install reproduce-bss reproduce-fast reproduce-modelpatch modelpatch-settings
@@ -36,6 +41,7 @@ run-all = status=0; $(BENCH) run $(1) --profile $(PROFILE) --engine local $(RUN_
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | awk -F ':.*## ' '{printf "  make %-20s %s\n", $$1, $$2}'
+	@echo "  Of those that run cells: STORE=, WORKERS=, SLOTS= (cells a GPU), TIME_LIMIT= (seconds a cell), RETRIES="
 
 $(BIN)/uv:
 	$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or newer is needed; set PYTHON=") if sys.version_info < (3, 11) else None'

@@ -88,6 +88,29 @@ def test_a_store_may_have_a_space(make):
         assert call[call.index("--profile") + 1] == "smoke"
 
 
+@pytest.mark.parametrize("paper", ["bss", "fast", "modelpatch", "profit", "transferred"])
+def test_how_cells_are_run_is_passed_to_run_alone_and_only_if_given(make, paper):
+    given = {"SLOTS": "3", "TIME_LIMIT": "7200", "RETRIES": "0"}
+    flags = ["--slots-per-gpu", "3", "--time-limit", "7200", "--retries", "0"]
+    _, *called = make(f"reproduce-{paper}", *(f"{name}={each}" for name, each in given.items()))
+    for call in called:
+        assert [word for word in call if word in flags[::2]] == flags[::2] * (call[1] == "run")
+    (run,) = [call for call in called if call[1] == "run"]
+    assert run[-6:] == flags
+
+
+def test_without_them_the_commands_own_defaults_hold(make):
+    _, *called = make("reproduce-bss")
+    assert not {"--slots-per-gpu", "--time-limit", "--retries"} & {w for c in called for w in c}
+
+
+def test_help_lists_what_may_be_given(capfd):
+    subprocess.run(["make", "help"], cwd=ROOT, check=True)
+    listed = capfd.readouterr().out
+    for name in ("SLOTS=", "TIME_LIMIT=", "RETRIES=", "reproduce-bss"):
+        assert name in listed
+
+
 def test_smoke_is_one_command_over_every_suite(make):
     _, *called = make("smoke", "WORKERS=2")
     assert [call[1:] for call in called] == [["smoke", "--workers", "2"]]

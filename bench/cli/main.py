@@ -13,6 +13,7 @@ from bench.screen import printable
 
 # Name to (module, one line of help): `bench --help` imports none of them.
 COMMANDS = {
+    "doctor": "Say whether this machine can run cells, and what to do where it cannot.",
     "list": "List what a suite may name: suites, datasets, backbones, parts, metrics.",
     "new": "Write a commented suite, or a part, that runs as it is.",
     "validate": "Check suites: every name, number and reference.",

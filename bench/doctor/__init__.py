@@ -1,0 +1,1 @@
+"""The check of a machine: what Retable needs of it, looked at one thing at a time."""
