@@ -89,12 +89,18 @@ class Image(Frozen):
 
 
 class Augmentation(Frozen):
-    """Per-sample augmentation of the training images."""
+    """Per-sample augmentation of the training images.
+
+    ``resampling`` is how a random-resized box becomes an image, bilinear and antialiased either
+    way: by weights in ``float32``, on the device; or in whole levels of ``uint8``, on the CPU,
+    many times faster there and within a level of the other.
+    """
 
     crop: Literal["random-resized", "random", "centre"] = "random-resized"
     scale: Pair[PositiveFloat] = (0.08, 1.0)
     ratio: Pair[PositiveFloat] = (0.75, 4 / 3)
     flip: bool = True
+    resampling: Literal["float32", "uint8"] = "float32"
 
     @model_validator(mode="after")
     def _ordered(self) -> Augmentation:
