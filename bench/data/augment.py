@@ -132,16 +132,17 @@ def levels_of_boxes(
     """Cut a box out of each row's image and resize it to ``(b, size, size, 3)`` in whole levels.
 
     Bilinear and antialiased as Pillow's, by torch's kernel for bytes on the CPU, so that the
-    levels are the same whatever the device. Nothing is mirrored.
+    levels are the same whatever the device. A box is mirrored before it is resized.
     """
     out = torch.empty((len(rows), size, size, 3), dtype=torch.uint8)
-    offsets = zip(rows.tolist(), *(part.tolist() for part in boxes[:4]), strict=True)
-    for place, (row, top, left, height, width) in enumerate(offsets):
+    cuts = zip(rows.tolist(), *(part.tolist() for part in boxes), strict=True)
+    for place, (row, top, left, height, width, flip) in enumerate(cuts):
+        box = inputs[row, top : top + height, left : left + width]
         # A copy: a memory map cannot be written, which torch warns of.
-        box = torch.from_numpy(np.array(inputs[row, top : top + height, left : left + width]))
-        levels = interpolate(
-            box.permute(2, 0, 1)[None], (size, size), mode="bilinear", antialias=True
-        )
+        pixels = torch.from_numpy(np.array(box[:, ::-1] if flip else box, order="C"))
+        # In this order of strides torch's kernel is twice as fast as in any other.
+        image = pixels[None].permute(0, 3, 1, 2)
+        levels = interpolate(image, (size, size), mode="bilinear", antialias=True)
         out[place] = levels[0].permute(1, 2, 0)
     return out.numpy()
 
@@ -156,9 +157,24 @@ def mirrored(images: Tensor, flip: NDArray[np.bool_]) -> Tensor:
 
 def normalised(images: Tensor, rule: str) -> Tensor:
     """Return ``(x / 255 - mean) / deviation`` of float images ``(…, 3, h, w)`` in 0…255."""
-    constants = _kept if images.device.type == "cuda" else _constants
-    mean, deviation = constants(rule, images.device)
+    mean, deviation = _of(rule, images.device)
     return torch.addcmul(-mean / deviation, images, 1.0 / (255.0 * deviation))
+
+
+def normalised_levels(levels: Tensor, rule: str) -> Tensor:
+    """Return `normalised` of uint8 images ``(b, h, w, 3)``, as ``(b, 3, h, w)`` float32.
+
+    Row by row and in place, which is several times faster where channels come last.
+    """
+    count, high, wide, _ = levels.shape
+    mean, deviation = (each.view(3).repeat(wide) for each in _of(rule, levels.device))
+    images = levels.float().view(-1, 3 * wide)
+    images.mul_(1.0 / (255.0 * deviation)).sub_(mean / deviation)
+    return images.view(count, high, wide, 3).permute(0, 3, 1, 2)
+
+
+def _of(rule: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    return (_kept if device.type == "cuda" else _constants)(rule, device)
 
 
 def _constants(rule: str, device: torch.device) -> tuple[Tensor, Tensor]:

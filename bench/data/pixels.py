@@ -15,6 +15,7 @@ from bench.data.augment import (
     levels_of_boxes,
     mirrored,
     normalised,
+    normalised_levels,
     resized_boxes,
 )
 from bench.data.prepared import Split
@@ -40,7 +41,7 @@ def augmented(
         images = mirrored(cut.permute(0, 3, 1, 2).float(), boxes.flip)
     elif augmentation.resampling == "uint8":
         levels = levels_of_boxes(split.inputs, rows, boxes, image.size)
-        images = mirrored(on_device(device, levels).permute(0, 3, 1, 2).float(), boxes.flip)
+        return normalised_levels(on_device(device, levels), image.normalise)
     else:
         images = resized_boxes(gathered(split, rows, device), boxes, image.size)
     return normalised(images, image.normalise)

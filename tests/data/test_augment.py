@@ -183,6 +183,7 @@ def test_boxes_in_whole_levels_are_pillows_and_torchvisions_within_one(side, siz
     for place, row in enumerate(rows):
         top, left, height, width = (int(part[place]) for part in drawn_boxes[:4])
         box = inputs[row, top : top + height, left : left + width].copy()
+        box = box[:, ::-1].copy() if drawn_boxes.flip[place] else box
         pillow = Pillow.fromarray(box).resize((size, size), Pillow.Resampling.BILINEAR)
         ours = found[place].astype(int)
         assert abs(ours - np.asarray(pillow, dtype=int)).max() <= 1
