@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+from torch.nn.functional import interpolate
 
+from bench.data.resident import on_device, packed
 from bench.data.streams import Stream
 from bench.spec.recipe import Augmentation, Image
 
@@ -113,9 +116,7 @@ def resize_weights(start: Tensor, length: Tensor, side: int, size: int, flip: Te
 
 def resized_boxes(images: Tensor, boxes: Boxes, size: int) -> Tensor:
     """Cut boxes out of ``(b, h, w, 3)`` uint8 images, resize to ``(b, 3, size, size)`` in 0…255."""
-    top, left, height, width, flip = (
-        torch.from_numpy(np.ascontiguousarray(part)).to(images.device) for part in boxes
-    )
+    top, left, height, width, flip = packed(images.device, boxes)
     count, high, wide, _ = images.shape
     rows = resize_weights(top, height, high, size, torch.zeros_like(flip))
     columns = resize_weights(left, width, wide, size, flip)
@@ -125,16 +126,73 @@ def resized_boxes(images: Tensor, boxes: Boxes, size: int) -> Tensor:
     return torch.bmm(planes, columns.transpose(1, 2)).view(count, 3, size, size)
 
 
+def levels_of_boxes(
+    inputs: NDArray[np.uint8], rows: Ints, boxes: Boxes, size: int
+) -> NDArray[np.uint8]:
+    """Cut a box out of each row's image and resize it to ``(b, size, size, 3)`` in whole levels.
+
+    Bilinear and antialiased as Pillow's, by torch's kernel for bytes on the CPU, so that the
+    levels are the same whatever the device. A box is mirrored before it is resized.
+    """
+    out = torch.empty((len(rows), size, size, 3), dtype=torch.uint8)
+    cuts = zip(rows.tolist(), *(part.tolist() for part in boxes), strict=True)
+    for place, (row, top, left, height, width, flip) in enumerate(cuts):
+        box = inputs[row, top : top + height, left : left + width]
+        # A copy: a memory map cannot be written, which torch warns of.
+        pixels = torch.from_numpy(_mirror_image(box) if flip else np.array(box, order="C"))
+        # In this order of strides torch's kernel is twice as fast as in any other.
+        image = pixels[None].permute(0, 3, 1, 2)
+        levels = interpolate(image, (size, size), mode="bilinear", antialias=True)
+        out[place] = levels[0].permute(1, 2, 0)
+    return out.numpy()
+
+
+def _mirror_image(box: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    out = np.empty(box.shape, dtype=np.uint8)
+    # One colour at a time is seven times as fast as all at once.
+    for colour in range(3):
+        out[..., colour] = box[:, ::-1, colour]
+    return out
+
+
 def mirrored(images: Tensor, flip: NDArray[np.bool_]) -> Tensor:
     """Mirror those of ``(b, 3, h, w)`` images that ``flip`` (b,) names."""
     if not flip.any():
         return images
-    which = torch.from_numpy(flip).to(images.device)[:, None, None, None]
+    which = on_device(images.device, flip)[:, None, None, None]
     return torch.where(which, images.flip(-1), images)
 
 
 def normalised(images: Tensor, rule: str) -> Tensor:
     """Return ``(x / 255 - mean) / deviation`` of float images ``(…, 3, h, w)`` in 0…255."""
-    mean = torch.tensor(MEANS[rule], device=images.device).view(3, 1, 1)
-    deviation = torch.tensor(DEVIATIONS[rule], device=images.device).view(3, 1, 1)
+    mean, deviation = _of(rule, images.device)
     return torch.addcmul(-mean / deviation, images, 1.0 / (255.0 * deviation))
+
+
+def normalised_levels(levels: Tensor, rule: str) -> Tensor:
+    """Return `normalised` of uint8 images ``(b, h, w, 3)``, as ``(b, 3, h, w)`` float32.
+
+    Row by row and in place, which is several times faster where channels come last.
+    """
+    count, high, wide, _ = levels.shape
+    mean, deviation = (each.view(3).repeat(wide) for each in _of(rule, levels.device))
+    images = levels.float().view(-1, 3 * wide)
+    images.mul_(1.0 / (255.0 * deviation)).sub_(mean / deviation)
+    return images.view(count, high, wide, 3).permute(0, 3, 1, 2)
+
+
+def _of(rule: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    return (_kept if device.type == "cuda" else _constants)(rule, device)
+
+
+def _constants(rule: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    mean = torch.tensor(MEANS[rule], device=device).view(3, 1, 1)
+    deviation = torch.tensor(DEVIATIONS[rule], device=device).view(3, 1, 1)
+    return mean, deviation
+
+
+@cache
+def _kept(rule: str, device: torch.device) -> tuple[Tensor, Tensor]:
+    # To copy them for each batch makes a GPU wait.
+    with torch.inference_mode(False):
+        return _constants(rule, device)

@@ -11,8 +11,9 @@ from numpy.typing import ArrayLike, NDArray
 from torch import Tensor
 
 from bench.data.order import BalancedOrder, Order, ShuffledOrder
-from bench.data.pixels import augmented, cropped, on_device
+from bench.data.pixels import augmented, cropped
 from bench.data.prepared import Split
+from bench.data.resident import on_device
 from bench.data.streams import Stream
 from bench.data.transforms import Transform, in_evaluation, in_training
 from bench.errors import DataError

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,11 +23,13 @@ from bench.data.overlap import Overlap
 from bench.data.prepared import SPLITS
 from bench.data.sources.source import ArraySource, Blob, Source, SourceSplit
 from bench.errors import DataError
-from bench.files import whole
+from bench.files import file_sha256, whole
 from bench.spec.catalogue import DatasetEntry
 from bench.spec.recipe import Image
 
 _NAMED = 20
+# File to the SHA-256 of what was written to it.
+Written = dict[Path, str]
 
 
 def build(
@@ -56,13 +59,14 @@ def build(
         meanwhile, or are not those that the catalogue pins or that were prepared before.
     """
     overlap = Overlap()
+    written: Written = {}
     try:
-        paths.manifest.unlink(missing_ok=True)
         if isinstance(source, ArraySource):
-            modality, digest = source.modality, _write_arrays(source, paths)
+            modality, digest = source.modality, _write_arrays(source, paths, written)
         else:
             assert image is not None
-            modality, digest = "images", _write_images(name, source, image, paths, overlap)
+            modality = "images"
+            digest = _write_images(name, source, image, paths, overlap, written)
     except OSError as error:
         raise DataError(
             f"the data cache cannot be written: {error.strerror}", file=paths.folder
@@ -83,29 +87,53 @@ def build(
         "class_names": list(source.class_names),
         "facts": facts,
         "warnings": warnings,
-        "files": described(files),
+        "files": _as_written(files, written),
     }
     remember(paths, digest, warnings)
     write_json(paths.manifest, content)
     return warnings
 
 
-def _write_arrays(source: ArraySource, paths: CachePaths) -> str:
+def _as_written(files: list[Path], written: Written) -> dict[str, dict[str, Any]]:
+    """Return what a manifest says of files that hold what was written to them.
+
+    A lock may hold on one computer alone. Another process that prepares the same data then puts
+    the same bytes here; if they are others, neither is to be believed.
+    """
+    found = described(files)
+    for file in files:
+        if found[file.name]["sha256"] != written[file]:
+            raise DataError(
+                "is not what was written to it a moment ago",
+                file=file,
+                remedy="run it again; look whether another process or a failing disk writes there",
+            )
+    return found
+
+
+def _write_arrays(source: ArraySource, paths: CachePaths, written: Written) -> str:
     parts = source.splits.values()
     _check_space(sum(part.inputs.nbytes + part.targets.nbytes for part in parts), "arrays", paths)
     for split, part in source.splits.items():
-        _save(paths.inputs(split), part.inputs)
-        _save(paths.targets(split), part.targets)
+        _save(paths.inputs(split), part.inputs, written)
+        _save(paths.targets(split), part.targets, written)
     return array_digest(source.modality, source.splits)
 
 
-def _save(file: Path, array: NDArray[Any]) -> None:
-    with whole(file) as part, open(part, "wb") as opened:
-        np.save(opened, array, allow_pickle=False)
+def _save(file: Path, array: NDArray[Any], written: Written) -> None:
+    with whole(file) as part:
+        with open(part, "wb") as opened:
+            np.save(opened, array, allow_pickle=False)
+        written[file] = file_sha256(part)
 
 
 def _write_images(
-    name: str, source: Source, image: Image, paths: CachePaths, overlap: Overlap
+    name: str,
+    source: Source,
+    image: Image,
+    paths: CachePaths,
+    overlap: Overlap,
+    written: Written,
 ) -> str:
     count = len(source.train.targets) + len(source.test.targets)
     _check_space(count * image.resize**2 * 3, "decoded images", paths)
@@ -118,8 +146,11 @@ def _write_images(
             shape = (len(rows.targets), image.resize, image.resize, 3)
             pixels = open_memmap(part, mode="w+", dtype=np.uint8, shape=shape)
             seen = _seen(split, rows, digest, overlap)
-            faults += _decode(seen, lambda data: source.decode(data, image), pixels)
-        _save(paths.targets(split), rows.targets)
+            # Of what was decoded, and not of what the file then holds.
+            content = hashlib.sha256(_header(part, pixels))
+            faults += _decode(seen, lambda data: source.decode(data, image), pixels, content)
+            written[paths.inputs(split)] = content.hexdigest()
+        _save(paths.targets(split), rows.targets, written)
     if faults:
         raise _not_whole(name, faults)
     return digest.hexdigest()
@@ -165,30 +196,44 @@ def _seen(split: str, rows: SourceSplit, digest: RowDigest, overlap: Overlap) ->
         yield blob
 
 
+def _header(file: Path, pixels: np.memmap[Any, Any]) -> bytes:
+    with open(file, "rb") as opened:
+        return opened.read(pixels.offset)
+
+
 def _decode(
     blobs: Iterator[Blob],
     decode: Callable[[bytes], NDArray[np.uint8]],
-    pixels: NDArray[np.uint8],
+    pixels: np.memmap[Any, Any],
+    content: Any,
 ) -> list[str]:
-    """Write a split's pixels; return what is wrong with each image that cannot be decoded."""
+    """Write a split's pixels; return what is wrong with each image that cannot be decoded.
 
-    def store(row: int, blob: Blob) -> str | None:
+    ``content`` is a hash that is given them too, in their order.
+    """
+
+    def decoded(blob: Blob) -> NDArray[np.uint8] | str:
         try:
-            pixels[row] = decode(blob.data)
+            return decode(blob.data)
         except ValueError as error:
             return f"{blob.where} cannot be decoded: {error}"
-        return None
 
-    done, faults = 0, []
+    done = 0
+    faults: list[str] = []
     # Pillow releases the interpreter's lock, so threads help.
     with ThreadPoolExecutor(_threads()) as pool:
         while block := list(islice(blobs, 512)):
-            found = pool.map(store, range(done, done + len(block)), block)
-            faults += [fault for fault in found if fault is not None]
+            for row, found in enumerate(pool.map(decoded, block), start=done):
+                if isinstance(found, str):
+                    faults.append(found)
+                    continue
+                if row < len(pixels):
+                    pixels[row] = found
+                    content.update(np.broadcast_to(found, pixels.shape[1:]).tobytes())
             done += len(block)
     if done != len(pixels):
         raise DataError(f"{len(pixels)} rows were announced, {done} were read")
-    pixels.flush()  # type: ignore[attr-defined]
+    pixels.flush()
     return faults
 
 

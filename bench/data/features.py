@@ -21,7 +21,7 @@ from torch import Tensor
 
 from bench.data.cache import CachePaths, cache_root, make_folder, write_json
 from bench.data.integrity import CheckedSet, Damaged, described, intact_manifest
-from bench.data.pixels import on_device
+from bench.data.resident import on_device
 from bench.errors import DataError
 from bench.files import bytes_sha256, whole
 from bench.spec.work import canonical_json

@@ -6,24 +6,24 @@ from typing import Literal
 
 import numpy as np
 import torch
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from torch import Tensor
 
-from bench.data.augment import centre, draw_boxes, mirrored, normalised, resized_boxes
+from bench.data.augment import (
+    centre,
+    draw_boxes,
+    levels_of_boxes,
+    mirrored,
+    normalised,
+    normalised_levels,
+    resized_boxes,
+)
 from bench.data.prepared import Split
+from bench.data.resident import gathered, on_device, windows
 from bench.data.streams import Stream
 from bench.spec.recipe import Augmentation, Image
 
 Rows = NDArray[np.int64]
-
-
-def on_device(device: torch.device, array: NDArray[np.generic]) -> Tensor:
-    """Return an array as a tensor on the device."""
-    tensor = torch.from_numpy(array)
-    if device.type == "cuda":
-        # From pinned memory the copy runs beside the previous step.
-        return tensor.pin_memory().to(device, non_blocking=True)
-    return tensor
 
 
 def augmented(
@@ -36,12 +36,14 @@ def augmented(
 ) -> Tensor:
     """Return ``(b, 3, size, size)`` float32, normalised, its augmentation drawn from ``stream``."""
     boxes = draw_boxes(stream, len(rows), image, augmentation)
-    if augmentation.crop == "random-resized":
-        images = resized_boxes(on_device(device, split.inputs[rows]), boxes, image.size)
+    if augmentation.crop != "random-resized":
+        cut = windows(split, rows, boxes.top, boxes.left, image.size, device)
+        images = mirrored(cut.permute(0, 3, 1, 2).float(), boxes.flip)
+    elif augmentation.resampling == "uint8":
+        levels = levels_of_boxes(split.inputs, rows, boxes, image.size)
+        return normalised_levels(on_device(device, levels), image.normalise)
     else:
-        cut = _cut(split, rows, boxes.top, boxes.left, image.size)
-        images = on_device(device, cut).permute(0, 3, 1, 2).float()
-        images = mirrored(images, boxes.flip)
+        images = resized_boxes(gathered(split, rows, device), boxes, image.size)
     return normalised(images, image.normalise)
 
 
@@ -55,20 +57,10 @@ def cropped(
     2019 takes its far crops one pixel before the corner (offsets 0, 15.5 and 31 of 32).
     """
     if crops == 10:
-        return normalised(_ten(on_device(device, split.inputs[rows]), image), image.normalise)
+        return normalised(_ten(gathered(split, rows, device), image), image.normalise)
     middle = centre(image.resize, image.size)
-    pixels = on_device(device, _cut(split, rows, middle, middle, image.size))
+    pixels = windows(split, rows, middle, middle, image.size, device)
     return normalised(pixels.permute(0, 3, 1, 2).float(), image.normalise)
-
-
-def _cut(split: Split, rows: Rows, top: ArrayLike, left: ArrayLike, size: int) -> NDArray[np.uint8]:
-    """Copy a window of each row's image, ``(b, size, size, 3)``, without the rest of it."""
-    out = np.empty((len(rows), size, size, 3), dtype=np.uint8)
-    tops = np.broadcast_to(top, rows.shape).tolist()
-    lefts = np.broadcast_to(left, rows.shape).tolist()
-    for place, (row, y, x) in enumerate(zip(rows.tolist(), tops, lefts, strict=True)):
-        out[place] = split.inputs[row, y : y + size, x : x + size]
-    return out
 
 
 def _ten(pixels: Tensor, image: Image) -> Tensor:
@@ -77,9 +69,9 @@ def _ten(pixels: Tensor, image: Image) -> Tensor:
     middle = int(centre(image.resize, size))
     corners = ((0, 0), (0, far), (far, 0), (far, far), (middle, middle))
     upright = pixels.permute(0, 3, 1, 2)
-    windows = [
+    cuts = [
         whole[..., y : y + size, x : x + size]
         for whole in (upright, upright.flip(-1))
         for y, x in corners
     ]
-    return torch.stack(windows, dim=1).float()
+    return torch.stack(cuts, dim=1).float()

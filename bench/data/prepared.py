@@ -26,10 +26,13 @@ class Split:
         tokens ``(n, t)`` int64. A read-only memory map.
     targets
         ``(n,)`` int64, the class 0 … classes - 1; or ``(n, …)`` float32 for regression.
+    resident
+        Device to a copy of the inputs there; see `bench.data.resident`.
     """
 
     inputs: NDArray[Any]
     targets: NDArray[Any]
+    resident: dict[str, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def __len__(self) -> int:
         return len(self.targets)

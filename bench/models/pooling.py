@@ -7,6 +7,9 @@ from collections.abc import Callable
 import torch
 from torch import Tensor, nn
 
+# To copy them at each step makes a GPU wait.
+_KEPT_ON = frozenset({"cuda"})
+
 
 def averaging_matrix(size: int, out: int) -> Tensor:
     """Return ``(out, size)`` float32, each row the mean over adaptive pooling's window.
@@ -33,13 +36,24 @@ def enlarge_deterministically(backbone: nn.Module) -> None:
 
 
 def _enlarger(kernel: int) -> Callable[[nn.Module, tuple[Tensor, ...]], tuple[Tensor, ...] | None]:
+    kept: dict[object, Tensor] = {}
+
+    def matrix(size: int, maps: Tensor) -> Tensor:
+        if maps.device.type not in _KEPT_ON:
+            return averaging_matrix(size, max(size, kernel)).to(maps)
+        key = (size, maps.device, maps.dtype)
+        if key not in kept:
+            # One made in inference mode could not be used in training.
+            with torch.inference_mode(False):
+                made = averaging_matrix(size, max(size, kernel))
+                kept[key] = made.to(maps.device, maps.dtype)
+        return kept[key]
+
     def enlarge(module: nn.Module, inputs: tuple[Tensor, ...]) -> tuple[Tensor, ...] | None:
         maps = inputs[0]
         height, width = maps.shape[-2:]
         if height >= kernel and width >= kernel:
             return None
-        rows = averaging_matrix(height, max(height, kernel)).to(maps)
-        columns = averaging_matrix(width, max(width, kernel)).to(maps)
-        return (rows @ maps @ columns.T, *inputs[1:])
+        return (matrix(height, maps) @ maps @ matrix(width, maps).T, *inputs[1:])
 
     return enlarge

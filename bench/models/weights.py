@@ -127,7 +127,8 @@ def load_backbone(
     """
     known = blueprint(network, input_shape)
     with torch.random.fork_rng(devices=[]):
-        torch.manual_seed(stream_seed(seed, "backbone", known.name, *drawn_for))
+        # `torch.manual_seed` would leave a GPU's generator on this stream too.
+        torch.default_generator.manual_seed(stream_seed(seed, "backbone", known.name, *drawn_for))
         loaded = _load_kind(known, weights, resources, parent, task)
     sha256 = state_sha256(loaded.module.state_dict())
     return LoadedBackbone(

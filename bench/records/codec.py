@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
-from dataclasses import asdict, replace
+from dataclasses import asdict, fields, replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -199,13 +199,18 @@ def _outcome_data(outcome: Outcome) -> dict[str, Any]:
             for name, curve in outcome.curves.items()
         },
         "timings": {name: float(value) for name, value in outcome.timings.items()},
-        "provenance": {
-            name: _plain(getattr(outcome.provenance, name))
-            for name in ("code", "data", "weights", "parents", "versions", "machine")
-        },
+        "provenance": _provenance(outcome.provenance),
         "artifacts": {name: asdict(artifact) for name, artifact in outcome.artifacts.items()},
         "failure": asdict(outcome.failure) if outcome.failure is not None else None,
     }
+
+
+def _provenance(made: Provenance) -> dict[str, Any]:
+    said = {field.name: _plain(getattr(made, field.name)) for field in fields(made)}
+    if not made.numerics:
+        # Records from before this was told keep their bytes, and with them their digests.
+        del said["numerics"]
+    return said
 
 
 def _outcome(data: OutcomeFields) -> Outcome:

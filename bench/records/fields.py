@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, NotRequired
 
 from pydantic import (
     AfterValidator,
@@ -72,6 +72,7 @@ class ProvenanceFields(TypedDict):
     parents: dict[str, dict[str, str | int]]
     versions: dict[str, str]
     machine: dict[str, str]
+    numerics: NotRequired[dict[str, str]]
 
 
 @with_config(_STRICT)

@@ -89,7 +89,11 @@ class Provenance:
     versions
         Library to version.
     machine
-        Host-independent facts: processor, device, threads, operating system.
+        Host-independent facts: processor, device, threads, operating system; of a GPU also its
+        capability, driver and cuDNN. With the versions they say on what kind of machine it was.
+    numerics
+        Torch's settings while it ran: how float32 was multiplied, determinism. Older records say
+        nothing of them.
     """
 
     code: Mapping[str, str] = field(default_factory=dict)
@@ -98,6 +102,7 @@ class Provenance:
     parents: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     versions: Mapping[str, str] = field(default_factory=dict)
     machine: Mapping[str, str] = field(default_factory=dict)
+    numerics: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

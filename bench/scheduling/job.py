@@ -49,6 +49,8 @@ class Job:
         Unit of code to the digest that the runner expects; what it does not know is not compared.
     alone
         Whether the device is this job's alone, after it ran out of memory beside others.
+    memory_share
+        Of the device's memory, how much the process may take before it counts as out of it.
     """
 
     cell: Cell
@@ -61,3 +63,4 @@ class Job:
     resources: Resources = field(default_factory=Resources)
     code: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
+    memory_share: float = 1.0

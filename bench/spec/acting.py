@@ -100,7 +100,8 @@ def _augmentation_of(augmentation: Augmentation) -> Augmentation:
     if augmentation.crop == "random-resized":
         return augmentation
     default = Augmentation()
-    return _with(augmentation, {"scale": default.scale, "ratio": default.ratio})
+    unread = ("scale", "ratio", "resampling")
+    return _with(augmentation, {name: getattr(default, name) for name in unread})
 
 
 def _optimizer_of(optimizer: Optimizer) -> Optimizer:

@@ -89,12 +89,18 @@ class Image(Frozen):
 
 
 class Augmentation(Frozen):
-    """Per-sample augmentation of the training images."""
+    """Per-sample augmentation of the training images.
+
+    ``resampling`` is how a random-resized box becomes an image, bilinear and antialiased either
+    way: by weights in ``float32``, on the device; or in whole levels of ``uint8``, on the CPU,
+    many times faster there and within a level of the other.
+    """
 
     crop: Literal["random-resized", "random", "centre"] = "random-resized"
     scale: Pair[PositiveFloat] = (0.08, 1.0)
     ratio: Pair[PositiveFloat] = (0.75, 4 / 3)
     flip: bool = True
+    resampling: Literal["float32", "uint8"] = "float32"
 
     @model_validator(mode="after")
     def _ordered(self) -> Augmentation:
@@ -300,7 +306,8 @@ class Recipe(Frozen):
     filled by ``head_init``, or that of the stage started from, ``kept``. ``statistics`` of batch
     normalisations are those that came with the weights, or ``averaged-anew`` over the task's
     training rows before the first step; whether they move from there on is the trainable set's
-    to say. Data that are no images
+    to say. ``precision`` tf32 is float32 whose matrix products and convolutions run on a GPU's
+    tensor cores, with ten bits of fraction; float32 is IEEE's. Data that are no images
     have neither ``image`` nor ``augmentation``. ``penalty_gradients`` records how large each
     penalty's gradient is beside the loss's. ``measurements`` are the settings of those that a
     penalty needs; they act through the cells that measure. ``frozen_features`` are those of a
@@ -332,7 +339,7 @@ class Recipe(Frozen):
     forgetting_statistics: Literal["kept", "retaken-too"] = "kept"
     forgetting_curves: bool = False
     test_curves: bool = False
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    precision: Literal["float32", "tf32", "bfloat16", "float16"] = "float32"
     channels_last: bool = True
     penalty_gradients: bool = False
     frozen_features: Literal["every-step", "computed-once"] = "every-step"

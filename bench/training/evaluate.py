@@ -16,6 +16,9 @@ from bench.training.finite import NotANumber
 from bench.training.numerics import autocast
 
 Batch = tuple[Tensor, Tensor]
+# Outputs stay on a GPU until a split is scored, or there are so many bytes of them.
+_KEPT_ON = frozenset({"cuda"})
+_FETCH_BYTES = 2**28
 
 
 @contextmanager
@@ -52,12 +55,45 @@ def predict(
         What turns features ``(b, d)`` into outputs; the network's own where not given.
     """
     device = next(network.parameters()).device
-    outputs, targets = [], []
+    outputs, targets = _Fetched(), _Fetched()
     with evaluating(network), torch.inference_mode(), autocast(precision, device):
         for inputs, answers in batches:
-            outputs.append(_outputs(network, head, inputs, task).cpu())
-            targets.append(answers.cpu())
-    return torch.cat(outputs), torch.cat(targets)
+            outputs.add(_outputs(network, head, inputs, task))
+            targets.add(answers)
+        outputs.fetch()
+        targets.fetch()
+    return torch.cat(outputs.parts), torch.cat(targets.parts)
+
+
+class _Fetched:
+    """Tensors of batches, brought to the CPU many at a time: a GPU waits at each fetch.
+
+    Attributes
+    ----------
+    parts
+        What was fetched, in order.
+    """
+
+    def __init__(self) -> None:
+        self.parts: list[Tensor] = []
+        self._waiting: list[Tensor] = []
+        self._bytes = 0
+
+    def add(self, part: Tensor) -> None:
+        """Take a batch's ``(b, …)``."""
+        if part.device.type not in _KEPT_ON:
+            self.parts.append(part)
+            return
+        self._waiting.append(part)
+        self._bytes += part.nbytes
+        if self._bytes > _FETCH_BYTES:
+            self.fetch()
+
+    def fetch(self) -> None:
+        """Bring what is waiting to the CPU."""
+        if self._waiting:
+            self.parts.append(torch.cat(self._waiting).cpu())
+        self._waiting, self._bytes = [], 0
 
 
 def evaluate(

@@ -12,7 +12,7 @@ from bench.records.record import Outcome
 from bench.scheduling.job import Job
 from bench.training.choose_cell import choose_cell
 from bench.training.measure_cell import measure_cell
-from bench.training.numerics import deterministic, own_randomness
+from bench.training.numerics import deterministic, limit_memory, own_randomness
 from bench.training.train_cell import train_cell
 from bench.training.trial_cell import trial_cell
 from bench.training.tuned_cell import tuned_cell
@@ -36,9 +36,10 @@ def execute(job: Job) -> Outcome:
     Raises
     ------
     UserError
-        If data, weights or a part cannot be had.
+        If data, weights or a part cannot be had, or numeric settings were changed meanwhile.
     NotANumber
         If a loss or metric is not finite.
     """
     with deterministic(job.threads), own_randomness(job.cell.seed, job.device):
+        limit_memory(job.device, job.memory_share)
         return _DOES[job.cell.work.key](job)

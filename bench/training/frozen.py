@@ -14,7 +14,7 @@ from torch import Tensor
 
 from bench.data.batches import Batches, TrainingBatches
 from bench.data.features import FeatureTable, feature_table
-from bench.data.pixels import on_device
+from bench.data.resident import on_device
 from bench.data.subset import subset_digest
 from bench.errors import UserError
 from bench.models.checkpoint import state_sha256

@@ -1,20 +1,23 @@
-"""Numeric settings of the process: threads, determinism, TF32, autocast."""
+"""Numeric settings of a cell: threads, determinism, TF32, autocast, randomness."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from typing import Any
+from dataclasses import replace
+from functools import wraps
+from typing import TypeVar
 
 import torch
 from torch import Tensor
 
 from bench.errors import UserError
+from bench.scheduling.job import Job
 from bench.spec.seeds import origin, stream_seed
+from bench.training.numeric_settings import NumericSettings, current, float32_on, put
 
-# Its one attribute is made at run time.
-_memory: Any = torch.utils.deterministic
+R = TypeVar("R")
 _REDUCED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -24,44 +27,84 @@ def deterministic(threads: int) -> Iterator[None]:
 
     The settings belong to the process; those found are put back at the end. Does not touch
     CUDA.
+
+    Raises
+    ------
+    UserError
+        If at the end they are not what they were set to: some of the numbers were made by others.
     """
     # cuBLAS is deterministic only with a fixed workspace, which it reads when it starts.
     os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
-    before = (
-        torch.get_num_threads(),
-        torch.are_deterministic_algorithms_enabled(),
-        torch.is_deterministic_algorithms_warn_only_enabled(),
-        _memory.fill_uninitialized_memory,
-        torch.get_float32_matmul_precision(),
-        torch.backends.cudnn.allow_tf32,
-        torch.backends.cudnn.benchmark,
-        torch.backends.cudnn.deterministic,
+    wanted = NumericSettings(
+        threads=max(1, threads),
+        algorithms=True,
+        warn_only=False,
+        fill=False,
+        benchmark=False,
+        cudnn=True,
+        float32=float32_on(tensor_cores=False),
     )
-    try:
-        _set(max(1, threads), True, False, False, "highest", False, False, True)
+    with _held(wanted):
         yield
+
+
+@contextmanager
+def float32_of(precision: str, device: str) -> Iterator[None]:
+    """Multiply float32 numbers as a recipe's precision says: by TF32, or else as IEEE has them.
+
+    Raises
+    ------
+    UserError
+        For TF32 where there is no GPU, which would be float32 in silence; and as `deterministic`.
+    """
+    tensor_cores = precision == "tf32"
+    if tensor_cores and device != "cuda":
+        raise UserError(
+            f"precision tf32 needs a GPU, and this cell runs on {device}",
+            field="precision",
+            remedy="use precision: float32, or --device cuda",
+        )
+    with _held(replace(current(), float32=float32_on(tensor_cores))):
+        yield
+
+
+def in_its_precision(execute: Callable[[Job], R]) -> Callable[[Job], R]:
+    """Let a function run each job in the precision that its cell's recipe names."""
+
+    @wraps(execute)
+    def executed(job: Job) -> R:
+        recipe = job.cell.recipe
+        with float32_of("float32" if recipe is None else recipe.precision, job.device):
+            return execute(job)
+
+    return executed
+
+
+@contextmanager
+def _held(wanted: NumericSettings) -> Iterator[None]:
+    before = current()
+    try:
+        put(wanted)
+        yield
+        changed = current().differing(wanted)
     finally:
-        _set(*before)
+        put(before)
+    if changed:
+        raise UserError(
+            f"numeric settings of the process were changed while the cell ran: {changed[0]}",
+            remedy="let no part, and no library that it uses, change torch's threads, "
+            "determinism or precisions",
+        )
 
 
-def _set(
-    threads: int,
-    algorithms: bool,
-    warn_only: bool,
-    fill: bool,
-    matmul: str,
-    tf32: bool,
-    benchmark: bool,
-    cudnn: bool,
-) -> None:
-    torch.set_num_threads(threads)
-    torch.use_deterministic_algorithms(algorithms, warn_only=warn_only)
-    # Filling fresh memory finds bugs of torch's callers and costs time; nothing here reads it.
-    _memory.fill_uninitialized_memory = fill
-    torch.set_float32_matmul_precision(matmul)
-    torch.backends.cudnn.allow_tf32 = tf32
-    torch.backends.cudnn.benchmark = benchmark
-    torch.backends.cudnn.deterministic = cudnn
+def limit_memory(device: str, share: float) -> None:
+    """Let the process take no more than a share of a GPU's memory; nothing is done on a CPU.
+
+    Where memory is short, cuDNN takes another engine, which gives other bits: what goes beyond
+    the share fails instead.
+    """
+    if device == "cuda":
+        torch.cuda.set_per_process_memory_fraction(share)
 
 
 @contextmanager
@@ -75,20 +118,21 @@ def own_randomness(seed: int, device: str) -> Iterator[None]:
 def seed_dropout(seed: int, trainings: int = 0) -> None:
     """Seed torch's global random state, which only a network's dropout draws from.
 
+    The generators of all devices start anew: no number depends on what was drawn before.
     ``trainings`` are behind the network; see `bench.spec.seeds.origin`.
     """
     torch.manual_seed(stream_seed(seed, "dropout", *origin(trainings)))
 
 
 def autocast(precision: str, device: torch.device) -> AbstractContextManager[object]:
-    """Return the autocast context of a precision, which does nothing for float32.
+    """Return the autocast context of a precision, which does nothing for float32 and tf32.
 
     Raises
     ------
     UserError
         For float16 on a CPU, where it would need loss scaling that torch does not have there.
     """
-    if precision == "float32":
+    if precision not in _REDUCED:
         return nullcontext()
     if precision == "float16" and device.type != "cuda":
         raise UserError(

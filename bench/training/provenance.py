@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import platform
+import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -16,7 +17,9 @@ from bench.models.weights import LoadedBackbone
 from bench.records.code import code_digests, units_of
 from bench.records.record import Provenance
 from bench.scheduling.job import Job
+from bench.training.numeric_settings import told
 
+_cudnn: Any = torch.backends.cudnn
 _LIBRARIES = ("torch", "torchvision", "timm", "numpy", "Pillow")
 
 
@@ -48,6 +51,7 @@ def provenance(
         },
         versions=versions(),
         machine=machine(device, job.threads),
+        numerics=told(),
     )
 
 
@@ -78,7 +82,28 @@ def machine(device: torch.device, threads: int) -> dict[str, str]:
     if device.type == "cuda":
         facts["device"] = torch.cuda.get_device_name(device)
         facts["cuda"] = str(torch.version.cuda)
+        facts |= _gpu(device)
     return facts
+
+
+def _gpu(device: torch.device) -> dict[str, str]:
+    """Return what decides a GPU's kernels beside its name: the same bits need the same."""
+    major, minor = torch.cuda.get_device_capability(device)
+    return {
+        "capability": f"{major}.{minor}",
+        "cudnn": str(_cudnn.version()),
+        "driver": _driver(),
+    }
+
+
+@cache
+def _driver() -> str:
+    try:
+        text = Path("/proc/driver/nvidia/version").read_text(encoding="utf-8")
+    except OSError:
+        text = ""
+    found = re.search(r"\s(\d+\.\d+(?:\.\d+)*)\s", text)
+    return found[1] if found else "unknown"
 
 
 @cache

@@ -35,7 +35,7 @@ from bench.training.loop import set_trainable, train
 from bench.training.loss import Asked, Loss, feature_parameters
 from bench.training.monitor import Monitor, Score, Scores
 from bench.training.norms import counts
-from bench.training.numerics import seed_dropout
+from bench.training.numerics import in_its_precision, seed_dropout
 from bench.training.parents import load_start, measured_arrays
 from bench.training.provenance import provenance
 from bench.training.statistics import average_anew
@@ -43,6 +43,7 @@ from bench.training.task_data import Split, input_shape, load_task
 from bench.training.warmup import drop_after
 
 
+@in_its_precision
 def train_cell(job: Job) -> Outcome:
     """Train the cell's network and return its metrics, curves and provenance.
 

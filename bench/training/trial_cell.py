@@ -17,6 +17,7 @@ from bench.spec.cell import START
 from bench.spec.tuning import SCORE, Trial
 from bench.training.choosing import write_score
 from bench.training.finite import NotANumber
+from bench.training.numerics import in_its_precision
 from bench.training.parents import load_start
 from bench.training.provenance import provenance
 from bench.training.task_data import input_shape, load_task
@@ -25,6 +26,7 @@ from bench.training.train_cell import train_cell
 DIVERGED = "trial/diverged"
 
 
+@in_its_precision
 def trial_cell(job: Job) -> Outcome:
     """Train as `train_cell` does, and leave the score; a training that diverges is done too.
 

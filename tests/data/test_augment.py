@@ -6,17 +6,21 @@ import numpy as np
 import pytest
 import torch
 import torchvision.transforms.v2.functional as tv
+from PIL import Image as Pillow
 from scipy import stats
 
 from bench.data.augment import (
     Boxes,
     centre,
     draw_boxes,
+    levels_of_boxes,
     mirrored,
     normalised,
     resize_weights,
     resized_boxes,
 )
+from bench.data.pixels import augmented
+from bench.data.prepared import Split
 from bench.data.streams import Stream
 from bench.spec.recipe import Augmentation, Image
 
@@ -159,3 +163,55 @@ def test_random_crops_reach_every_offset_and_centre_crops_only_the_middle():
     b = drawn(50, Augmentation(crop="centre", flip=False), image)
     assert set(b.top.tolist()) == set(b.left.tolist()) == {2}
     assert not b.flip.any()
+
+
+def smooth(count: int, side: int) -> np.ndarray:
+    """Return pictures of edges and noise, ``(count, side, side, 3)`` uint8, read-only."""
+    images = pictures(count, side).numpy().copy()
+    images[:, side // 3 :, side // 2 :] //= 4
+    images.flags.writeable = False
+    return images
+
+
+@pytest.mark.parametrize(("side", "size"), [(64, 48), (64, 16), (40, 56)])
+def test_boxes_in_whole_levels_are_pillows_and_torchvisions_within_one(side, size):
+    inputs, rows = smooth(12, side), np.array([3, 0, 11, 3, 5, 7, 8])
+    drawn_boxes = drawn(len(rows), Augmentation(), Image(resize=side, size=1))
+    found = levels_of_boxes(inputs, rows, drawn_boxes, size)
+    assert found.dtype == np.uint8
+    assert found.shape == (len(rows), size, size, 3)
+    for place, row in enumerate(rows):
+        top, left, height, width = (int(part[place]) for part in drawn_boxes[:4])
+        box = inputs[row, top : top + height, left : left + width].copy()
+        box = box[:, ::-1].copy() if drawn_boxes.flip[place] else box
+        pillow = Pillow.fromarray(box).resize((size, size), Pillow.Resampling.BILINEAR)
+        ours = found[place].astype(int)
+        assert abs(ours - np.asarray(pillow, dtype=int)).max() <= 1
+        theirs = tv.resize(torch.from_numpy(box).permute(2, 0, 1), [size, size], antialias=True)
+        assert abs(ours - theirs.permute(1, 2, 0).numpy().astype(int)).max() <= 1
+
+
+def test_both_ways_of_resampling_are_within_one_level():
+    inputs, rows = smooth(6, 64), np.arange(6)
+    cut = drawn(6, Augmentation(flip=False), Image(resize=64, size=48))
+    exact = resized_boxes(torch.from_numpy(inputs.copy()), cut, 48)
+    levels = torch.from_numpy(levels_of_boxes(inputs, rows, cut, 48)).permute(0, 3, 1, 2)
+    # Rows and columns are each rounded, by half a level at most.
+    assert (exact - levels).abs().max() < 1.05
+
+
+def test_batches_in_whole_levels_are_mirrored_and_normalised_as_any_other():
+    inputs = smooth(8, 32)
+    split, rows = Split(inputs, np.arange(8)), np.arange(8)
+    image, device = Image(resize=32, size=24), torch.device("cpu")
+    one, other = (
+        augmented(split, rows, image, Augmentation(resampling=how), Stream(3), device)
+        for how in ("float32", "uint8")
+    )
+    assert other.dtype == torch.float32
+    assert not torch.equal(one, other)
+    # One level of 255, and the smallest of the deviations.
+    assert (one - other).abs().max() <= 1.05 / 255 / 0.224
+    levels = other * torch.tensor([0.229, 0.224, 0.225]).view(3, 1, 1) * 255
+    levels += torch.tensor([0.485, 0.456, 0.406]).view(3, 1, 1) * 255
+    assert (levels - levels.round()).abs().max() < 1e-3

@@ -5,7 +5,9 @@ from __future__ import annotations
 import contextlib
 import subprocess
 import sys
+import threading
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +18,7 @@ from bench.data import build as building
 from bench.data import prepare as door
 from bench.data.cache import cache_root, write_json
 from bench.data.digests import cached_digest
+from bench.data.integrity import verify
 from bench.data.prepare import prepare
 from bench.errors import DataError, SpecError
 from bench.spec import catalogue
@@ -124,11 +127,11 @@ def test_two_builders_of_one_set_truncate_nothing_of_each_other(shapes, cache, m
     parts = []
     real = building._decode
 
-    def meanwhile(blobs, decode, pixels):
+    def meanwhile(blobs, decode, pixels, content):
         parts.append(pixels.filename)
         if len(parts) == 1:
             prepare("shapes", SMALL, shapes, cache)
-        return real(blobs, decode, pixels)
+        return real(blobs, decode, pixels, content)
 
     monkeypatch.setattr(building, "_decode", meanwhile)
     monkeypatch.setattr(door, "FileLock", lambda _: contextlib.nullcontext())
@@ -174,6 +177,7 @@ def test_opening_takes_milliseconds_and_no_framework(cache):
     script = f"""
 import sys, time
 from pathlib import Path
+from bench.data.integrity import verify
 from bench.data.prepare import prepare
 from bench.spec.recipe import Image
 image, cache = Image(resize=8, size=8), Path({str(cache)!r})
@@ -270,3 +274,51 @@ def test_procedural_pixels_do_not_depend_on_the_image_library(cache, monkeypatch
     monkeypatch.setattr(door, "decoder_versions", lambda: {"pillow": "0.0"})
     monkeypatch.setattr(door, "build", lambda *_: pytest.fail("built again"))
     assert prepare("glyphs", image, cache=cache).digest == first.digest
+
+
+def test_two_builders_that_no_lock_keeps_apart_leave_whole_files(shapes, cache, monkeypatch):
+    expected = prepare("shapes", SMALL, shapes, cache.with_name("other"))
+    # As where a lock holds on one computer alone: both write at once.
+    monkeypatch.setattr(door, "FileLock", lambda path: contextlib.nullcontext())
+    both = threading.Barrier(2, timeout=60)
+    real, decoded = building._decode, []
+
+    def decode(*args):
+        both.wait()
+        faults = real(*args)
+        decoded.append(1)
+        both.wait()
+        return faults
+
+    monkeypatch.setattr(building, "_decode", decode)
+    with ThreadPoolExecutor(2) as pool:
+        jobs = [pool.submit(prepare, "shapes", SMALL, shapes, cache) for _ in range(2)]
+        found = [job.result() for job in jobs]
+    assert len(decoded) == 4
+    for ready in found:
+        assert ready.digest == expected.digest
+        for split in ("train", "test"):
+            ours, theirs = getattr(ready, split), getattr(expected, split)
+            assert np.array_equal(ours.inputs, theirs.inputs)
+            assert np.array_equal(ours.targets, theirs.targets)
+    assert all(checked.damaged is None for checked in verify(cache))
+    assert not [path for path in cache.rglob("*") if path.name.endswith(".part")]
+
+
+@pytest.mark.parametrize("name", ["train.npy", "test-labels.npy"])
+def test_what_is_not_what_was_written_is_not_believed(name, shapes, cache, monkeypatch):
+    real = building.described
+
+    def described(files):
+        for file in files:
+            if file.name == name:
+                content = bytearray(file.read_bytes())
+                content[-1] ^= 1
+                file.write_bytes(bytes(content))
+        return real(files)
+
+    monkeypatch.setattr(building, "described", described)
+    with pytest.raises(DataError, match=f"{name}: is not what was written to it"):
+        prepare("shapes", SMALL, shapes, cache)
+    monkeypatch.setattr(building, "described", real)
+    prepare("shapes", SMALL, shapes, cache)

@@ -32,3 +32,21 @@ def test_a_vgg_of_small_images_computes_the_same_without_pooling(monkeypatch):
     monkeypatch.setattr(vgg.F, "adaptive_avg_pool2d", refuse)
     with torch.no_grad():
         head(maps)
+
+
+def test_matrices_that_stay_on_a_device_are_those_made_anew(monkeypatch):
+    backbone = create_backbone("vgg11").eval()
+    head = backbone.pre_logits
+    maps = torch.randn(1, 512, 4, 5)
+    with torch.no_grad():
+        expected = head(maps)
+    monkeypatch.setattr("bench.models.pooling._KEPT_ON", frozenset({"cpu"}))
+    with torch.inference_mode():
+        assert torch.equal(head(maps), expected)
+    # What inference mode has left can be trained through.
+    maps.requires_grad_(True)
+    found = head(maps)
+    assert torch.equal(found, expected)
+    found.sum().backward()
+    assert maps.grad is not None
+    assert head(maps.detach().double().float()).dtype == torch.float32

@@ -4,7 +4,8 @@ import pytest
 import torch
 
 from bench.parts.objectives.classification import Classification
-from bench.training.evaluate import evaluate, named
+from bench.training import evaluate as evaluation
+from bench.training.evaluate import evaluate, named, predict
 from bench.training.finite import NotANumber
 from tests.training.conftest import ToyBatches, toy_network
 
@@ -50,3 +51,26 @@ def test_metrics_carry_their_split_and_must_be_finite() -> None:
     assert named("test", {"top1": 0.5}, 9) == {"test/top1": 0.5}
     with pytest.raises(NotANumber, match="test/loss became nan at step 9"):
         named("test", {"loss": float("nan")}, 9)
+
+
+@pytest.mark.parametrize(("limit", "fetches"), [(2**28, 1), (0, 3)])
+def test_outputs_that_stay_on_a_device_have_the_same_bits(
+    limit: int, fetches: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    batches = [ToyBatches().batch(step) for step in range(3)]
+    expected = predict(toy_network(), batches)
+    monkeypatch.setattr(evaluation, "_KEPT_ON", frozenset({"cpu"}))
+    monkeypatch.setattr(evaluation, "_FETCH_BYTES", limit)
+    seen: list[int] = []
+    real = evaluation._Fetched.fetch
+
+    def fetch(self: evaluation._Fetched) -> None:
+        seen.extend([1] if self._waiting else [])
+        real(self)
+
+    monkeypatch.setattr(evaluation._Fetched, "fetch", fetch)
+    found = predict(toy_network(), batches)
+    assert all(torch.equal(a, b) for a, b in zip(found, expected, strict=True))
+    assert not any(tensor.is_inference() for tensor in found)
+    # Outputs and targets each.
+    assert len(seen) == 2 * fetches

@@ -138,7 +138,8 @@ def filter_effects(
             for tap in taps:
                 effects = _losses_without(network, tap, images, labels) - whole
                 sums[tap] = sums[tap] + effects if tap in sums else effects
-    return {tap: total / count for tap, total in sums.items()}
+    # Fetched once a layer: a GPU would wait for each of thousands of losses.
+    return {tap: (total / count).cpu() for tap, total in sums.items()}
 
 
 def _losses_without(network: Network, tap: str, images: Tensor, labels: Tensor) -> Tensor:
@@ -163,7 +164,7 @@ def _losses_without(network: Network, tap: str, images: Tensor, labels: Tensor) 
 
 def _mean_loss(logits: Tensor, labels: Tensor) -> Tensor:
     # In float64: the losses differ in late digits, and it is their difference that counts.
-    return cross_entropy(logits.double(), labels).cpu()
+    return cross_entropy(logits.double(), labels)
 
 
 class _Masked:
