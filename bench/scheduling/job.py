@@ -49,6 +49,9 @@ class Job:
         Unit of code to the digest that the runner expects; what it does not know is not compared.
     alone
         Whether the device is this job's alone, after it ran out of memory beside others.
+    save_every
+        Seconds between two saves of a training's state, from which a later attempt goes on; with
+        0 none is saved, and none gone on from.
     """
 
     cell: Cell
@@ -61,3 +64,4 @@ class Job:
     resources: Resources = field(default_factory=Resources)
     code: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
+    save_every: float = 0.0
