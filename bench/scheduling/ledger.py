@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -142,7 +143,8 @@ class Ledger:
         written = self._leases.commit(held.lease, self._record(held, ended.outcome, seconds))
         if written and _spent(ended.outcome):
             # Only now: until the record is there, a saved state is all that there is.
-            held.lease.folder.progress.unlink(missing_ok=True)
+            with contextlib.suppress(OSError):
+                held.lease.folder.progress.unlink(missing_ok=True)
         return written
 
     def commit_parent_failure(self, cell_id: str, failure: Failure) -> None:

@@ -99,13 +99,15 @@ class Progress:
         CannotResumeError
             If what fits cannot be put back; some of it may have been.
         """
+        if not self._every:
+            return 0
         for name, each in kept.items():
             if not isinstance(each, Kept):
                 print(f"not resumable: the {name} has no state() and restore(state)")
                 self._every = 0
                 return 0
             self.keep(name, each)
-        saved = self._read() if self._every else None
+        saved = self._read()
         if saved is None:
             return 0
         step, tree = saved
@@ -132,8 +134,7 @@ class Progress:
         An attempt that has saved since has shown that it can go on; one without enough memory
         says nothing of the state.
         """
-        memory = isinstance(error, MemoryError) or "memory" in str(error).lower()
-        told = memory or isinstance(error, UserError | NotANumber)
+        told = _short_of_memory(error) or isinstance(error, UserError | NotANumber)
         if self.resumed_at and not self._saves and not told:
             print(f"the state saved after step {self.resumed_at} is given up")
             self.forget()
@@ -199,10 +200,9 @@ class Progress:
         try:
             for name, kept in self._kept.items():
                 kept.restore(tree[name])
-        except torch.OutOfMemoryError:
-            raise
         except Exception as error:
-            if "memory" in str(error).lower():
+            # Says nothing of the state: the next attempt may have more.
+            if _short_of_memory(error):
                 raise
             raise CannotResumeError(f"{name}: {type(error).__name__}: {error}") from error
 
@@ -258,6 +258,11 @@ class Elapsed:
             "earlier_s": self._all,
             **self._resumed,
         }
+
+
+def _short_of_memory(error: Exception) -> bool:
+    names = {cls.__name__ for cls in type(error).__mro__}
+    return bool(names & {"OutOfMemoryError", "MemoryError"}) or "memory" in str(error).lower()
 
 
 def _digest(said: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> str:

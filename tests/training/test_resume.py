@@ -18,6 +18,7 @@ from bench.spec.recipe import (
     Adam,
     Adan,
     Anytime,
+    Augmentation,
     Optimizer,
     RAdam,
     Recipe,
@@ -92,13 +93,11 @@ class Hoarding(Update):
 '''  # noqa: E501
 
 STEPS = 7
-FITTED = {"steps": STEPS, "augmentation": None}
-SMALL = RECIPE.model_copy(update=FITTED)
+SMALL = RECIPE.model_copy(update={"steps": STEPS})
 MLP = use("mlp", widths=(4,), activation="tanh")
 NUMBERS = {"": task("numbers", "regression")}
-ROWS = Recipe.model_validate(
-    {"steps": STEPS, "batch_size": 8, "image": None, "augmentation": None}
-)
+ROWS = Recipe.model_validate({"steps": STEPS, "batch_size": 8, "image": None, "augmentation": None})
+FIXED = Augmentation(crop="centre", flip=False)
 LOOKS = {"validation": 0.3, "anytime": Anytime(gap=2), "selection": "best-on-validation"}
 RATES = Optimizer(sgd=SGD(lr=0.1, momentum=0.9))
 
@@ -145,7 +144,9 @@ CASES: dict[str, dict[str, Any]] = {
     "a counter of the user's": {**small(), "network": use("counting-runs")},
     "stochastic": {**small(), "patches": ["stochastic-normalisation"]},
     "frozen": {
-        "recipe": SMALL.model_copy(update={"frozen_features": "computed-once", "validation": 0.3}),
+        "recipe": SMALL.model_copy(
+            update={"frozen_features": "computed-once", "augmentation": FIXED, "validation": 0.3}
+        ),
         "network": use("dropping"),
         "trainable": "head",
     },
@@ -254,10 +255,10 @@ PIECES = {
     "bench.training.loop.restore_optimizer": "adam",
     "bench.training.finite.TermWatch": "long",
     "bench.training.curves.CurveBook": "summed",
-    "bench.training.selection.BestState": "best of anytime",
+    "bench.training.selection.BestState": "worse and worse",
     "bench.training.deployment.ValidationSteps": "gaps",
     "bench.training.monitor.Monitor": "best of anytime",
-    "bench.training.warmup.WarmupRule": "warm-up",
+    "bench.training.warmup.WarmupRule": "long warm-up",
     "bench.training.loop._WarmupPhase": "warm-up",
     "bench.training.gradients.PenaltyGradients": "penalties",
     "bench.training.keeper.Keeper": "summed",
@@ -272,6 +273,11 @@ PIECES = {
 }
 CASES_OF_PIECES = {
     "long": rows(optimizer=RATES, steps=120),
+    "worse and worse": rows(optimizer=Optimizer(sgd=SGD(lr=1.5, momentum=0.9)), **LOOKS),
+    "long warm-up": {
+        **rows(optimizer=RATES, **LOOKS),
+        "warmup": Warmup(patience=6, gain=100.0),
+    },
     "gaps": rows(optimizer=RATES, steps=12, validation=0.3, anytime=Anytime(gap=4)),
 }
 
