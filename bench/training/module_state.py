@@ -34,12 +34,13 @@ def module_state(module: nn.Module, *, parameters: bool = True) -> State:
     CannotSaveError
         If a user's module has an attribute that cannot be saved.
     """
+    held = _storages(module)
     return {
         path: {
             "parameters": _parameters(each) if parameters else {},
             "trains": {n: p.requires_grad for n, p in each._parameters.items() if p is not None},
             "buffers": dict(each._buffers),
-            "plain": dict(_plain(each)),
+            "plain": dict(_plain(each, held)),
         }
         for path, each in module.named_modules()
     }
@@ -56,6 +57,7 @@ def restore_module(module: nn.Module, state: State) -> None:
     modules = dict(module.named_modules())
     if modules.keys() != state.keys():
         raise ValueError(f"other modules: {sorted(modules.keys() ^ state.keys())[:3]}")
+    held = _storages(module)
     with torch.no_grad():
         for path, saved in state.items():
             own = modules[path]
@@ -66,7 +68,7 @@ def restore_module(module: nn.Module, state: State) -> None:
                 own._parameters[name].requires_grad_(trains)
             for name, value in saved["buffers"].items():
                 _put_buffer(own, name, value)
-            _put_plain(own, saved["plain"])
+            _put_plain(own, saved["plain"], held)
 
 
 def part_state(part: BaseModel) -> State:
@@ -174,13 +176,18 @@ def _parameters_of(optimizer: torch.optim.Optimizer) -> list[Tensor]:
     return [p for group in optimizer.param_groups for p in group["params"]]
 
 
-def _plain(module: nn.Module) -> Iterator[tuple[str, Any]]:
+def _storages(module: nn.Module) -> set[int]:
+    every = [*module.parameters(), *module.buffers()]
+    return {tensor.untyped_storage().data_ptr() for tensor in every}
+
+
+def _plain(module: nn.Module, held: set[int]) -> Iterator[tuple[str, Any]]:
     known = type(module).__module__.startswith(_KNOWN)
     for name, value in vars(module).items():
         if name in _OF_EVERY_MODULE:
             continue
         try:
-            pack(value, {})
+            _check_plain(value, held)
         except CannotSaveError as error:
             if known or isinstance(value, _FIXED):
                 continue
@@ -188,12 +195,27 @@ def _plain(module: nn.Module) -> Iterator[tuple[str, Any]]:
         yield name, value
 
 
-def _put_plain(module: nn.Module, saved: State) -> None:
-    for name in dict(_plain(module)):
+def _check_plain(value: object, held: set[int]) -> None:
+    """See that a copy of a value can stand in its place."""
+    tensors: dict[str, Tensor] = {}
+    pack(value, tensors)
+    # Another name of a parameter would become a tensor of its own.
+    if isinstance(value, Tensor):
+        if value.untyped_storage().data_ptr() in held:
+            raise CannotSaveError("it shares the memory of a parameter or buffer")
+    elif tensors:
+        raise CannotSaveError("it has tensors within, which others may have too")
+
+
+def _put_plain(module: nn.Module, saved: State, held: set[int]) -> None:
+    for name in dict(_plain(module, held)):
         if name not in saved:
             del vars(module)[name]
     for name, value in saved.items():
-        if name not in vars(module) or not _same(vars(module)[name], value):
+        own = vars(module).get(name)
+        if isinstance(own, Tensor) and isinstance(value, Tensor) and own.shape == value.shape:
+            own.copy_(value)
+        elif name not in vars(module) or not _same(vars(module)[name], value):
             vars(module)[name] = value
 
 

@@ -78,6 +78,16 @@ class Opaque(Architecture):
         return layers
 
 
+@network("aliasing")
+class Aliasing(Architecture):
+    """Has another name for a parameter, beside those that modules know."""
+
+    def build(self, input_shape):
+        layers = Layers(False)
+        layers.again = [layers.conv.weight]
+        return layers
+
+
 @update("hoarding")
 class Hoarding(Update):
     """Keeps a sum of its own between steps, and does not say it."""
@@ -307,6 +317,7 @@ def test_a_user_s_state_that_cannot_be_saved_is_said_and_the_cell_starts_over(
 ) -> None:
     for name, changes in {
         "opaque": {**small(), "network": use("opaque")},
+        "aliasing": {**small(), "network": use("aliasing")},
         "hoarding": {**rows(optimizer=RATES), "update": "hoarding"},
     }.items():
         work = made(changes)
