@@ -31,6 +31,7 @@ EPILOG = """\b
 Example:
   bench run bss/table2 --profile smoke --workers 2
   bench run bss/table2 --profile paper --slots-per-gpu 4 --time-limit 7200
+  bench run bss/table2 --profile paper --save-every 60
   bench run bss fast/optimizers
   bench run bss/table2 --only method=l2,l2+bss --only dataset=glyphs --only seed=0:3
   bench run bss/table2 --until-decided --budget 2 --dry-run
@@ -78,6 +79,14 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     default=1,
     show_default=True,
     help="Further attempts at a cell that crashed.",
+)
+@click.option(
+    "--save-every",
+    type=click.FloatRange(min=0),
+    default=600,
+    show_default=True,
+    metavar="SECONDS",
+    help="Save a training's state so often, to go on from when it was killed; 0: never.",
 )
 @click.option(
     "--keep", is_flag=True, help="Keep every cell's checkpoint; one done without is done again."
@@ -134,6 +143,7 @@ def command(
     slots_per_gpu: int,
     time_limit: float | None,
     retries: int,
+    save_every: float,
     keep: bool,
     keep_patches: bool,
     until_decided: bool,
@@ -178,7 +188,9 @@ def command(
     if check and not dry_run:
         _check(joint, engine, asked_of_engine, kept)
     curves = _Curves(joint, tensorboard, profile) if tensorboard is not None else None
-    execute = partial(_execute, joint, RunOptions(retries=retries, keep=kept), curves)
+    execute = partial(
+        _execute, joint, RunOptions(retries=retries, keep=kept, save_every=save_every), curves
+    )
     conclude = partial(_conclude, joint)
     if until_decided:
         asked = Asked(max_seeds, budget, all_undecided, dry_run)

@@ -143,7 +143,12 @@ class Update(Part):
     curves: ClassVar[tuple[str, ...]] = ()
 
     def begin(self, training: Training) -> Callable[[GradientFunction], None]:
-        """Return the function that does one step; what it keeps between steps is its own."""
+        """Return what does one step when it is called; what it keeps between steps is its own.
+
+        If it has ``state()``, which returns all of that as numbers, text, tensors, lists and
+        mappings of these, and ``restore(state)``, a cell that was killed goes on where it was
+        saved; without them it starts over.
+        """
         raise TypeError(f"{type(self).__name__} does not define begin(self, training)")
 
 

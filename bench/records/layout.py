@@ -62,6 +62,11 @@ class CellFolder:
         """Return the file that holds an attempt's stdout and stderr."""
         return self.path / f"{attempt:04d}.log"
 
+    @property
+    def progress(self) -> Path:
+        """Return the file of a training's state on its way: of the cell, for its next attempt."""
+        return self.path / "progress.safetensors"
+
     def artifact_path(self, attempt: int, name: str, suffix: str) -> Path:
         """Return where an attempt writes the artifact of a name: no other has this file."""
         return self.path / f"{attempt:04d}.{quote(name, safe='@')}{suffix}"

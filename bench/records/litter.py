@@ -16,7 +16,7 @@ from bench.records.lease import TIME_TO_LIVE, living
 from bench.records.owner import owner_of
 from bench.records.store import Store
 
-Kind = Literal["lease", "owner file", "unfinished file", "artifact"]
+Kind = Literal["lease", "owner file", "unfinished file", "artifact", "saved state"]
 # A runner elsewhere may have lost its network for a while, and its lease must not be lost by it.
 DEAD_AFTER = 3600.0
 
@@ -122,8 +122,25 @@ def _of_cell(
         return
     files = _listed(folder.path)
     yield from _unfinished(files, now)
+    if folder.progress in files:
+        if not _superseded(store, cell_id, folder):
+            # What an attempt that goes on from it has left, it needs.
+            return
+        yield Litter("saved state", folder.progress, _size(folder.progress))
     if artifacts:
         yield from _unnamed(store, cell_id, folder, files, now)
+
+
+def _superseded(store: Store, cell_id: str, folder: CellFolder) -> bool:
+    """Whether the last attempt at a cell is done, and a state was saved no later than that."""
+    records = store.attempts(cell_id)
+    if not records or not records[-1].done:
+        return False
+    try:
+        record = folder.record(records[-1].attempt).stat()
+        return folder.progress.stat().st_mtime <= record.st_mtime
+    except FileNotFoundError:
+        return False
 
 
 def _unnamed(

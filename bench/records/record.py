@@ -123,6 +123,11 @@ class Outcome:
     failure: Failure | None = None
 
 
+def earlier_seconds(outcome: Outcome) -> float:
+    """Return the seconds of attempts before that count, of one that went on from a saved state."""
+    return outcome.timings.get("earlier_s", 0.0)
+
+
 def candidate_of(outcome: Outcome) -> int | None:
     """Return the number of the candidate by which an attempt trained; None of other attempts."""
     number = outcome.provenance.parents.get(CHOICE, {}).get("candidate")

@@ -51,6 +51,9 @@ class Job:
         Whether the device is this job's alone, after it ran out of memory beside others.
     memory_share
         Of the device's memory, how much the process may take before it counts as out of it.
+    save_every
+        Seconds between two saves of a training's state, from which a later attempt goes on; with
+        0 none is saved, and none gone on from.
     """
 
     cell: Cell
@@ -64,3 +67,4 @@ class Job:
     code: Mapping[str, str] = field(default_factory=dict)
     alone: bool = False
     memory_share: float = 1.0
+    save_every: float = 0.0

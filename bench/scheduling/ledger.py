@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -9,7 +10,7 @@ from datetime import UTC, datetime
 
 from bench.records.freshness import Expectations
 from bench.records.lease import Lease, Leases
-from bench.records.record import Failure, Outcome, Record, candidate_of
+from bench.records.record import Failure, Outcome, Record, candidate_of, earlier_seconds
 from bench.records.store import CellState, Store
 from bench.scheduling.engines.engine import Ended
 from bench.scheduling.job import ParentArtifact
@@ -138,7 +139,13 @@ class Ledger:
     def commit(self, ended: Ended) -> bool:
         """Write an attempt's record; False if another runner has taken the cell over."""
         held = self._held.pop(ended.job.cell.id)
-        return self._leases.commit(held.lease, self._record(held, ended.outcome, ended.seconds))
+        seconds = ended.seconds + earlier_seconds(ended.outcome)
+        written = self._leases.commit(held.lease, self._record(held, ended.outcome, seconds))
+        if written and _spent(ended.outcome):
+            # Only now: until the record is there, a saved state is all that there is.
+            with contextlib.suppress(OSError):
+                held.lease.folder.progress.unlink(missing_ok=True)
+        return written
 
     def commit_parent_failure(self, cell_id: str, failure: Failure) -> None:
         """Record that a cell cannot start, unless its last record says just that."""
@@ -167,3 +174,9 @@ class Ledger:
         for parent in self._cells[cell_id].parents.values():
             yield self._cells[parent.id]
             yield from self._ancestors(parent.id)
+
+
+def _spent(outcome: Outcome) -> bool:
+    """Whether no later attempt is to go on from a saved state: it is done, or fails as it did."""
+    kind = outcome.failure.kind if outcome.failure is not None else None
+    return outcome.status == "done" or kind in ("not-a-number", "user-error")

@@ -46,12 +46,15 @@ class RunOptions:
         Seconds between looks at cells that another runner has.
     patience
         Seconds without room for a single process until the run is given up.
+    save_every
+        Seconds between two saves of a cell's training; 0 saves none.
     """
 
     retries: int = 1
     keep: frozenset[str] = frozenset()
     look_every: float = 1.0
     patience: float = 30.0
+    save_every: float = 600.0
 
 
 def run(
@@ -235,6 +238,7 @@ class _Runner:
             resources=self.resources.get(cell_id, Resources()),
             code=self.ledger.code(cell_id),
             alone=alone_on is not None,
+            save_every=self.options.save_every,
         )
         self.running[cell_id] = device
         try:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from bench.models.network import Network, NetworkOutput
+from bench.training.module_state import State, module_state, restore_module
 from bench.training.numerics import autocast, wide
 
 
@@ -38,6 +39,14 @@ class AveragedNetwork:
             pairs = zip(self._copy.parameters(), self._network.parameters(), strict=True)
             for average, parameter in pairs:
                 average.mul_(momentum).add_(parameter, alpha=1 - momentum)
+
+    def state(self) -> State:
+        """Return the copy's whole state."""
+        return module_state(self._copy)
+
+    def restore(self, state: State) -> None:
+        """Go on from a copy's state."""
+        restore_module(self._copy, state)
 
     def __call__(self, inputs: Tensor) -> NetworkOutput:
         """Return features and outputs of inputs ``(b, …)``, by modules in the network's modes."""

@@ -22,6 +22,14 @@ class CurveBook:
         """Append a point; step 0 is before the first update."""
         self._points.setdefault(name, []).append((step, value))
 
+    def state(self) -> dict[str, list[tuple[int, float]]]:
+        """Return all points."""
+        return self._points
+
+    def restore(self, state: dict[str, list[tuple[int, float]]]) -> None:
+        """Put all points back."""
+        self._points = state
+
     def curves(self) -> dict[str, Curve]:
         """Return what was collected."""
         return {

@@ -43,6 +43,14 @@ class ValidationSteps:
         self._next, self._gap = step, 1
         self.due(step)
 
+    def state(self) -> tuple[int, int]:
+        """Return the next step that is due, and the gap after it."""
+        return self._next, self._gap
+
+    def restore(self, state: tuple[int, int]) -> None:
+        """Put both back."""
+        self._next, self._gap = state
+
     def due(self, step: int) -> bool:
         """Return whether ``step`` is one; asked once for each step, in order."""
         if self._longest is None:

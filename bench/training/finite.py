@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -75,6 +76,15 @@ class TermWatch:
                 if not math.isfinite(value):
                     raise NotANumber(self._names[i], step, value)
                 self._sums[i] += value
+
+    def state(self) -> dict[str, Any]:
+        """Return the sums, of terms that were all looked at; raises as `add` does."""
+        self.check()
+        return {"sums": list(self._sums), "counted": self._counted}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on with sums."""
+        self._sums, self._counted = list(state["sums"]), state["counted"]
 
     def means(self) -> dict[str, float]:
         """Return each term's mean since the last call, and start anew."""

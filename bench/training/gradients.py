@@ -54,6 +54,14 @@ class PenaltyGradients:
         """Return the mean over each curve's points."""
         return {gradient_of(name): sum(all_) / len(all_) for name, all_ in self._found.items()}
 
+    def state(self) -> dict[str, list[float]]:
+        """Return every ratio so far, by penalty."""
+        return self._found
+
+    def restore(self, state: dict[str, list[float]]) -> None:
+        """Put them back."""
+        self._found = state
+
     def _norm(self, term: Tensor) -> float:
         trained = [parameter for parameter in self._body if parameter.requires_grad]
         if not trained or not term.requires_grad:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -13,7 +14,7 @@ from bench.models.checkpoint import save_checkpoint, write_tensors
 from bench.models.network import Network, state_on_cpu
 from bench.models.patch_file import Body, may_change, save_patch
 from bench.models.weights import LoadedBackbone
-from bench.records.artifacts import place
+from bench.records.artifacts import place, read_artifact
 from bench.records.record import Artifact
 from bench.scheduling.job import Job
 from bench.spec.cell import CHECKPOINT, PATCH, PREDICTIONS
@@ -69,6 +70,22 @@ class Keeper:
             tensors = self._predictions(network, tasks)
             self._save(PREDICTIONS, lambda path: write_tensors(path, tensors))
 
+    def state(self) -> dict[str, tuple[str, str]]:
+        """Return name, file and digest of what is kept so far."""
+        return {name: (each.file, each.sha256) for name, each in self.artifacts.items()}
+
+    def restore(self, state: Mapping[str, tuple[str, str]]) -> None:
+        """Keep what an attempt before has kept, under this attempt's names.
+
+        Raises
+        ------
+        StoreError
+            If a file is gone, or has other bytes.
+        """
+        for name, (file, sha256) in state.items():
+            content = read_artifact(self._job.folder / Path(file).name, sha256)
+            self._save(name, partial(_write, content))
+
     def _predictions(self, network: Network, tasks: Tasks) -> dict[str, Tensor]:
         recipe = self._job.cell.recipe
         assert recipe is not None
@@ -96,6 +113,10 @@ class Keeper:
     def _save(self, name: str, write: Callable[[Path], object]) -> None:
         job = self._job
         self.artifacts[name] = place(job.folder, job.attempt, name, ".safetensors", write)
+
+
+def _write(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
 
 
 def _cost(network: Network, name: str, data: TaskData, device: torch.device) -> dict[str, Tensor]:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import nullcontext
 from functools import partial
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -19,8 +21,16 @@ from bench.training.curves import CurveBook, is_report_step
 from bench.training.finite import TermWatch
 from bench.training.gradients import PenaltyGradients
 from bench.training.loss import Loss
+from bench.training.module_state import (
+    NetworkState,
+    PartsState,
+    Randomness,
+    optimizer_state,
+    restore_optimizer,
+)
 from bench.training.monitor import Monitor
 from bench.training.optimizer import build_optimizer, scale_rates
+from bench.training.progress import Progress
 from bench.training.schedule import rate_factor
 from bench.training.warmup import WarmupRule
 
@@ -48,11 +58,17 @@ class _Training:
         self.watch = TermWatch(loss.names, 1 if device.type == "cpu" else _CHECK_EVERY_ON_GPU)
         self._loss = loss
         self._steps = recipe.steps
+        self._schedule = recipe.schedule
         self._batches = batches
         self.scaler = torch.amp.GradScaler(device.type, enabled=recipe.precision == "float16")
         self._notes: dict[str, list[float]] = {}
         self.look: Callable[[Tensor], None] | None = None
         """Is shown the scaled terms of the next gradient, once."""
+
+    def prepare(self, step: int) -> float:
+        """Set the rates of a step, which counts from 1; return the head's."""
+        self.step = step
+        return scale_rates(self.optimizer, rate_factor(self._schedule, step - 1, self._steps))
 
     def gradient(self) -> Tensor:
         """Draw the next batch of each task and leave its gradient; return the loss's terms."""
@@ -88,6 +104,25 @@ class _Training:
             )
         self._notes.setdefault(curve, []).append(value)
 
+    def state(self) -> dict[str, Any]:
+        """Return what steps have left, but for the network's own state."""
+        return {
+            "optimizer": optimizer_state(self.optimizer),
+            "scaler": self.scaler.state_dict(),
+            "watch": self.watch.state(),
+            "gradients": self.gradients,
+            "notes": self._notes,
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        restore_optimizer(self.optimizer, state["optimizer"])
+        if state["scaler"]:
+            self.scaler.load_state_dict(state["scaler"])
+        self.watch.restore(state["watch"])
+        self.gradients = state["gradients"]
+        self._notes = state["notes"]
+
     def notes(self) -> dict[str, float]:
         """Return the means of what was noted since the last call, and start anew."""
         means = {name: sum(values) / len(values) for name, values in self._notes.items()}
@@ -108,6 +143,7 @@ def train(
     monitor: Monitor | None = None,
     gradients: PenaltyGradients | None = None,
     after: Callable[[int], None] = lambda step: None,
+    progress: Progress | None = None,
 ) -> tuple[int | None, int]:
     """Train a network in place for ``recipe.steps`` steps; it is left as the last one left it.
 
@@ -127,6 +163,8 @@ def train(
         Measures the penalties' in every step that the curves report.
     after
         Called before the first step, with 0, and after each.
+    progress
+        Saves the training's state, and has perhaps one to go on from: the rest is done then.
 
     Returns
     -------
@@ -144,23 +182,40 @@ def train(
     training = _Training(network, loss, recipe, batches, update.curves)
     step = update.begin(training)
     phase = _WarmupPhase(network, trainable, warmup, monitor)
-    after(0)
-    if monitor is not None:
-        phase.after(0, monitor.after(0, always=phase.watched(0)))
-    for done in range(1, recipe.steps + 1):
-        factor = rate_factor(recipe.schedule, done - 1, recipe.steps)
-        rate = scale_rates(training.optimizer, factor)
-        training.step = done
-        reports = is_report_step(done, recipe.steps)
-        if gradients is not None and reports:
-            training.look = partial(gradients.measure, step=done, book=book)
-        step(training.gradient)
-        if reports:
-            _report(book, done, rate, training, loss.shares)
-        after(done)
+    kept = {"loss": loss, "training": training, "update": step, "warm-up": phase, "curves": book}
+    kept |= {"monitor": monitor} if monitor is not None else {}
+    kept |= {"penalty gradients": gradients} if gradients is not None else {}
+    first = _begin(progress, network, update, kept)
+    if first == 0:
+        after(0)
         if monitor is not None:
-            phase.after(done, monitor.after(done, always=phase.watched(done)))
+            phase.after(0, monitor.after(0, always=phase.watched(0)))
+    with progress or nullcontext():
+        for done in range(first + 1, recipe.steps + 1):
+            reports = is_report_step(done, recipe.steps)
+            rate = training.prepare(done)
+            if gradients is not None and reports:
+                training.look = partial(gradients.measure, step=done, book=book)
+            step(training.gradient)
+            if reports:
+                _report(book, done, rate, training, loss.shares)
+            after(done)
+            if monitor is not None:
+                phase.after(done, monitor.after(done, always=phase.watched(done)))
+            if progress is not None:
+                progress.after(done)
     return phase.ended_at, training.gradients
+
+
+def _begin(
+    progress: Progress | None, network: Network, update: Update, kept: Mapping[str, object]
+) -> int:
+    """Go on from what was saved, the network and what it draws among it; return the step."""
+    if progress is None:
+        return 0
+    device = next(network.parameters()).device
+    own = {"network": NetworkState(network), "update's part": PartsState([update])}
+    return progress.begin({**own, **kept, "random state": Randomness(device)})
 
 
 def set_trainable(network: Network, trainable: Trainable) -> None:
@@ -194,6 +249,16 @@ class _WarmupPhase:
                 # Nothing else: dropout would be active too.
                 if isinstance(module, _BatchNorm):
                     module.train()
+
+    def state(self) -> tuple[int | None, object]:
+        """Return when the warm-up ended, and what its rule has seen; the network has the rest."""
+        return self.ended_at, self._rule.state() if self._rule is not None else None
+
+    def restore(self, state: tuple[int | None, Any]) -> None:
+        """Go on in the phase of then."""
+        self.ended_at, seen = state
+        if self._rule is not None:
+            self._rule.restore(seen)
 
     def watched(self, step: int) -> bool:
         """Whether a step is to be validated: in the warm-up, and as long as its drop lasts."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -16,6 +17,7 @@ from bench.parts.kinds import Learning, Objective, Penalty, Step, Tensors
 from bench.spec.metrics import prefix_of
 from bench.spec.parts import SOURCE_LOGITS
 from bench.training.average import AveragedNetwork
+from bench.training.module_state import PartsState, module_state, restore_module
 from bench.training.numerics import autocast, wide
 
 ATTENTION = "channel-attention"
@@ -139,6 +141,27 @@ class Loss:
             losses.append(share * own)
             sums = [before + share * now for before, now in zip(sums, penalties, strict=True)]
         return torch.stack([*losses, *sums])
+
+    def state(self) -> dict[str, Any]:
+        """Return the averages, and what parts and the frozen start keep beside parameters."""
+        source = self._source
+        return {
+            "averages": {name: average.state() for name, average in self._averages.items()},
+            "parts": self._parts().state(),
+            "source": None if source is None else module_state(source, parameters=False),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Put it back into the loss of the same start."""
+        for name, average in self._averages.items():
+            average.restore(state["averages"][name])
+        self._parts().restore(state["parts"])
+        if self._source is not None:
+            restore_module(self._source, state["source"])
+
+    def _parts(self) -> PartsState:
+        objectives = [asked.objective for asked in self._tasks.values()]
+        return PartsState([*objectives, *self._penalties.values()])
 
     def _terms_of(
         self, task: str, asked: Asked, batch: Batch, draw: int, progress: float

@@ -9,6 +9,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from bench.models.network import Network
 from bench.parts.kinds import Objective
@@ -16,6 +17,7 @@ from bench.spec.metrics import RETAKEN, prefix_of
 from bench.spec.recipe import Recipe
 from bench.training.curves import CurveBook
 from bench.training.deployment import ValidationSteps, pseudo_fibonacci
+from bench.training.module_state import module_state, restore_module
 from bench.training.norms import feature_distance, head_norm, parameters_of
 from bench.training.selection import BestState
 
@@ -122,8 +124,29 @@ class Monitor:
             return self._recipe.steps
         best = self._best[self._recipe.selection.removeprefix("best-on-")]
         assert best.step is not None
-        best.restore(self._network)
+        best.put_into(self._network)
         return best.step
+
+    def state(self) -> dict[str, Any]:
+        """Return what was seen: the best states, what was deployed, which steps are due."""
+        spare = self._spare
+        return {
+            "steps": self._steps.state(),
+            "best": {split: best.state() for split, best in self._best.items()},
+            "deployed": self._deployed,
+            # Its parameters are a best state's whenever it is used.
+            "spare": None if spare is None else module_state(spare, parameters=False),
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from what was seen; the network is the one of that step."""
+        self._steps.restore(state["steps"])
+        for split, best in self._best.items():
+            best.restore(state["best"][split])
+        self._deployed = state["deployed"]
+        if state["spare"] is not None:
+            self._spare = copy.deepcopy(self._network)
+            restore_module(self._spare, state["spare"])
 
     def _offer(self, split: str, score: Score | None, step: int) -> float | None:
         if score is None:
@@ -154,7 +177,7 @@ class Monitor:
             if self._spare is None:
                 self._spare = copy.deepcopy(self._network)
             network = self._spare
-            best.restore(network)
+            best.put_into(network)
         return {
             _anytime(name): value
             for score in (self._scores.test, self._scores.source)

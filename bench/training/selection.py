@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from torch import Tensor
 
 from bench.models.network import Network
@@ -31,6 +34,14 @@ class BestState:
                 else:
                     self._state[name] = tensor.detach().clone()
 
-    def restore(self, network: Network) -> None:
+    def put_into(self, network: Network) -> None:
         """Put the best state into a network."""
         network.load_state_dict(self._state)
+
+    def state(self) -> dict[str, Any]:
+        """Return the best state, its step and its value."""
+        return {"step": self.step, "value": self._value, "state": self._state}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from a best state."""
+        self.step, self._value, self._state = state["step"], state["value"], state["state"]

@@ -16,7 +16,8 @@ from bench.models.network import Network
 from bench.models.weights import LoadedBackbone
 from bench.parts.compose import Composition, compose
 from bench.records.freshness import of_task
-from bench.records.record import Curve, Outcome
+from bench.records.layout import CellFolder
+from bench.records.record import Curve, Outcome, Provenance
 from bench.scheduling.job import Job
 from bench.spec.cell import START
 from bench.spec.metrics import prefix_of
@@ -33,10 +34,12 @@ from bench.training.head import initialise_head, modules_beside
 from bench.training.keeper import Keeper, Tasks
 from bench.training.loop import set_trainable, train
 from bench.training.loss import Asked, Loss, feature_parameters
+from bench.training.module_state import PartsState
 from bench.training.monitor import Monitor, Score, Scores
 from bench.training.norms import counts
 from bench.training.numerics import in_its_precision, seed_dropout
 from bench.training.parents import load_start, measured_arrays
+from bench.training.progress import CannotResumeError, Elapsed, Progress
 from bench.training.provenance import provenance
 from bench.training.statistics import average_anew
 from bench.training.task_data import Split, input_shape, load_task
@@ -58,6 +61,17 @@ def train_cell(job: Job) -> Outcome:
     NotANumber
         If the loss, or a metric, is not finite.
     """
+    try:
+        return _train_cell(job)
+    except CannotResumeError as error:
+        print(f"the saved state cannot be gone on from, and the cell starts over: {error}")
+    CellFolder(str(job.folder)).progress.unlink(missing_ok=True)
+    # As before the attempt's first draw.
+    seed_dropout(job.cell.seed)
+    return _train_cell(job)
+
+
+def _train_cell(job: Job) -> Outcome:
     cell, work = job.cell, job.cell.work
     assert isinstance(work, Train)
     device = torch.device(job.device)
@@ -78,14 +92,15 @@ def train_cell(job: Job) -> Outcome:
     if work.recipe.frozen_features == "computed-once":
         frozen = FrozenBackbone(job, network, parts.trainable)
         tasks = {name: frozen.data(name, data) for name, data in tasks.items()}
+    made_of = provenance(job, _facts(tasks), device, {START: loaded})
     trained = _Training(job, work, tasks, parts, loaded, network, keeper, device, clock, frozen)
-    metrics = trained.run()
+    metrics = trained.run(made_of)
     facts = _facts(tasks) | trained.facts
     return Outcome(
         status="done",
         metrics=metrics,
         curves=trained.book.curves(),
-        timings=phases(clock),
+        timings=trained.timings(),
         provenance=provenance(job, facts, device, {START: loaded}),
         artifacts=keeper.artifacts,
     )
@@ -108,6 +123,7 @@ class _Training:
         frozen: FrozenBackbone | None,
     ) -> None:
         self.book = CurveBook()
+        self._job = job
         self._keeper = keeper
         self.facts: dict[str, object] = {"selection": work.recipe.selection}
         self._seed = job.cell.seed
@@ -135,6 +151,7 @@ class _Training:
             precision=work.recipe.precision,
         )
         clock.append(time.perf_counter())
+        self._elapsed = Elapsed(clock)
         self._sources = Sources(job, loaded.heads, device) if work.recipe.forgetting else None
         if self._sources is not None:
             self.facts["sources"] = self._sources.datasets()
@@ -147,7 +164,11 @@ class _Training:
             else None
         )
 
-    def run(self) -> dict[str, float]:
+    def timings(self) -> dict[str, float]:
+        """Return seconds by phase, those of attempts that it went on from too."""
+        return self._elapsed.timings(phases(self._clock))
+
+    def run(self, made_of: Provenance) -> dict[str, float]:
         """Train, put the reported state into the network, and return its metrics."""
         network = self._network
         before = self._sources.score(network, 0) if self._sources is not None else {}
@@ -155,7 +176,12 @@ class _Training:
         set_trainable(network, self._parts.trainable)
         self._keeper.begins(network)
         metrics: dict[str, float] = dict(counts(network))
-        switch, gradients = self._train(monitor)
+        progress = self._progress(made_of)
+        try:
+            switch, gradients = self._train(monitor, progress)
+        except Exception as error:
+            progress.failed(error)
+            raise
         if self._frozen is not None:
             self._frozen.check_unchanged()
         step = monitor.report()
@@ -175,7 +201,25 @@ class _Training:
         self._keeper.reported(network, self._tasks)
         return metrics
 
-    def _train(self, monitor: Monitor) -> tuple[int | None, int]:
+    def _progress(self, made_of: Provenance) -> Progress:
+        job = self._job
+        bound = {
+            **vars(made_of),
+            "cell": job.cell.id,
+            "code": {**job.code, **made_of.code},
+            "data": [made_of.data, self.facts],
+            # A parent that was run again may have left the same bytes.
+            "parents": [(role, p.id, p.name, p.sha256) for role, p in sorted(job.parents.items())],
+            "states to keep": sorted(name for name in job.keep if "@" in name),
+        }
+        path = CellFolder(str(job.folder)).progress
+        progress = Progress(path, job.save_every, bound, self._device, self._elapsed)
+        progress.keep("keeper", self._keeper)
+        transforms = (t for data in self._tasks.values() for t in data.transforms.values())
+        progress.keep("transforms", PartsState(transforms))
+        return progress
+
+    def _train(self, monitor: Monitor, progress: Progress) -> tuple[int | None, int]:
         trainings = self._network.trainings
         seed_dropout(self._seed, trainings)
         return train(
@@ -193,6 +237,7 @@ class _Training:
             monitor=monitor,
             gradients=self._gradients,
             after=partial(self._keeper.after, self._network),
+            progress=progress,
         )
 
 

@@ -26,6 +26,14 @@ class WarmupRule:
             self._reference, self._since = accuracy, step
         return step - self._since >= self._warmup.patience
 
+    def state(self) -> tuple[float, int]:
+        """Return the reference, and since which step it has not been passed."""
+        return self._reference, self._since
+
+    def restore(self, state: tuple[float, int]) -> None:
+        """Put both back."""
+        self._reference, self._since = state
+
 
 def drop_after(scores: Iterable[tuple[int, float]], switch: int, window: int) -> float | None:
     """Return by how much the mean score after ``switch`` is below that at it.

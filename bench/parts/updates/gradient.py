@@ -14,9 +14,19 @@ class Gradient(Update):
 
     def begin(self, training: Training) -> Callable[[GradientFunction], None]:
         """Return the step; nothing is kept between steps."""
+        return _Step(training)
 
-        def step(gradient: GradientFunction) -> None:
-            gradient()
-            training.apply()
 
-        return step
+class _Step:
+    def __init__(self, training: Training) -> None:
+        self._training = training
+
+    def __call__(self, gradient: GradientFunction) -> None:
+        gradient()
+        self._training.apply()
+
+    def state(self) -> None:
+        """Nothing is kept."""
+
+    def restore(self, state: None) -> None:
+        """Nothing was kept."""

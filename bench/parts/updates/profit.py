@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from pydantic import PositiveFloat, PositiveInt
@@ -63,16 +63,31 @@ class Profit(Update):
             products=self.products,
             buffers=buffers,
         )
+        return _Step(training, optimizer)
 
-        def step(gradient: GradientFunction) -> None:
-            optimizer.step(gradient, scaler=training.scaler, apply=training.apply)
-            look = optimizer.look
-            assert look is not None
-            training.note("profit/cosine", look.cosine)
-            training.note("profit/projected", look.projected)
-            training.note("profit/displacement", look.displacement)
 
-        return step
+class _Step:
+    def __init__(self, training: Training, optimizer: PROFIT) -> None:
+        self._training = training
+        self._optimizer = optimizer
+
+    def __call__(self, gradient: GradientFunction) -> None:
+        training = self._training
+        self._optimizer.step(gradient, scaler=training.scaler, apply=training.apply)
+        look = self._optimizer.look
+        assert look is not None
+        training.note("profit/cosine", look.cosine)
+        training.note("profit/projected", look.projected)
+        training.note("profit/displacement", look.displacement)
+
+    def state(self) -> Any:
+        """Return what O_ref keeps; O is the training's own."""
+        return self._optimizer.state_dict()["reference"]
+
+    def restore(self, state: Any) -> None:
+        """Put back what O_ref kept."""
+        own = self._optimizer.optimizer.state_dict()
+        self._optimizer.load_state_dict({"optimizer": own, "reference": state})
 
 
 def _check_rates(optimizer: torch.optim.Optimizer) -> None:
