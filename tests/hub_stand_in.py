@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any, Literal
 from urllib.parse import parse_qs, unquote, urlsplit
 
@@ -120,10 +120,11 @@ class _Handler(BaseHTTPRequestHandler):
         if what in ("", "revision"):
             self._json(_info(one, blobs="blobs" in query))
         elif what == "tree":
-            self._json([_in_tree(one, path) for path in one.files if path.startswith(below)])
+            self._json(_tree(one, below, recursive=query.get("recursive") in (["True"], ["true"])))
         elif what == "paths-info":
             named = parse_qs(sent.decode()).get("paths", []) or json.loads(sent or b"{}")["paths"]
-            self._json([_in_tree(one, path) for path in named if path in one.files])
+            every = {entry["path"]: entry for entry in _tree(one, "", recursive=True)}
+            self._json([every[path] for path in named if path in every])
         else:
             self._refuse(404, "EntryNotFound", "not found")
 
@@ -207,6 +208,20 @@ def _info(one: Repository, *, blobs: bool) -> dict[str, Any]:
         files.append(file)
     gated = "auto" if one.gated else False
     return {"id": one.name, "sha": one.commit, "gated": gated, "siblings": files, "tags": []}
+
+
+def _tree(one: Repository, below: str, *, recursive: bool) -> list[dict[str, Any]]:
+    """Return files and folders below a folder, or only those directly in it."""
+    start = f"{below}/" if below else ""
+    folders = {str(parent) for path in one.files for parent in PurePosixPath(path).parents}
+    found = [_in_tree(one, path) for path in one.files]
+    found += [{"type": "directory", "path": f, "oid": "0" * 40} for f in folders - {"."}]
+    return [
+        entry
+        for entry in found
+        if entry["path"].startswith(start)
+        and (recursive or "/" not in entry["path"].removeprefix(start))
+    ]
 
 
 def _in_tree(one: Repository, path: str) -> dict[str, Any]:
