@@ -88,7 +88,10 @@ def _timm_file(backbone: str) -> tuple[str, str | None, str]:
     """Return repository, revision and file of a backbone's weights, as timm would load them."""
     from timm.models import get_pretrained_cfg
 
-    config: Any = get_pretrained_cfg(backbone)
+    try:
+        config: Any = get_pretrained_cfg(backbone)
+    except RuntimeError:
+        config = None
     repository, _, pinned = str((config and config.hf_hub_id) or "").partition("@")
     if not repository:
         raise WeightsError(f"timm has no weights for {backbone!r} on the Hub", field="weights")

@@ -101,8 +101,8 @@ def wanted(needs: Iterable[Need], tell: Tell) -> list[Wanted]:
         found[same] = _together(found[same], one) if same in found else one
     if len(problems) > 1:
         raise FetchError("\n".join([f"{len(problems)} things cannot be had", *problems]))
-    for error in problems.values():
-        raise error
+    if problems:
+        raise next(iter(problems.values()))
     return list(found.values())
 
 
@@ -117,7 +117,7 @@ def _asks(api: HfApi, need: Need) -> Callable[[], tuple[str, bool, list[RemoteFi
         )
         files = [
             RemoteFile(one.rfilename, one.size, one.lfs.sha256 if one.lfs else one.blob_id)
-            for one in info.siblings or []
+            for one in getattr(info, "siblings", None) or []
             if one.size is not None and one.blob_id is not None
         ]
         if info.sha is None or not files:
