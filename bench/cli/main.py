@@ -18,6 +18,7 @@ COMMANDS = {
     "new": "Write a commented suite, or a part, that runs as it is.",
     "validate": "Check suites: every name, number and reference.",
     "plan": "List suites' cells by state: done, stale, missing, failed.",
+    "fetch": "Bring the weights and data that suites need, for nodes without a network.",
     "run": "Run what is missing or stale, and resume what was interrupted.",
     "status": "Say how far suites are, and what failed or is stale and why.",
     "show": "Show one cell: its settings, results, curves, log and provenance.",

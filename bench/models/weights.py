@@ -9,12 +9,13 @@ from typing import Any, NamedTuple
 
 import timm
 import torch
-from huggingface_hub import hf_hub_download
+from huggingface_hub import constants, hf_hub_download
 from huggingface_hub.errors import EntryNotFoundError, HfHubHTTPError, LocalEntryNotFoundError
 from timm.models import get_pretrained_cfg
 from torch import nn
 
 from bench.errors import WeightsError, did_you_mean
+from bench.fetched import fetched
 from bench.files import file_sha256
 from bench.models.architecture import (
     Blueprint,
@@ -256,12 +257,13 @@ def _download(repository: str, filename: str | None, revision: str | None) -> Pa
     name = filename if filename and filename.endswith(".safetensors") else "model.safetensors"
     pin = f" --revision {revision}" if revision else ""
     try:
-        return Path(hf_hub_download(repository, name, revision=revision))
+        file = Path(hf_hub_download(repository, name, revision=revision))
     except (LocalEntryNotFoundError, ConnectionError) as error:
         raise WeightsError(
             f"the weights {repository} are not in the local cache and the Hub cannot be reached",
             field="weights",
-            remedy=f"with a network, run: hf download {repository} {name}{pin}",
+            remedy="with a network, run `bench fetch SUITE` or "
+            f"hf download {repository} {name}{pin}",
         ) from error
     except EntryNotFoundError as error:
         raise WeightsError(
@@ -273,6 +275,23 @@ def _download(repository: str, filename: str | None, revision: str | None) -> Pa
             field="weights",
             remedy=f"see whether this works: hf download {repository} {name}{pin}",
         ) from error
+    _check_fetched(repository, name, file)
+    return file
+
+
+def _check_fetched(repository: str, name: str, file: Path) -> None:
+    """Compare a file with what ``bench fetch`` knows of it, where it was that which brought it."""
+    folder = file.parents[name.count("/")]
+    known = fetched(Path(constants.HF_HUB_CACHE), "model", repository, folder.name)
+    if known is None or name not in known.files:
+        return
+    problem = known.problem(folder, [name])
+    if problem is not None:
+        raise WeightsError(
+            f"the weights {repository} cannot be used: {problem}",
+            field="weights",
+            remedy="with a network, run `bench fetch SUITE` again, and copy anew",
+        )
 
 
 def _from_file(network: Blueprint, name: str, resources: Resources) -> _Loaded:

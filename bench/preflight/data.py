@@ -8,6 +8,7 @@ from pathlib import Path
 from bench.data.digests import cached_digest
 from bench.data.identity import source_identity
 from bench.errors import DataError, UserError
+from bench.fetched import Fetched, fetched
 from bench.spec.catalogue import DatasetEntry, entry
 from bench.spec.cell import Resources
 
@@ -36,7 +37,8 @@ def data_problem(name: str, resources: Resources) -> UserError | None:
         revision = f" --revision {known.revision}" if known.revision else ""
         return DataError(
             f"{name} is not in the cache of the Hub, and the network is switched off",
-            remedy=f"with a network, run: hf download --repo-type dataset {known.hub}{revision}",
+            remedy="with a network, run `bench fetch SUITE` (docs/offline-nodes.md) or "
+            f"hf download --repo-type dataset {known.hub}{revision}",
         )
     return None
 
@@ -51,8 +53,16 @@ def _is_cached(known: DatasetEntry) -> bool:
 
     made = os.environ.get("HF_DATASETS_CACHE") or Path(HF_HOME) / "datasets"
     name = str(known.hub)
+    brought = fetched(Path(HF_HUB_CACHE), "dataset", name, known.revision)
+    # What a fetch has left in the middle is refused when it is loaded.
+    whole = brought is None or brought.complete or _has_splits(brought, known)
     return (
-        (Path(HF_HUB_CACHE) / f"datasets--{name.replace('/', '--')}").is_dir()
+        (whole and (Path(HF_HUB_CACHE) / f"datasets--{name.replace('/', '--')}").is_dir())
         or (Path(made) / name.replace("/", "___").lower()).is_dir()
         or (Path(made) / name.replace("/", "___")).is_dir()
     )
+
+
+def _has_splits(brought: Fetched, known: DatasetEntry) -> bool:
+    wanted = {*known.splits.train, *known.splits.test}
+    return brought.files_of(known.config, wanted) is not None

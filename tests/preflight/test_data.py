@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
 import huggingface_hub.constants
 import pytest
 
+from bench.fetched import FORMAT, MANIFEST, Fetched, plain
 from bench.preflight.data import data_problem
 from bench.spec.catalogue import entry, names
 from bench.spec.cell import Resources
@@ -56,6 +58,19 @@ def test_of_the_hub_the_cache_counts_where_the_network_is_switched_off(no_cache,
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     told = str(data_problem(known.name, Resources()))
     assert "is not in the cache of the Hub, and the network is switched off" in told
+    assert "bench fetch" in told
     assert f"hf download --repo-type dataset {known.hub}" in told
     (no_cache / "hub" / f"datasets--{str(known.hub).replace('/', '--')}").mkdir(parents=True)
     assert data_problem(known.name, Resources()) is None
+
+
+def test_a_fetch_that_has_not_ended_is_told_before_the_run(no_cache, monkeypatch):
+    known = entry(named("hub"))
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    (no_cache / "hub" / f"datasets--{str(known.hub).replace('/', '--')}").mkdir(parents=True)
+    pin = known.revision or "c" * 40
+    for complete in (False, True):
+        one = Fetched("dataset", str(known.hub), known.revision, pin, complete, False, "")
+        written = {"format": FORMAT, "repositories": [plain(one)]}
+        (no_cache / MANIFEST).write_text(json.dumps(written))
+        assert (data_problem(known.name, Resources()) is None) == complete

@@ -9,11 +9,13 @@ from typing import Any
 
 import datasets
 import numpy as np
-from huggingface_hub import snapshot_download
+from datasets.info import DatasetInfosDict
+from huggingface_hub import constants, snapshot_download
 from huggingface_hub.errors import LocalEntryNotFoundError
 from numpy.typing import NDArray
 
 from bench.errors import DataError
+from bench.fetched import Fetched, fetched
 from bench.spec.catalogue import DatasetEntry
 
 _SHA = re.compile(r"[0-9a-f]{40}")
@@ -29,8 +31,8 @@ def _unreachable(entry: DatasetEntry, why: str) -> DataError:
     terms = f"accept the terms at {entry.terms}, run `hf auth login`, then " if entry.gated else ""
     return DataError(
         f"{entry.name} ({entry.hub}) cannot be had: {why}",
-        remedy=f"{terms}fetch it where there is a network with `{fetch_command(entry)}`, "
-        "and set HF_HOME to the folder that holds it",
+        remedy=f"{terms}fetch it where there is a network, with `bench fetch SUITE` or "
+        f"`{fetch_command(entry)}`, and set HF_HOME to the folder that holds it",
     )
 
 
@@ -62,18 +64,62 @@ def load(entry: DatasetEntry) -> tuple[datasets.DatasetDict, str | None]:
 
 
 def _snapshot(entry: DatasetEntry) -> tuple[datasets.DatasetDict, str | None] | None:
-    """Load what ``hf download`` left on the disk; ``load_dataset`` alone would not look there."""
+    """Load what a download left on the disk; ``load_dataset`` alone would not look there."""
+    known = fetched(Path(constants.HF_HUB_CACHE), "dataset", str(entry.hub), entry.revision)
+    files = known.files_of(entry.config, _splits(entry)) if known is not None else None
+    wanted = [path for paths in files.values() for path in paths] if files is not None else None
     try:
         folder = snapshot_download(
-            str(entry.hub), repo_type="dataset", revision=entry.revision, local_files_only=True
+            str(entry.hub),
+            repo_type="dataset",
+            revision=entry.revision,
+            local_files_only=True,
+            allow_patterns=wanted,
         )
     except (LocalEntryNotFoundError, ValueError, OSError):
         return None
+    if known is not None and files is None and not known.complete:
+        # Of the shards of a split some may be there: they would load as if they were all.
+        raise _unreachable(entry, "a fetch of it was begun, and has not ended")
     try:
-        loaded = datasets.load_dataset(folder, entry.config)
+        if known is None or files is None:
+            loaded = datasets.load_dataset(folder, entry.config)
+        else:
+            loaded = _fetched_splits(entry, known, Path(folder), files)
+    except DataError:
+        raise
     except Exception as error:
         raise _unreachable(entry, f"{folder} is not whole ({_reason(error)})") from error
     return loaded, entry.revision or Path(folder).name
+
+
+def _splits(entry: DatasetEntry) -> tuple[str, ...]:
+    """Return the Hub splits that an entry takes."""
+    return tuple(dict.fromkeys((*entry.splits.train, *entry.splits.test)))
+
+
+def _fetched_splits(
+    entry: DatasetEntry, known: Fetched, folder: Path, files: dict[str, list[str]]
+) -> datasets.DatasetDict:
+    """Load some splits of a snapshot that holds no others, as they would be beside the others."""
+    paths = [path for of_split in files.values() for path in of_split]
+    problem = known.problem(folder, [*known.beside_splits(), *paths])
+    if problem is not None:
+        raise _unreachable(entry, problem)
+    # Where files are named, `load_dataset` takes neither the columns nor the rows of the card.
+    card = DatasetInfosDict.from_directory(str(folder))
+    about = card.get(entry.config or "default")
+    if about is None and entry.config is None and len(card) == 1:
+        about = next(iter(card.values()))
+    features = about.features if about is not None else None
+    loaded = datasets.load_dataset(str(folder), entry.config, data_files=files, features=features)
+    for split, rows in loaded.items():
+        stated = ((about.splits if about is not None else None) or {}).get(split)
+        if stated is not None and stated.num_examples not in (None, len(rows)):
+            raise _unreachable(
+                entry, f"its split {split} has {len(rows)} rows, not {stated.num_examples}"
+            )
+    return loaded
 
 
 def _cached_revision(loaded: datasets.DatasetDict) -> str | None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.metadata
+from pathlib import Path
 from typing import Any
 
 import datasets
@@ -14,6 +15,7 @@ from bench.data.prepared import Split
 from bench.data.sources.hub_rows import classes_of, coded, joined, load, values
 from bench.data.sources.source import ArraySource
 from bench.errors import DataError
+from bench.fetched import fetched, snapshot_folder
 from bench.spec.catalogue import DatasetEntry, Tokenizer
 
 _READ = 1000
@@ -87,6 +89,14 @@ def text_source(entry: DatasetEntry) -> ArraySource:
 def _tokenizer(known: Tokenizer) -> Any:
     from transformers import AutoTokenizer
 
+    hub = Path(constants.HF_HUB_CACHE)
+    brought = fetched(hub, "model", known.hub, known.revision)
+    problem = brought and brought.problem(snapshot_folder(hub, brought), brought.files)
+    if problem:
+        raise DataError(
+            f"the tokenizer {known.hub} cannot be used: {problem}",
+            remedy="with a network, run `bench fetch SUITE` again, and copy anew",
+        )
     try:
         # Stated, since older versions take the folder that was the Hub's when they were imported.
         found = AutoTokenizer.from_pretrained(
@@ -96,9 +106,9 @@ def _tokenizer(known: Tokenizer) -> Any:
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise DataError(
             f"the tokenizer {known.hub} cannot be had: {first}",
-            remedy="fetch it where there is a network with `hf download "
-            f"{known.hub} --revision {known.revision} --include '*.json' vocab.txt`, and set "
-            "HF_HOME to the folder that holds it",
+            remedy="fetch it where there is a network, with `bench fetch SUITE` or "
+            f"`hf download {known.hub} --revision {known.revision} --include '*.json' vocab.txt`, "
+            "and set HF_HOME to the folder that holds it",
         ) from None
     for what, stated, own in (
         ("pads with", known.padding, found.pad_token_id),
