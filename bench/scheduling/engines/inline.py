@@ -8,9 +8,10 @@ from dataclasses import replace
 
 from bench.errors import UserError
 from bench.scheduling.device import Device
-from bench.scheduling.engines.call import call, failed, kind_of
+from bench.scheduling.engines.call import call, failed
 from bench.scheduling.engines.devices import devices
 from bench.scheduling.engines.engine import TARGET, Ended, EngineOptions, cancelled
+from bench.scheduling.engines.failures import kind_of
 from bench.scheduling.engines.local import LocalEngine
 from bench.scheduling.engines.origin import has_users_part
 from bench.scheduling.job import Job
