@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 
 from bench.records.freshness import Expectations
 from bench.records.lease import Lease, Leases
-from bench.records.record import Failure, Outcome, Record, candidate_of
+from bench.records.record import Failure, Outcome, Record, Usage, candidate_of
 from bench.records.store import CellState, Store
 from bench.scheduling.engines.engine import Ended
 from bench.scheduling.job import ParentArtifact
@@ -138,7 +138,9 @@ class Ledger:
     def commit(self, ended: Ended) -> bool:
         """Write an attempt's record; False if another runner has taken the cell over."""
         held = self._held.pop(ended.job.cell.id)
-        return self._leases.commit(held.lease, self._record(held, ended.outcome, ended.seconds))
+        return self._leases.commit(
+            held.lease, self._record(held, ended.outcome, ended.seconds, ended.usage)
+        )
 
     def commit_parent_failure(self, cell_id: str, failure: Failure) -> None:
         """Record that a cell cannot start, unless its last record says just that."""
@@ -153,7 +155,9 @@ class Ledger:
             outcome = Outcome("failed", failure=failure)
             self._leases.commit(lease, self._record(held, outcome, 0.0))
 
-    def _record(self, held: Held, outcome: Outcome, seconds: float) -> Record:
+    def _record(
+        self, held: Held, outcome: Outcome, seconds: float, usage: Usage | None = None
+    ) -> Record:
         return Record(
             cell=self._cells[held.lease.cell_id].to_json(candidate_of(outcome)),
             attempt=held.lease.attempt,
@@ -161,6 +165,7 @@ class Ledger:
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(seconds, 3),
             outcome=outcome,
+            usage=usage,
         )
 
     def _ancestors(self, cell_id: str) -> Iterator[Cell]:

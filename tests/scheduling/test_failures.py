@@ -114,13 +114,9 @@ def test_what_would_be_refused_again(error: BaseException) -> None:
 
 
 def test_a_users_error_beside_a_network_that_fails_is_the_users() -> None:
-    try:
-        try:
-            raise requests.ConnectionError("refused")
-        except requests.ConnectionError:
-            raise UserError("the suite names no such set")  # noqa: B904
-    except UserError as error:
-        assert kind_of(error) == "user-error"
+    told = UserError("the suite names no such set")
+    told.__context__ = requests.ConnectionError("refused")
+    assert kind_of(told) == "user-error"
 
 
 def test_a_ring_of_causes_ends() -> None:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from bench.records.record import Failure, Outcome
+from bench.records.record import Failure, Outcome, Usage
 from bench.scheduling.device import Device
 from bench.scheduling.engines.memory import Memory
 from bench.scheduling.job import Job
@@ -47,12 +47,15 @@ class Ended:
         Wall time inside the target; for a process that died, since its start.
     memory
         What the job took of its GPU; None of an engine that does not tell.
+    usage
+        What of its device it is recorded with, which the runner says and not the engine.
     """
 
     job: Job
     outcome: Outcome
     seconds: float
     memory: Memory | None = None
+    usage: Usage | None = None
 
 
 class NoRoom(Exception):
