@@ -39,7 +39,12 @@ def test_a_kind_is_all_of_the_work_but_rows_and_seed() -> None:
     def on(**rows: object) -> Cell:
         return Cell(replace(one.work, tasks={"": task(**rows)}), 0)  # type: ignore[type-var]
 
-    same = [cell(2), on(sampling_rate=0.15), on(train_classes=(0, 3)), cell(recipe=Recipe(validation_seed=4))]
+    same = [
+        cell(2),
+        on(sampling_rate=0.15),
+        on(train_classes=(0, 3)),
+        cell(recipe=Recipe(validation_seed=4)),
+    ]
     others = [
         cell(dataset="digits"), cell(penalties={"l2": {}}), measurement(),
         cell(recipe=Recipe(batch_size=7)), cell(recipe=Recipe(precision="bfloat16")),

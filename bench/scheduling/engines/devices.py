@@ -56,7 +56,7 @@ def devices(
     if choice == "cuda":
         raise UserError(
             "no GPU is to be seen",
-            remedy="check nvidia-smi and CUDA_VISIBLE_DEVICES, or use --device cpu",
+            remedy="check nvidia-smi and CUDA_VISIBLE_DEVICES, or run on the CPU: --device cpu",
         )
     return (Device("cpu", "", workers or cores()),)
 
