@@ -96,4 +96,4 @@ def inline_engine(options: EngineOptions) -> InlineEngine:
     """
     if options.time_limit is not None:
         raise UserError("the inline engine has no time limit", remedy="use --engine local")
-    return InlineEngine(devices(options.device, workers=1)[0])
+    return InlineEngine(devices(options.device, workers=1, slots_per_gpu=1)[0])
