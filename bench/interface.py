@@ -44,7 +44,7 @@ class Opened:
         *,
         workers: int | None = None,
         device: Literal["auto", "cpu", "cuda"] = "auto",
-        slots_per_gpu: int = 1,
+        slots_per_gpu: int | None = None,
         time_limit: float | None = None,
         retries: int = 1,
         keep: Collection[str] = (),
@@ -55,6 +55,10 @@ class Opened:
 
         Parameters
         ----------
+        device
+            ``auto`` is of the profile ``paper`` GPUs alone, as of the command.
+        slots_per_gpu
+            Cells at a time on each GPU; None is the command's ``auto``.
         keep
             Names of the artifacts to keep of every cell that can leave them: ``checkpoint``,
             ``patch``.
@@ -76,6 +80,8 @@ class Opened:
         from bench.scheduling.run import RunOptions
 
         joint = self._look()
+        if self.profile == "paper" and device == "auto":
+            device = "cuda"
         made = make_engine(engine, EngineOptions(device, workers, slots_per_gpu, time_limit))
         options = RunOptions(retries=retries, keep=frozenset(keep))
         return joint.execute(joint.cells, made, options, progress)

@@ -39,10 +39,11 @@ def problems_of(
         cell_id for cell_id, names in joint.artifacts.items() if _has_checkpoint(names)
     )
     leaving = frozenset(c.id for c in left_cells) if CHECKPOINT in kept else starts
-    where = devices(asked.device, workers=asked.workers, slots_per_gpu=asked.slots_per_gpu)
-    # Elsewhere there may be other packages and another cache.
+    # Elsewhere there may be other devices, other packages and another cache.
     here = engine in ("local", "inline")
-    run = Run(suites, leaving, joint.sessions[0].store.root, where if here else ())
+    slots = asked.slots_per_gpu
+    where = devices(asked.device, workers=asked.workers, slots_per_gpu=slots) if here else ()
+    run = Run(suites, leaving, joint.sessions[0].store.root, where)
     return problems(run, _engine(engine, asked) if here else None)
 
 

@@ -18,6 +18,22 @@ def _look_in(context: click.Context, _: click.Parameter, folders: tuple[Path, ..
         context.with_resource(looking_in([folder.absolute() for folder in folders]))
 
 
+class SlotsPerGpu(click.ParamType[int | None]):
+    """``auto``, which is None, or a number from 1 on."""
+
+    name = "auto|N"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> int | None:
+        """Return the number; None for ``auto``."""
+        if value is None or value == "auto":
+            return None
+        if isinstance(value, int | str) and str(value).isdecimal() and int(value) > 0:
+            return int(value)
+        self.fail(f"{value!r} is neither auto nor a number from 1 on", param, ctx)
+
+
 suites_option = click.option(
     "--suites",
     "folders_of_suites",

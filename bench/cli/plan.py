@@ -65,12 +65,16 @@ def command(
 def _print(session: Session) -> None:
     from bench.cli.printing import tell_excerpt, wrapped
     from bench.cli.session import state_table
+    from bench.scheduling.hours import predicted
 
     plan = session.plan
     levels = {planned.level for planned in plan.cells}
     click.echo(wrapped(f"{session.name}, profile {plan.profile}: {plan.suite.title}", "  "))
     tell_excerpt(session)
-    click.echo(f"store {session.store.root}\n")
+    click.echo(f"store {session.store.root}")
+    if line := predicted(plan.cells, session.states).line:
+        click.echo(wrapped(line, "  "))
+    click.echo()
     click.echo(state_table(session))
     if len(levels) > 1:
         per_level = [len({p.cell.id for p in plan.cells if p.level == lv}) for lv in sorted(levels)]

@@ -6,11 +6,12 @@ import sys
 from collections.abc import Collection, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import click
 
 from bench.cli.options import (
+    SlotsPerGpu,
     only_option,
     profile_option,
     same_versions_option,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bench.cli.joint import Joint
     from bench.errors import UserError
     from bench.records.record import Record
-    from bench.scheduling.engines.engine import Engine, EngineOptions
+    from bench.scheduling.engines.engine import Choice, Engine, EngineOptions
     from bench.scheduling.run import RunOptions
     from bench.scheduling.summary import RunSummary
     from bench.spec.cell import PlannedCell
@@ -30,8 +31,8 @@ if TYPE_CHECKING:
 EPILOG = """\b
 Example:
   bench run bss/table2 --profile smoke --workers 2
-  bench run bss/table2 --profile paper --slots-per-gpu 4 --time-limit 7200
-  bench run bss/table2 --profile paper --save-every 60
+  bench run bss/table2 --profile paper --time-limit 7200 --save-every 60
+  bench run bss/table2 --profile paper --slots-per-gpu 4
   bench run bss fast/optimizers
   bench run bss/table2 --only method=l2,l2+bss --only dataset=glyphs --only seed=0:3
   bench run bss/table2 --until-decided --budget 2 --dry-run
@@ -61,14 +62,14 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     type=click.Choice(["auto", "cpu", "cuda"]),
     default="auto",
     show_default=True,
-    help="auto: the GPUs if there are any.",
+    help="auto: the GPUs if there are any; of the profile paper GPUs alone.",
 )
 @click.option(
     "--slots-per-gpu",
-    type=click.IntRange(min=1),
-    default=1,
+    type=SlotsPerGpu(),
+    default="auto",
     show_default=True,
-    help="Cells at a time on each GPU.",
+    help="Cells at a time on each GPU; auto: as many as fit its memory, as long as one more helps.",
 )
 @click.option(
     "--time-limit", type=click.FloatRange(min=0, min_open=True), help="Seconds a cell may take."
@@ -139,8 +140,8 @@ def command(
     store: Path,
     engine: str,
     workers: int | None,
-    device: Literal["auto", "cpu", "cuda"],
-    slots_per_gpu: int,
+    device: Choice,
+    slots_per_gpu: int | None,
     time_limit: float | None,
     retries: int,
     save_every: float,
@@ -180,6 +181,7 @@ def command(
     joint = open_joint(suites, profile, store, only=only, same_versions=same_versions)
     if until_decided and joint.several:
         raise click.UsageError("--until-decided takes one suite: each has looks of its own")
+    device = device_of(profile, device)
     asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit)
     new_engine = partial(make_engine, engine, asked_of_engine)
     asked_for = {CHECKPOINT: keep, PATCH: keep_patches}
@@ -201,6 +203,11 @@ def command(
     summary = execute(joint.cells, runs)
     conclude(summary)
     sys.exit(summary.exit_code)
+
+
+def device_of(profile: str, asked: Choice) -> Choice:
+    """Return the devices to ask for: a paper's own cells are not run on a CPU in silence."""
+    return "cuda" if profile == "paper" and asked == "auto" else asked
 
 
 def _check(joint: Joint, engine: str, asked: EngineOptions, kept: Collection[str]) -> None:
@@ -286,13 +293,14 @@ def _announce(joint: Joint, engine: Engine, profile: str) -> None:
     counts = Counter(state.state for state in joint.states.values())
     states = ", ".join(f"{counts[state]:,} {state}" for state in counts)
     places = ", ".join(device.name for device in engine.devices)
-    slots = Slots(engine.devices).total
+    packed = any(device.packed for device in engine.devices)
+    at_once = "as many at a time as fit" if packed else f"{Slots(engine.devices).total} at a time"
     for session in joint.sessions:
         click.echo(f"{session.name}, profile {profile}: {session.plan.suite.title}")
         tell_excerpt(session)
     several = f" of {len(joint.sessions)} suites" if joint.several else ""
     cells = f"{len(joint.states):,} cells{several}"
-    click.echo(f"{cells} ({states}); {slots} at a time on {places}")
+    click.echo(f"{cells} ({states}); {at_once} on {places}")
 
 
 def _conclude(joint: Joint, summary: RunSummary) -> None:
@@ -313,6 +321,10 @@ def _conclude(joint: Joint, summary: RunSummary) -> None:
             f"{summary.wall_seconds:.1f} s for {summary.cell_seconds:.1f} s of cells, "
             f"{summary.slots} at a time: busy for {busy:.0%} of it"
         )
+    for benched in summary.benched:
+        click.echo(benched)
+    if summary.stopped:
+        click.echo(f"the run stopped: {summary.stopped}")
     click.echo(f"records: {joint.sessions[0].store.root}")
     if summary.interrupted:
         click.echo(f"go on with: {joint.again('run')}")

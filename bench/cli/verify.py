@@ -260,7 +260,7 @@ def _rerun(session: Session, asked: int, draw: int, tolerance: float) -> Rerun:
     from bench.scheduling.engines.engine import EngineOptions
     from bench.scheduling.engines.registry import make_engine
 
-    engine = make_engine("local", EngineOptions())
+    engine = make_engine("local", EngineOptions(slots_per_gpu=1))
     with tempfile.TemporaryDirectory(prefix="retable-verify-") as scratch:
         found = rerun(session, Path(scratch), engine, asked=asked, seed=draw, tolerance=tolerance)
     click.echo(f"{found.right} of {len(found.cells)} cells gave the numbers of their record")
@@ -279,7 +279,7 @@ def _carry(session: Session, asked: int, draw: int) -> bool:
     from bench.scheduling.engines.engine import EngineOptions
     from bench.scheduling.engines.registry import make_engine
 
-    engine = make_engine("local", EngineOptions())
+    engine = make_engine("local", EngineOptions(slots_per_gpu=1))
     # The seeds of settling are cells of this suite too.
     session = further_session(session) or session
     with tempfile.TemporaryDirectory(prefix="retable-verify-") as scratch:

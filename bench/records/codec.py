@@ -20,11 +20,12 @@ from bench.records.fields import (
     AttemptFields,
     CellFields,
     OutcomeFields,
+    UsageFields,
     read_attempt,
     read_outcome,
     read_record,
 )
-from bench.records.record import Artifact, Curve, Failure, Outcome, Provenance, Record
+from bench.records.record import Artifact, Curve, Failure, Outcome, Provenance, Record, Usage
 from bench.spec.cell import Cell, id_of
 from bench.spec.work import canonical_json
 
@@ -73,6 +74,8 @@ def dump_record(record: Record) -> str:
         "seconds": record.seconds,
         "outcome": _outcome_data(record.outcome),
     }
+    if record.usage is not None:
+        data["usage"] = asdict(record.usage)
     text = _START + canonical_json(data).encode()
     return (text + _MIDDLE + bytes_sha256(text).encode() + _END).decode()
 
@@ -119,6 +122,7 @@ def load_record(text: bytes, planned: Cell | None = None) -> Record:
             ended=data["ended"],
             seconds=data["seconds"],
             outcome=_outcome(data["outcome"]),
+            usage=_usage(data.get("usage")),
         )
     except ValueError as error:
         raise BrokenRecord(_told(error)) from None
@@ -228,6 +232,22 @@ def _outcome(data: OutcomeFields) -> Outcome:
         provenance=Provenance(**data["provenance"]),
         artifacts={name: Artifact(**artifact) for name, artifact in data["artifacts"].items()},
         failure=Failure(**failure) if failure is not None else None,
+    )
+
+
+def _usage(data: UsageFields | None) -> Usage | None:
+    if data is None:
+        return None
+    if (data["allocated"] or 0) > (data["reserved"] or 0):
+        raise BrokenRecord("usage: more memory is allocated than reserved")
+    return Usage(
+        device=data["device"],
+        total=data["total"],
+        reserved=data["reserved"],
+        allocated=data["allocated"],
+        process=data["process"],
+        beside=tuple(data["beside"]),
+        seconds=data["seconds"],
     )
 
 

@@ -27,6 +27,7 @@ _Place = Annotated[int | float | _NotFinite, _IN_TURN]
 Number = Annotated[float, GetPydanticSchema(lambda _, schema_of: schema_of(_Number))]
 Place = Annotated[float, GetPydanticSchema(lambda _, schema_of: schema_of(_Place))]
 Seconds = Annotated[float, Field(ge=0)]
+Bytes = Annotated[int, Field(ge=0)]
 Sha256 = Annotated[str, Field(pattern="^[0-9a-f]{64}$")]
 CellId = Annotated[str, Field(pattern="^[0-9a-f]{20}$")]
 # A name in the cell's own folder, and no path to anywhere else.
@@ -106,6 +107,19 @@ class OutcomeFields(TypedDict):
 
 
 @with_config(_STRICT)
+class UsageFields(TypedDict):
+    """What an attempt took of its GPU."""
+
+    device: str
+    total: Annotated[int, Field(ge=1)] | None
+    reserved: Bytes | None
+    allocated: Bytes | None
+    process: Bytes | None
+    beside: list[CellId]
+    seconds: Seconds
+
+
+@with_config(_STRICT)
 class AttemptFields(TypedDict):
     """A record without its cell."""
 
@@ -114,6 +128,7 @@ class AttemptFields(TypedDict):
     outcome: OutcomeFields
     seconds: Seconds
     started: str
+    usage: NotRequired[UsageFields]
 
 
 @with_config(_STRICT)

@@ -15,7 +15,7 @@ CHOSEN = "choice/candidate"
 Status = Literal["done", "failed", "timed-out", "cancelled"]
 FailureKind = Literal[
     "error", "user-error", "signal", "exit", "out-of-memory", "not-a-number", "time-limit",
-    "parent", "interrupt",
+    "parent", "interrupt", "network",
 ]  # fmt: skip
 STATUSES: tuple[Status, ...] = get_args(Status)
 FAILURE_KINDS: tuple[FailureKind, ...] = get_args(FailureKind)
@@ -141,8 +141,45 @@ def chosen_in(outcome: Outcome) -> int | None:
 
 
 @dataclass(frozen=True)
+class Usage:
+    """What an attempt took of its GPU; memory in bytes, None where nobody could tell.
+
+    Attributes
+    ----------
+    device
+        The GPU's name, as the driver has it; empty where it is not known.
+    total
+        Memory of the device.
+    reserved, allocated
+        Peaks of torch's allocator in the attempt's process. 0 where it never touched the device.
+    process
+        Peak of the process as the driver tells it, its context included.
+    beside
+        Ids of this runner's cells that were on the device at the same time, be it for a moment.
+    seconds
+        Seconds of the device: while n cells share it, each is given an n-th of the time.
+    """
+
+    device: str = ""
+    total: int | None = None
+    reserved: int | None = None
+    allocated: int | None = None
+    process: int | None = None
+    beside: tuple[str, ...] = ()
+    seconds: float = 0.0
+
+    @property
+    def alone(self) -> bool:
+        """Whether no other cell of its runner was on the device."""
+        return not self.beside
+
+
+@dataclass(frozen=True)
 class Record:
-    """An outcome with its place: which cell, which attempt, when (UTC, ISO 8601), for how long."""
+    """An outcome with its place: which cell, which attempt, when (UTC, ISO 8601), for how long.
+
+    ``usage`` tells of the machine and not of the cell; it is None on a CPU, and of older records.
+    """
 
     cell: Mapping[str, Any]
     attempt: int
@@ -150,6 +187,7 @@ class Record:
     ended: str
     seconds: float
     outcome: Outcome
+    usage: Usage | None = None
 
     @property
     def id(self) -> str:

@@ -55,6 +55,29 @@ def effort(records: Iterable[Record]) -> str:
     return f"{seconds / 60:.1f} min" if seconds < 3600 else f"{seconds / 3600:,.1f} h"
 
 
+def device_hours(records: Iterable[Record]) -> str:
+    """Return the hours of each GPU that the records tell of; nothing where none does.
+
+    While several cells share a GPU, each counts with its share of the time.
+    """
+    told: dict[str, list[float]] = defaultdict(list)
+    silent = 0
+    for record in records:
+        if record.usage is None:
+            silent += 1
+        else:
+            told[record.usage.device or "a GPU without a name"].append(record.usage.seconds)
+    if not told:
+        return ""
+    parts = [
+        f"{math.fsum(seconds) / 3600:,.1f} device-hours on {markdown.escape(device)}; "
+        f"{plural(len(seconds), 'attempt')}"
+        for device, seconds in sorted(told.items())
+    ]
+    rest = f" ({plural(silent, 'record')} beside these tell of no device's time)" if silent else ""
+    return f"{'. '.join(parts)}{rest}."
+
+
 def unpaired(records: Iterable[Record]) -> str:
     """Return a warning if cells of one dataset, rate and seed trained on different images."""
     subsets: dict[tuple[object, ...], set[str]] = defaultdict(set)

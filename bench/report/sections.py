@@ -217,7 +217,8 @@ def provenance(board: Board) -> str:
     )
     folded = markdown.details("Code, data, weights, libraries and machines", table)
     verified = verified_line(board.verified, records) if board.verified is not None else ""
-    parts = ("## Provenance", spent, verified, *provenance_remarks(board), folded)
+    hours = origin.device_hours(records)
+    parts = ("## Provenance", spent, hours, verified, *provenance_remarks(board), folded)
     return "\n\n".join(part for part in parts if part)
 
 

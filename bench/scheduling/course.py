@@ -41,6 +41,8 @@ class Course:
         self.attempts = 0
         self.cell_seconds = 0.0
         self.failures: list[FailedCell] = []
+        self.benched: list[str] = []
+        self.stopped = ""
 
     def measured(self, planned: PlannedCell, seconds: float) -> None:
         """Count an attempt that ended as done."""
@@ -50,6 +52,7 @@ class Course:
     def tally(self, elapsed: float = 0.0) -> Tally:
         """Return where the cells are; ``elapsed`` is the sum of seconds of those that run."""
         counts = self._queue.counts
+        self.estimate.at_once(self._slots.total)
         return Tally(
             total=len(self._queue.cells),
             done=self.done,
@@ -87,6 +90,8 @@ class Course:
             wall_seconds=time.monotonic() - started,
             slots=self._slots.total,
             interrupted=interrupted,
+            benched=tuple(self.benched),
+            stopped=self.stopped,
             suites=self._shares(),
             broken=tuple(f"{path}: {reason}" for path, reason in store.broken.items()),
         )

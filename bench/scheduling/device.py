@@ -14,11 +14,15 @@ class Device:
     visible
         Value of ``CUDA_VISIBLE_DEVICES`` that shows a process this device and no other.
     slots
-        Number of jobs at once.
+        Number of jobs at once; of a packed device the most that there may ever be.
     threads
         Threads that torch may use in each.
     here
         Whether it is a GPU of this machine, so that this machine's driver knows its load.
+    model
+        The GPU's name as the driver has it; empty where it is not known for certain.
+    packed
+        Whether the runner opens as many slots as fit and help.
     """
 
     name: str
@@ -26,8 +30,15 @@ class Device:
     slots: int
     threads: int = 1
     here: bool = False
+    model: str = ""
+    packed: bool = False
 
     @property
     def kind(self) -> str:
         """``cpu`` or ``cuda``."""
         return "cuda" if self.visible else "cpu"
+
+    @property
+    def packed_as(self) -> str:
+        """Devices of one such name are alike; one of an unknown model is like itself alone."""
+        return self.model or self.name

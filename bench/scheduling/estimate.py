@@ -80,6 +80,14 @@ class Estimate:
         """Return the mean seconds of the nearest group of a cell that has any measured."""
         return self._mean(groups(planned))
 
+    def usual(self, planned: PlannedCell) -> float | None:
+        """Return the mean seconds of cells like one; None as long as none was measured."""
+        return self.mean(planned) if self._count else None
+
+    def at_once(self, slots: int) -> None:
+        """Reckon with another number of cells at once."""
+        self._slots = slots
+
     def _mean(self, nearest_first: tuple[Group, ...]) -> float:
         group = next(g for g in nearest_first if self._count[g])
         return self._seconds[group] / self._count[group]

@@ -10,7 +10,14 @@ from datetime import UTC, datetime
 
 from bench.records.freshness import Expectations
 from bench.records.lease import Lease, Leases
-from bench.records.record import Failure, Outcome, Record, candidate_of, earlier_seconds
+from bench.records.record import (
+    Failure,
+    Outcome,
+    Record,
+    Usage,
+    candidate_of,
+    earlier_seconds,
+)
 from bench.records.store import CellState, Store
 from bench.scheduling.engines.engine import Ended
 from bench.scheduling.job import ParentArtifact
@@ -140,7 +147,8 @@ class Ledger:
         """Write an attempt's record; False if another runner has taken the cell over."""
         held = self._held.pop(ended.job.cell.id)
         seconds = ended.seconds + earlier_seconds(ended.outcome)
-        written = self._leases.commit(held.lease, self._record(held, ended.outcome, seconds))
+        record = self._record(held, ended.outcome, seconds, ended.usage)
+        written = self._leases.commit(held.lease, record)
         if written and _spent(ended.outcome):
             # Only now: until the record is there, a saved state is all that there is.
             with contextlib.suppress(OSError):
@@ -160,7 +168,9 @@ class Ledger:
             outcome = Outcome("failed", failure=failure)
             self._leases.commit(lease, self._record(held, outcome, 0.0))
 
-    def _record(self, held: Held, outcome: Outcome, seconds: float) -> Record:
+    def _record(
+        self, held: Held, outcome: Outcome, seconds: float, usage: Usage | None = None
+    ) -> Record:
         return Record(
             cell=self._cells[held.lease.cell_id].to_json(candidate_of(outcome)),
             attempt=held.lease.attempt,
@@ -168,6 +178,7 @@ class Ledger:
             ended=datetime.now(UTC).isoformat(timespec="seconds"),
             seconds=round(seconds, 3),
             outcome=outcome,
+            usage=usage,
         )
 
     def _ancestors(self, cell_id: str) -> Iterator[Cell]:

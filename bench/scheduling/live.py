@@ -185,7 +185,7 @@ def _devices(tally: Tally, gpus: tuple[Gpu, ...]) -> RenderableType:
         table.add_column("memory", justify="right")
         table.add_column("load", justify="right")
     for device, used in tally.devices:
-        row = [device.name, f"{used:,} of {device.slots:,}"]
+        row = [device.name, f"{used:,}" if device.packed else f"{used:,} of {device.slots:,}"]
         table.add_row(*row, *(_reading(found[device]) if told else []))
     return table
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
 from bench.errors import SpecError
@@ -84,18 +84,27 @@ class Queue:
             return []
         return [cell_id for cell_id, where in self._place.items() if where == place]
 
-    def next(self) -> str | None:
-        """Take the next ready cell that may share a device; it is now running."""
-        while self._heap:
-            _, cell_id = heapq.heappop(self._heap)
-            if self._place[cell_id] == "ready" and cell_id not in self._alone:
-                self._move(cell_id, "running")
-                return cell_id
-        return None
+    def next(self, fits: Callable[[str], bool] = lambda _: True) -> str | None:
+        """Take the next ready cell that may share a device and ``fits``; it is now running."""
+        passed = []
+        try:
+            while self._heap:
+                entry = heapq.heappop(self._heap)
+                cell_id = entry[1]
+                if self._place[cell_id] != "ready" or cell_id in self._alone:
+                    continue
+                if fits(cell_id):
+                    self._move(cell_id, "running")
+                    return cell_id
+                passed.append(entry)
+            return None
+        finally:
+            for entry in passed:
+                heapq.heappush(self._heap, entry)
 
-    def next_alone(self) -> tuple[str, str] | None:
-        """Return the first cell that must run alone and the device it needs, without taking it."""
-        return next(iter(self._alone.items()), None)
+    def next_alone(self, fits: Callable[[str], bool] = lambda _: True) -> tuple[str, str] | None:
+        """Return the first cell that must run alone and ``fits``, and its device; take nothing."""
+        return next(((cell, on) for cell, on in self._alone.items() if fits(cell)), None)
 
     def take_alone(self, cell_id: str) -> None:
         """Take a cell of :meth:`next_alone`; it is now running."""

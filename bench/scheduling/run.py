@@ -5,13 +5,14 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from bench.errors import StoreError
 from bench.records.freshness import Expectations
 from bench.records.lease import Leases
 from bench.records.record import Failure, Record
 from bench.records.store import CellState, Store
+from bench.scheduling.backoff import fetched_by
 from bench.scheduling.course import Course
 from bench.scheduling.device import Device
 from bench.scheduling.engines.engine import Ended, Engine, NoRoom
@@ -19,9 +20,10 @@ from bench.scheduling.interrupts import Interrupts
 from bench.scheduling.job import Job
 from bench.scheduling.ledger import Ledger
 from bench.scheduling.order import guess, ways
-from bench.scheduling.progress import Progress, Silence, name_of
+from bench.scheduling.placement import Placement
+from bench.scheduling.progress import Progress, Silence, duration, name_of
 from bench.scheduling.queue import Queue
-from bench.scheduling.retries import verdict
+from bench.scheduling.retries import needs_device_alone, verdict
 from bench.scheduling.room import Room
 from bench.scheduling.slots import Slots
 from bench.scheduling.summary import FailedCell, RunSummary
@@ -48,6 +50,8 @@ class RunOptions:
         Seconds without room for a single process until the run is given up.
     save_every
         Seconds between two saves of a cell's training; 0 saves none.
+    like_failures
+        The run stops after so many like failures of different cells without a success.
     """
 
     retries: int = 1
@@ -55,6 +59,7 @@ class RunOptions:
     look_every: float = 1.0
     patience: float = 30.0
     save_every: float = 600.0
+    like_failures: int = 10
 
 
 def run(
@@ -128,8 +133,10 @@ def run(
             ledger = Ledger(
                 store, leases, cells, expected, states, keep=options.keep, beside=artifacts
             )
+            placement = Placement(slots, cells, like_failures=options.like_failures)
+            placement.learn(record for state in states.values() if (record := state.record))
             _Runner(
-                queue, ledger, engine, slots, resources or {}, options, progress, course,
+                queue, ledger, engine, placement, resources or {}, options, progress, course,
                 interrupts, on_done,
             ).run()  # fmt: skip
         return course.summary(started, store, interrupts.count > 0)
@@ -149,7 +156,7 @@ class _Runner:
         queue: Queue,
         ledger: Ledger,
         engine: Engine,
-        slots: Slots,
+        placement: Placement,
         resources: Mapping[str, Resources],
         options: RunOptions,
         progress: Progress,
@@ -160,7 +167,8 @@ class _Runner:
         self.queue = queue
         self.ledger = ledger
         self.engine = engine
-        self.slots = slots
+        self.slots = placement.slots
+        self.placement = placement
         self.resources = resources
         self.options = options
         self.progress = progress
@@ -176,7 +184,7 @@ class _Runner:
         try:
             # An engine that blocks is interrupted by this exception; the count says the rest.
             with contextlib.suppress(KeyboardInterrupt):
-                while self.queue.unfinished and not self.interrupts.count:
+                while self.queue.unfinished and not self.ending:
                     # Before an engine that blocks takes the first cell.
                     self.progress.update(lambda: self.course.tally(self.ledger.elapsed))
                     self.fill()
@@ -188,28 +196,42 @@ class _Runner:
             with contextlib.suppress(OSError):
                 if self.interrupts.count:
                     self.progress.note("stopping; once more stops harder")
+                elif stopped := self.placement.health.stopped:
+                    self.course.stopped = stopped
+                    self.progress.note(f"the run stops: {stopped}")
             try:
                 self.stop()
             finally:
                 with contextlib.suppress(OSError):
                     self.progress.end(self.course.tally())
 
+    @property
+    def ending(self) -> bool:
+        """Whether nothing more is to be started."""
+        return self.interrupts.count > 0 or bool(self.placement.health.stopped)
+
     def fill(self) -> None:
         """Start cells as long as there is room; keep a device free for a cell that needs it."""
-        alone = self.queue.next_alone()
+        alone = self.next_alone()
         if alone is not None and self.room.open and self.slots.idle(alone[1]):
             self.queue.take_alone(alone[0])
-            self.start(alone[0], alone_on=alone[1])
-            alone = self.queue.next_alone()
+            self.start(alone[0], self.slots.devices[alone[1]], alone=True)
+            alone = self.next_alone()
         avoid = alone[1] if alone is not None else None
-        while self.room.open and not self.interrupts.count and self.slots.room(avoid):
-            cell_id = self.queue.next()
-            if cell_id is None:
+        while self.room.open and not self.ending:
+            found = self.placement.next(self.queue, avoid)
+            if found is None:
                 return
-            self.start(cell_id, avoid=avoid)
+            self.start(*found)
 
-    def start(self, cell_id: str, *, avoid: str | None = None, alone_on: str | None = None) -> None:
+    def next_alone(self) -> tuple[str, str] | None:
+        """Return the next cell that must run alone and the device that it is to have."""
+        found = self.queue.next_alone(self.placement.may_start)
+        return None if found is None else (found[0], self.placement.alone_on(*found))
+
+    def start(self, cell_id: str, device: Device, *, alone: bool = False) -> None:
         """Start a cell, unless somebody else has done it, has it, or has failed at it."""
+        alone_on = device.name if alone else None
         if self.ledger.settled(cell_id):
             self.done_elsewhere(cell_id)
             return
@@ -226,7 +248,7 @@ class _Runner:
         if lease is None:
             self.leave(cell_id)
             return
-        device = self.slots.take(avoid) if alone_on is None else self.slots.take_alone(alone_on)
+        self.placement.begin(cell_id, device, alone=alone)
         job = Job(
             cell=self.queue.cells[cell_id].cell,
             attempt=lease.attempt,
@@ -237,7 +259,7 @@ class _Runner:
             parents=parents,
             resources=self.resources.get(cell_id, Resources()),
             code=self.ledger.code(cell_id),
-            alone=alone_on is not None,
+            alone=alone,
             save_every=self.options.save_every,
         )
         self.running[cell_id] = device
@@ -250,7 +272,7 @@ class _Runner:
 
     def put_back(self, cell_id: str, alone_on: str | None, error: NoRoom) -> None:
         """Let a cell wait that could not be started for want of room."""
-        self.slots.give_back(self.running.pop(cell_id))
+        self.placement.undo(cell_id, self.running.pop(cell_id))
         self.ledger.give_back(cell_id)
         self.queue.again(cell_id, alone_on)
         if self.interrupts.count:
@@ -271,7 +293,7 @@ class _Runner:
         """Record what has ended, and decide what follows."""
         cell_id = ended.job.cell.id
         device = self.running.pop(cell_id)
-        self.slots.give_back(device)
+        ended = replace(ended, usage=self.placement.end(ended, device))
         self.room.freed()
         self.course.attempts += 1
         if not self.ledger.commit(ended):
@@ -307,11 +329,30 @@ class _Runner:
         what = verdict([failure for _, failure in failures], self.options.retries)
         failure = ended.outcome.failure or Failure("error", "no reason was given")
         planned = self.queue.cells[cell_id]
+        wait: float | None = None
+        if failure.kind == "network":
+            wait = self.placement.backoff.failed(cell_id, fetched_by(planned.cell), failure.message)
+            what = what if wait is not None else "over"
         self.progress.failed(planned, ended.job.attempt, failure, what != "over")
+        usual = self.course.estimate.usual(planned)
+        if benched := self.placement.failed(ended, device, usual):
+            self.course.benched.append(benched)
+            self.progress.note(benched)
         if what == "over":
             self.fail(cell_id, ended.job.attempt, failure)
-        else:
-            self.queue.again(cell_id, device.name if what == "alone" else None)
+            self.fail_unfetched()
+            return
+        if what == "later":
+            self.progress.note(f"{planned.cell.dataset} is tried again in {duration(wait)}")
+        alone = needs_device_alone([failure for _, failure in failures])
+        self.queue.again(cell_id, device.name if alone else None)
+
+    def fail_unfetched(self) -> None:
+        """Give up, once, all cells of datasets that could not be fetched."""
+        for cell_id in [*self.queue.at("ready"), *self.queue.at("waiting")]:
+            reason = self.placement.backoff.lost(fetched_by(self.queue.cells[cell_id].cell))
+            if reason is not None and self.queue.place(cell_id) in ("ready", "waiting"):
+                self.fail(cell_id, 0, Failure("network", f"not tried: {reason}"))
 
     def succeed(self, cell_id: str) -> None:
         """A cell is done."""
@@ -376,6 +417,7 @@ class _Runner:
         for ended in self.engine.stop(lambda: self.interrupts.count > 1):
             cell_id = ended.job.cell.id
             self.course.attempts += 1
+            ended = replace(ended, usage=self.placement.end(ended, self.running.pop(cell_id)))
             # If the store is why we stop, the rest cannot be recorded either.
             with contextlib.suppress(StoreError):
                 done = self.ledger.commit(ended) and ended.outcome.status == "done"

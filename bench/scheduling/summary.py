@@ -60,6 +60,10 @@ class RunSummary:
         Seconds the run took.
     suites
         How far each suite is, where several are told apart.
+    benched
+        What is to be said of each device that got no more cells after a while.
+    stopped
+        Why the run stopped by itself before all was tried; empty where it did not.
     broken
         Files in the store that could not be read.
     """
@@ -75,6 +79,8 @@ class RunSummary:
     slots: int
     interrupted: bool = False
     suites: tuple[Share, ...] = ()
+    benched: tuple[str, ...] = ()
+    stopped: str = ""
     broken: tuple[str, ...] = field(default=())
 
     @property

@@ -18,7 +18,8 @@ from bench.files import bytes_sha256
 from bench.records.code import code_digests, units_of
 from bench.records.record import Outcome
 from bench.scheduling.device import Device
-from bench.scheduling.engines.call import call, kind_of
+from bench.scheduling.engines.call import call
+from bench.scheduling.engines.failures import kind_of
 from bench.scheduling.engines.inline import InlineEngine
 from bench.scheduling.engines.installed import is_installed
 from bench.scheduling.engines.watch import Watch

@@ -3,13 +3,26 @@
 from __future__ import annotations
 
 import os
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from bench.errors import UserError
 from bench.scheduling.device import Device
 from bench.scheduling.engines import devices as module
-from bench.scheduling.engines.devices import cores, devices, parse_listing, visible_gpus
+from bench.scheduling.engines.devices import (
+    announced,
+    cores,
+    devices,
+    listing,
+    parse_listing,
+    parse_models,
+    visible_gpus,
+    visible_models,
+)
 from bench.scheduling.slots import Slots
 
 TWO = """\
@@ -22,6 +35,102 @@ GPU 0: NVIDIA A100 (UUID: GPU-11111111-aaaa-bbbb-cccc-000000000000)
   MIG 3g.20gb     Device  1: (UUID: MIG-bbbb2222-0000)
 GPU 1: NVIDIA A100 (UUID: GPU-22222222-aaaa-bbbb-cccc-000000000000)
 """
+
+
+@pytest.fixture(autouse=True)
+def asked_anew() -> Iterator[None]:
+    listing.cache_clear()
+    yield
+    listing.cache_clear()
+
+
+def machine(
+    monkeypatch: pytest.MonkeyPatch, folder: Path, script: str | None, *, signs: str = ""
+) -> None:
+    """Let this be a machine with a driver's command of one's own, and signs of a GPU."""
+    monkeypatch.setattr(module, "_DRIVER", folder / "gpus")
+    monkeypatch.setattr(module, "_NODES", folder)
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    command = folder / "nvidia-smi"
+    if script is not None:
+        command.write_text(f"#!/bin/sh\n{script}\n")
+        command.chmod(0o755)
+    found = str(command) if script is not None else None
+    monkeypatch.setattr(module, "shutil", SimpleNamespace(which=lambda name: found))
+    if signs == "driver":
+        (folder / "gpus" / "0000:01:00.0").mkdir(parents=True)
+    elif signs == "node":
+        (folder / "nvidia0").touch()
+    elif signs:
+        monkeypatch.setenv("CUDA_VISIBLE_DEVICES", signs)
+
+
+BROKEN = ["echo 'NVIDIA-SMI has failed' >&2; exit 9", "echo 'No devices were found'"]
+
+
+@pytest.mark.parametrize("signs", ["driver", "node", "0", "GPU-11"])
+@pytest.mark.parametrize("script", BROKEN)
+def test_a_gpu_that_is_announced_and_not_listed_is_an_error(
+    script: str, signs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(monkeypatch, tmp_path, script, signs=signs)
+    for choice in ("auto", "cuda"):
+        with pytest.raises(UserError, match=r"announced .* cannot be listed: nvidia-smi -L"):
+            devices(choice)  # type: ignore[arg-type]
+    assert devices("cpu", workers=2) == (Device("cpu", "", 2),)
+
+
+@pytest.mark.parametrize("signs", ["", "-1", "none"])
+@pytest.mark.parametrize("script", [*BROKEN, None])
+def test_without_a_sign_of_a_gpu_there_is_none(
+    script: str, signs: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    machine(monkeypatch, tmp_path, script, signs=signs)
+    assert devices(workers=2) == (Device("cpu", "", 2),)
+
+
+def test_a_driver_that_gives_no_answer(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, tmp_path, "true", signs="driver")
+
+    def slow(*arguments: object, timeout: float, **more: object) -> None:
+        raise subprocess.TimeoutExpired("nvidia-smi", timeout)
+
+    monkeypatch.setattr(module.subprocess, "run", slow)
+    with pytest.raises(UserError, match="no answer within 30 s"):
+        devices()
+
+
+def test_the_driver_is_asked_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    log = tmp_path / "log"
+    machine(monkeypatch, tmp_path, f"echo asked >> {log}; cat <<'END'\n{TWO}END")
+    monkeypatch.setattr(module, "cores", lambda: 16)
+    found = devices()
+    assert log.read_text() == "asked\n"
+    assert [device.model for device in found] == ["NVIDIA H200"] * 2
+    # A job a core at most, and the cores shared by as many as there may ever be.
+    assert {(device.packed, device.slots, device.threads) for device in found} == {(True, 8, 1)}
+    assert {device.packed for device in devices(slots_per_gpu=2)} == {False}
+
+
+def test_what_announces_a_gpu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    machine(monkeypatch, tmp_path, None)
+    assert announced({}) == announced({"CUDA_VISIBLE_DEVICES": "-1"}) == ""
+    assert announced({"CUDA_VISIBLE_DEVICES": "1,0"}) == "CUDA_VISIBLE_DEVICES=1,0"
+
+
+def test_names_of_gpus() -> None:
+    assert set(parse_models(TWO).values()) == {"NVIDIA H200"}
+    assert set(parse_models(DIVIDED)) == {"1", "GPU-22222222-aaaa-bbbb-cccc-000000000000"}
+
+
+def test_of_several_models_a_number_says_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    mixed = TWO.replace("1: NVIDIA H200", "1: NVIDIA A100")
+    monkeypatch.setattr(module, "listing", lambda: mixed)
+    assert visible_models(("0", "GPU-2222"), {}) == ("", "NVIDIA A100")
+    order = {"CUDA_DEVICE_ORDER": "PCI_BUS_ID"}
+    assert visible_models(("0", "1"), order) == ("NVIDIA H200", "NVIDIA A100")
+    # The beginning of both.
+    assert visible_models(("GPU-",), order) == ("",)
 
 
 def test_the_listing_of_nvidia_smi() -> None:

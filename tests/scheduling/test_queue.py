@@ -153,3 +153,33 @@ def test_every_cell_is_handed_out_once_and_after_its_parents(
             queue.done(cell_id)
             seen.append(cell_id)
     assert sorted(seen) == sorted(queue.cells)
+
+
+def test_what_does_not_fit_is_passed_and_keeps_its_place() -> None:
+    cells = chain(None, None, None)
+    queue = Queue(cells)
+    queue.open([])
+    first, second, third = ids(cells, 0, 1, 2)
+    asked: list[str] = []
+
+    def fits(cell_id: str) -> bool:
+        asked.append(cell_id)
+        return cell_id == second
+
+    assert queue.next(fits) == second
+    assert asked == [first, second]
+    assert queue.next(fits) is None
+    assert queue.place(first) == queue.place(third) == "ready"
+    assert taken(queue) == [first, third]
+
+
+def test_one_that_must_be_alone_may_have_to_wait() -> None:
+    cells = chain(None, None)
+    queue = Queue(cells)
+    queue.open([])
+    first, second = taken(queue)
+    queue.again(first, "cuda:0")
+    queue.again(second, "cuda:1")
+    assert queue.next_alone() == (first, "cuda:0")
+    assert queue.next_alone(lambda cell_id: cell_id != first) == (second, "cuda:1")
+    assert queue.next_alone(lambda _: False) is None

@@ -8,7 +8,8 @@ import traceback
 from collections.abc import Callable
 
 from bench.errors import UserError
-from bench.records.record import FAILURE_KINDS, Failure, FailureKind, Outcome
+from bench.records.record import Failure, FailureKind, Outcome
+from bench.scheduling.engines.failures import kind_of, message_of
 from bench.scheduling.engines.origin import check_expected_code, watched
 from bench.scheduling.job import Job
 
@@ -43,37 +44,10 @@ def call(target: str, job: Job) -> Outcome:
     except UserError as error:
         return failed(kind_of(error), str(error))
     except Exception as error:
-        return failed(kind_of(error), _message(error), traceback.format_exc())
+        return failed(kind_of(error), message_of(error, job.device), traceback.format_exc())
     return outcome
 
 
 def failed(kind: FailureKind, message: str, detail: str = "") -> Outcome:
     """Return a failed outcome."""
     return Outcome("failed", failure=Failure(kind, message, detail))
-
-
-def kind_of(error: BaseException) -> FailureKind:
-    """Return what kind of failure an exception is.
-
-    A class of ours says it by its attribute ``kind``. Torch's out-of-memory error is known by
-    name and text, since scheduling does not import torch: it has that name on CUDA and is a
-    plain ``RuntimeError`` on the CPU.
-    """
-    said = getattr(type(error), "kind", None)
-    for kind in FAILURE_KINDS:
-        if said == kind:
-            return kind
-    names = {cls.__name__ for cls in type(error).__mro__}
-    if names & {"OutOfMemoryError", "MemoryError"}:
-        return "out-of-memory"
-    text = str(error).lower()
-    if isinstance(error, RuntimeError) and (
-        "out of memory" in text or "not enough memory" in text or "can't allocate memory" in text
-    ):
-        return "out-of-memory"
-    return "error"
-
-
-def _message(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {lines[0]}" if lines else type(error).__name__

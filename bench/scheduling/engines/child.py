@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import faulthandler
 import fcntl
+import json
 import os
 import pickle
 import select
@@ -13,11 +14,12 @@ import sys
 import threading
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 from bench.records.codec import dump_outcome, load_outcome
 from bench.records.record import Outcome
 from bench.scheduling.engines.call import call, failed
+from bench.scheduling.engines.memory import Memory, allocator_peak
 
 NUMBER = struct.Struct("=Q")
 """A worker writes its pid first, then its report's length, then its report."""
@@ -29,16 +31,24 @@ class Report:
 
     outcome: Outcome
     seconds: float
+    memory: Memory | None = None
 
     def dump(self) -> bytes:
         """Return the message."""
-        return f"{self.seconds!r}\n{dump_outcome(self.outcome)}".encode()
+        memory = asdict(self.memory) if self.memory is not None else None
+        head = json.dumps([self.seconds, memory])
+        return f"{head}\n{dump_outcome(self.outcome)}".encode()
 
     @staticmethod
     def load(message: bytes) -> Report:
         """Return the report in a message."""
-        seconds, _, text = message.partition(b"\n")
-        return Report(load_outcome(text), float(seconds))
+        head, _, text = message.partition(b"\n")
+        try:
+            seconds, memory = json.loads(head)
+            taken = Memory(**memory) if memory is not None else None
+        except TypeError as error:
+            raise ValueError(f"no report: {error}") from None
+        return Report(load_outcome(text), float(seconds), taken)
 
 
 def main(payload: bytes, report: int, output: int, life: int) -> None:
@@ -70,7 +80,7 @@ def main(payload: bytes, report: int, output: int, life: int) -> None:
         os.environ.update(environment)
         outcome = call(target, job)
         seconds = time.monotonic() - start
-        message = Report(outcome, seconds).dump()
+        message = Report(outcome, seconds, allocator_peak()).dump()
     except Exception as error:
         seconds = time.monotonic() - start
         told = failed("error", f"{type(error).__name__}: {error}", traceback.format_exc())

@@ -6,8 +6,9 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from bench.records.record import Failure, Outcome
+from bench.records.record import Failure, Outcome, Usage
 from bench.scheduling.device import Device
+from bench.scheduling.engines.memory import Memory
 from bench.scheduling.job import Job
 
 TARGET = "bench.training.execute:execute"
@@ -25,14 +26,14 @@ class EngineOptions:
     workers
         Jobs at once on the CPU; None leaves it to the engine.
     slots_per_gpu
-        Jobs at once on each GPU.
+        Jobs at once on each GPU; None leaves it to the runner, which packs as many as fit.
     time_limit
         Seconds a job may take; none where it is None.
     """
 
     device: Choice = "auto"
     workers: int | None = None
-    slots_per_gpu: int = 1
+    slots_per_gpu: int | None = None
     time_limit: float | None = None
 
 
@@ -44,11 +45,17 @@ class Ended:
     ----------
     seconds
         Wall time inside the target; for a process that died, since its start.
+    memory
+        What the job took of its GPU; None of an engine that does not tell.
+    usage
+        What of its device it is recorded with, which the runner says and not the engine.
     """
 
     job: Job
     outcome: Outcome
     seconds: float
+    memory: Memory | None = None
+    usage: Usage | None = None
 
 
 class NoRoom(Exception):

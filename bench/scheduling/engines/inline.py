@@ -8,10 +8,12 @@ from dataclasses import replace
 
 from bench.errors import UserError
 from bench.scheduling.device import Device
-from bench.scheduling.engines.call import call, failed, kind_of
+from bench.scheduling.engines.call import call, failed
 from bench.scheduling.engines.devices import devices
 from bench.scheduling.engines.engine import TARGET, Ended, EngineOptions, cancelled
+from bench.scheduling.engines.failures import kind_of
 from bench.scheduling.engines.local import LocalEngine
+from bench.scheduling.engines.memory import allocator_peak, forget_peak
 from bench.scheduling.engines.origin import has_users_part
 from bench.scheduling.job import Job
 
@@ -47,12 +49,14 @@ class InlineEngine:
             if has_users_part(job):
                 self._ended += self._apart(job, device)
                 return
+            forget_peak()
             outcome = call(self._target, job)
         except UserError as error:
             outcome = failed(kind_of(error), str(error))
         except KeyboardInterrupt:
             outcome = cancelled()
-        self._ended.append(Ended(job, outcome, time.monotonic() - start))
+        seconds = time.monotonic() - start
+        self._ended.append(Ended(job, outcome, seconds, allocator_peak()))
 
     def _apart(self, job: Job, device: Device) -> list[Ended]:
         self._local = self._local or LocalEngine(self.devices, target=self._target)
@@ -92,4 +96,4 @@ def inline_engine(options: EngineOptions) -> InlineEngine:
     """
     if options.time_limit is not None:
         raise UserError("the inline engine has no time limit", remedy="use --engine local")
-    return InlineEngine(devices(options.device, workers=1)[0])
+    return InlineEngine(devices(options.device, workers=1, slots_per_gpu=1)[0])

@@ -13,6 +13,7 @@ from bench.scheduling.engines.call import failed
 from bench.scheduling.engines.devices import devices
 from bench.scheduling.engines.engine import TARGET, Ended, EngineOptions, cancelled
 from bench.scheduling.engines.forking import Nursery
+from bench.scheduling.engines.memory import Processes
 from bench.scheduling.engines.worker import Worker
 from bench.scheduling.job import Job
 
@@ -54,6 +55,9 @@ class LocalEngine:
         modules = [target.partition(":")[0]] if preloaded is None else preloaded
         self._nursery = Nursery(target, modules)
         self.devices = tuple(devices)
+        # Of another machine's processes the driver here knows nothing.
+        on_gpu = any(device.here for device in self.devices)
+        self._processes = Processes() if on_gpu else None
         self._workers: list[Worker] = []
         self._stillborn: list[Ended] = []
         self._time_limit = float("inf") if time_limit is None else time_limit
@@ -76,6 +80,8 @@ class LocalEngine:
             return
         # The fork server's own start is not the job's time.
         started = time.monotonic()
+        if self._processes is not None:
+            self._processes.begin(process.pid)
         self._workers.append(Worker(job, process, started, started + self._time_limit))
 
     def poll(self, timeout: float) -> list[Ended]:
@@ -105,6 +111,8 @@ class LocalEngine:
     def close(self) -> None:
         """Kill what still runs, and let the fork server go."""
         self.stop(lambda: True)
+        if self._processes is not None:
+            self._processes.close()
         self._nursery.close()
 
     def _wait(self, timeout: float) -> None:
@@ -115,12 +123,16 @@ class LocalEngine:
 
     def _collect(self) -> list[Ended]:
         ended, self._stillborn = self._stillborn, []
+        if self._processes is not None:
+            self._processes.look()
         for worker in list(self._workers):
             self._look_at(worker)
             code = self._nursery.exit_code(worker.process)
             if code is not None:
                 self._workers.remove(worker)
-                ended.append(worker.end(code))
+                pid = worker.process.pid
+                peak = self._processes.end(pid) if self._processes is not None else None
+                ended.append(worker.end(code, peak))
         return ended
 
     def _look_at(self, worker: Worker) -> None:

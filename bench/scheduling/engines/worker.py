@@ -15,6 +15,7 @@ from bench.scheduling.engines.child import NUMBER, Report
 from bench.scheduling.engines.engine import Ended
 from bench.scheduling.engines.forking import UNSEEN, Process
 from bench.scheduling.engines.log import CappedLog
+from bench.scheduling.engines.memory import Memory
 from bench.scheduling.job import Job
 
 # Of one worker at a time, so that one that prints without end leaves time for the others.
@@ -83,8 +84,14 @@ class Worker:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.process.pid, number)
 
-    def end(self, code: int) -> Ended:
-        """Return the job with its outcome, after the process has ended with an exit code."""
+    def end(self, code: int, process: int | None = None) -> Ended:
+        """Return the job with its outcome, after the process has ended with an exit code.
+
+        Parameters
+        ----------
+        process
+            The most bytes of its GPU that the driver saw the process have.
+        """
         # Whatever it has started and left behind goes with it.
         self.signal(signal.SIGKILL)
         while self.receive():
@@ -94,8 +101,12 @@ class Worker:
         self._log.close()
         if self.report is not None:
             # What was reported before a stop came is the outcome.
-            return Ended(self.job, self.report.outcome, self.report.seconds)
-        return Ended(self.job, self._without_report(code), time.monotonic() - self._started)
+            memory = self.report.memory
+            told = memory if process is None else replace(memory or Memory(), process=process)
+            return Ended(self.job, self.report.outcome, self.report.seconds, told)
+        told = Memory(process=process) if process is not None else None
+        seconds = time.monotonic() - self._started
+        return Ended(self.job, self._without_report(code), seconds, told)
 
     def _without_report(self, code: int) -> Outcome:
         if self._stopped is None:
