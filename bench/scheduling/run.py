@@ -46,12 +46,15 @@ class RunOptions:
         Seconds between looks at cells that another runner has.
     patience
         Seconds without room for a single process until the run is given up.
+    leave_when_idle
+        End as soon as nothing runs here and no cell can be begun, though others have cells.
     """
 
     retries: int = 1
     keep: frozenset[str] = frozenset()
     look_every: float = 1.0
     patience: float = 30.0
+    leave_when_idle: bool = False
 
 
 def run(
@@ -180,6 +183,8 @@ class _Runner:
                     for ended in self.engine.poll(_POLL):
                         self.finish(ended)
                     self.look_elsewhere()
+                    if self.options.leave_when_idle and self.idle:
+                        break
         finally:
             # A terminal that has hung up takes no more text.
             with contextlib.suppress(OSError):
@@ -190,6 +195,11 @@ class _Runner:
             finally:
                 with contextlib.suppress(OSError):
                     self.progress.end(self.course.tally())
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do but to wait for others."""
+        return not (self.running or self.queue.counts["ready"])
 
     def fill(self) -> None:
         """Start cells as long as there is room; keep a device free for a cell that needs it."""
