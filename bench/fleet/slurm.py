@@ -95,13 +95,15 @@ def _parameters(fleet: Fleet, settings: SlurmSettings) -> dict[str, Any]:
         "account": settings.account,
         "gpus_per_node": settings.gpus or None,
         "cpus_per_task": settings.cpus,
+        # A job with a node to itself would else start a pilot on each of its cores.
+        "ntasks_per_node": 1,
         "mem": settings.memory,
         "time": settings.time,
         "signal_delay_s": settings.notice,
         "setup": [f"export PYTHONPATH={shlex.quote(path)}", *settings.setup],
         "stderr_to_stdout": True,
         # Since Slurm 22.05 a step does not inherit it.
-        "srun_args": [f"--cpus-per-task={settings.cpus}"],
+        "srun_args": ["--ntasks=1", f"--cpus-per-task={settings.cpus}"],
         "additional_parameters": {"requeue": True, **settings.sbatch},
     }
     return {name: value for name, value in asked.items() if value is not None}

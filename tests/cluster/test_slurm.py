@@ -68,6 +68,11 @@ class Site:
             "PYTHONPATH": str(ROOT),
         }
 
+    def quick(self, seconds: float) -> None:
+        """Let cells sleep in place of training."""
+        quick = ROOT / "tests" / "cluster" / "quick"
+        self.environment |= {"PYTHONPATH": f"{quick}:{ROOT}", "QUICK_SECONDS": str(seconds)}
+
     def suite(self, *, seeds: int, steps: int, settings: str = SETTINGS) -> Path:
         file = self.folder / "small" / "table.yaml"
         file.parent.mkdir(exist_ok=True)
@@ -86,7 +91,7 @@ class Site:
     def bench(self, *arguments: object, code: int = 0) -> str:
         process = self.start(*arguments)
         try:
-            output, _ = process.communicate(timeout=150)
+            output, _ = process.communicate(timeout=400)
         finally:
             process.kill()
         assert process.returncode == code, output + self.logs()
@@ -108,7 +113,7 @@ class Site:
         return {record["cell"]["id"]: record["outcome"]["metrics"] for record in done}
 
     def wait_done(self, count: int) -> None:
-        self.cluster.wait(lambda: len(self.done()) >= count, 90, f"{count} cells done")
+        self.cluster.wait(lambda: len(self.done()) >= count, 300, f"{count} cells done")
 
 
 @pytest.fixture
@@ -126,7 +131,7 @@ def test_a_lost_node_costs_no_cell_and_doubles_none(site: Site) -> None:
     nodes = {node for _, state, node in site.cluster.jobs() if state == "RUNNING"}
     assert nodes == {"n1", "n2"}
     site.cluster.kill_node("n1")
-    told, _ = run.communicate(timeout=150)
+    told, _ = run.communicate(timeout=400)
     assert run.returncode == 0, told + site.logs()
     assert "40/40 done" in told
     fleet = site.done()
@@ -139,6 +144,7 @@ def test_a_lost_node_costs_no_cell_and_doubles_none(site: Site) -> None:
 
 
 def test_before_its_time_ends_a_pilot_lets_its_cells_go_and_comes_back(site: Site) -> None:
+    site.quick(1.5)
     suite = site.suite(
         seeds=1, steps=150, settings=SETTINGS.replace("max_pilots: 2", "max_pilots: 1")
     )
@@ -147,7 +153,7 @@ def test_before_its_time_ends_a_pilot_lets_its_cells_go_and_comes_back(site: Sit
     ((job, _, _),) = site.cluster.jobs()
     # What Slurm does so many seconds before the time limit.
     site.cluster.run("scancel", "--signal=USR2", job)
-    told, _ = run.communicate(timeout=150)
+    told, _ = run.communicate(timeout=400)
     assert run.returncode == 0, told + site.logs()
     assert len(site.done()) == 4
     statuses = Counter(r["outcome"]["status"] for r in site.records())
@@ -160,6 +166,7 @@ def test_before_its_time_ends_a_pilot_lets_its_cells_go_and_comes_back(site: Sit
 
 
 def test_a_cancelled_fleet_leaves_nothing(site: Site) -> None:
+    site.quick(2)
     suite = site.suite(seeds=10, steps=300)
     output = site.bench("run", suite, "--engine", "slurm", "--no-check", "--detach")
     assert "2 new pilots" in output
@@ -180,6 +187,7 @@ def test_a_cancelled_fleet_leaves_nothing(site: Site) -> None:
 
 
 def test_ctrl_c_leaves_the_pilots_and_the_same_command_watches_them_again(site: Site) -> None:
+    site.quick(1)
     suite = site.suite(seeds=2, steps=60)
     run = site.start("run", suite, "--engine", "slurm", "--no-check")
     site.wait_done(1)
