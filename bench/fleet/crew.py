@@ -66,8 +66,8 @@ def crew_of(
         reports.setdefault(report.job, []).append(report)
     known = {job.job: job for job in jobs or ()}
     held = _held(store) if reports else {}
-    # A job whose id was never written is known to Slurm alone.
-    names = dict.fromkeys((*fleet.jobs, *known))
+    # A job whose id was never written is known to Slurm, and to itself.
+    names = dict.fromkeys((*fleet.jobs, *known, *reports))
     return [
         _pilot(name, known.get(name), reports.get(name, []), held, jobs is not None)
         for name in names

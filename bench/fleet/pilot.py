@@ -94,4 +94,6 @@ def _status(runner: subprocess.Popen[bytes]) -> int | None:
     found = os.waitid(os.P_PID, runner.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT)
     if found is None:
         return None
-    return found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+    code = found.si_status if found.si_code == os.CLD_EXITED else -found.si_status
+    runner.returncode = code
+    return code
