@@ -85,10 +85,10 @@ class SlurmCluster:
 
     def kill_node(self, node: str) -> None:
         """Kill a node as a power failure does: its daemon, and all that its jobs have started."""
-        self._daemons.pop(node).kill()
-        for pid in self.processes(f"SLURMD_NODENAME={node}") + self.processes_of_steps(node):
-            with contextlib.suppress(ProcessLookupError):
-                os.kill(pid, signal.SIGKILL)
+        daemon = self._daemons.pop(node)
+        daemon.kill()
+        daemon.wait()
+        self.kill_rest(node)
 
     def processes(self, wanted: str) -> list[int]:
         """Processes that have a variable, of this cluster only."""

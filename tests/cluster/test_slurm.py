@@ -125,7 +125,7 @@ def site(tmp_path: Path, cluster: SlurmCluster, cache: Path) -> Iterator[Site]:
 
 
 def test_a_lost_node_costs_no_cell_and_doubles_none(site: Site) -> None:
-    suite = site.suite(seeds=10, steps=60)
+    suite = site.suite(seeds=10, steps=20)
     run = site.start("run", suite, "--engine", "slurm", "--no-check")
     site.wait_done(3)
     nodes = {node for _, state, node in site.cluster.jobs() if state == "RUNNING"}
@@ -138,8 +138,11 @@ def test_a_lost_node_costs_no_cell_and_doubles_none(site: Site) -> None:
     assert len(fleet) == 40
     assert not [r for r in site.records() if r["outcome"]["status"] != "done"]
     # The same bits as of one runner on one machine.
-    site.bench("run", suite, "--engine", "local", "--workers", "2", "--store", "alone")
-    assert site.done(site.folder / "alone") == fleet
+    some = ("--only", "seed=0:2", "--workers", "2", "--no-check")
+    site.bench("run", suite, "--engine", "local", *some, "--store", "alone")
+    alone = site.done(site.folder / "alone")
+    assert len(alone) == 8
+    assert alone.items() <= fleet.items()
     site.cluster.start_node("n1")
 
 
