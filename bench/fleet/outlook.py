@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from bench.records.record import Failure
 from bench.records.store import CellState, Store
 from bench.scheduling.retries import verdict
 from bench.spec.cell import PlannedCell
@@ -80,15 +81,39 @@ def outlook(
 def _given_up(
     cell_id: str, state: CellState, store: Store, since: Mapping[str, int], retries: int
 ) -> bool:
-    if state.state != "failed" or state.attempts <= since.get(cell_id, 0):
+    """Return whether a pilot has given a cell up, or another would come to nothing as well."""
+    before = since.get(cell_id, 0)
+    if state.attempts <= before:
         return False
+    new = [record for record in store.attempts(cell_id) if record.attempt > before]
+    done = sum(record.outcome.status == "done" for record in new)
+    if state.state == "stale":
+        return done > 0
+    if state.state == "missing":
+        # Once its file may have been removed; twice it leaves none.
+        return done > 1
     failures = [
         record.outcome.failure
-        for record in store.attempts(cell_id)
-        if record.attempt > since.get(cell_id, 0)
-        and record.outcome.status in ("failed", "timed-out")
+        for record in new
+        if record.outcome.status in ("failed", "timed-out")
         and record.outcome.failure is not None
         # Its parent's failure says whether it can begin.
         and record.outcome.failure.kind != "parent"
     ]
-    return bool(failures) and verdict(failures, retries) == "over"
+    return state.state == "failed" and bool(failures) and verdict(failures, retries) == "over"
+
+
+def why_failed(state: CellState) -> tuple[int, Failure]:
+    """Return the attempt and the failure of a cell that was given up."""
+    record = state.record
+    if record is not None and record.outcome.failure is not None:
+        return record.attempt, record.outcome.failure
+    attempt = record.attempt if record is not None else state.attempts
+    if state.state == "stale":
+        reasons = ", ".join(state.reasons)
+        return attempt, Failure(
+            "error", f"its record is stale at once ({reasons}): edited meanwhile?"
+        )
+    if state.state == "missing" and state.attempts:
+        return attempt, Failure("error", "it leaves no file for the cells that start from it")
+    return 0, Failure("parent", "a cell that it starts from has failed")

@@ -9,7 +9,7 @@ from dataclasses import replace
 from bench.errors import UserError
 from bench.fleet.crew import PilotState, crew_of
 from bench.fleet.fleet import Fleet, Fleets, with_submission
-from bench.fleet.outlook import Outlook, outlook
+from bench.fleet.outlook import Outlook, outlook, why_failed
 from bench.fleet.settings import SlurmSettings
 from bench.fleet.slurm import SlurmError, end, jobs_of, submit
 from bench.records.owner import this_process
@@ -166,14 +166,11 @@ class Watch:
             cell_id = planned.cell.id
             if cell_id not in self.outlook.failed or cell_id in self.told:
                 continue
-            record = self.states[cell_id].record
-            failure = record.outcome.failure if record is not None else None
-            if record is None or failure is None:
-                continue
+            attempt, failure = why_failed(self.states[cell_id])
             self.told.add(cell_id)
-            self.failures.append(FailedCell(planned, record.attempt, failure))
+            self.failures.append(FailedCell(planned, attempt, failure))
             if failure.kind != "parent":
-                self.progress.failed(planned, record.attempt, failure, False)
+                self.progress.failed(planned, attempt, failure, False)
 
     def _once(self, text: str) -> None:
         if text not in self.told:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import time
 
+from bench.data.folder_digest import dataset_digest
 from bench.records.record import Outcome, Provenance
 from bench.scheduling.job import Job
 
@@ -14,5 +15,8 @@ def sleep(job: Job) -> Outcome:
     return Outcome(
         "done",
         metrics={"test/top1": 0.5},
-        provenance=Provenance(code=dict(job.code)),
+        provenance=Provenance(
+            code=dict(job.code),
+            data={"dataset": dataset_digest(job.cell.datasets[0], job.resources)},
+        ),
     )

@@ -8,14 +8,14 @@ from pathlib import Path
 import pytest
 
 from bench.fleet.fleet import Fleet, Fleets, Work, new_fleet, with_submission
-from bench.fleet.outlook import Outlook, outlook
+from bench.fleet.outlook import Outlook, outlook, why_failed
 from bench.fleet.settings import SlurmSettings
 from bench.fleet.watch import pilots_wanted
 from bench.records.freshness import Expectations
 from bench.records.layout import Layout
 from bench.records.lease import Leases
 from bench.records.record import Failure
-from bench.records.store import Store
+from bench.records.store import CellState, Store
 from bench.spec.cell import Parent
 from tests.records.built import cell, planned, record
 
@@ -86,6 +86,12 @@ def test_what_is_left_is_told_by_the_store(tmp_path: Path) -> None:
     assert look().failed == {lost.id, orphan.id}
     # What failed before the fleet began is its work again.
     assert lost.id in look(since=2).open
+    # Whatever is the matter with it, another pilot would come to the same.
+    put(store, held, 1, "done")
+    stale = {c.id: s for c, s in ((p.cell, CellState("stale", attempts=1)) for p in plan)}
+    assert outlook(plan, stale, store, dict.fromkeys(stale, 0), 1).failed == {held.id}
+    assert "stale at once" in why_failed(stale[held.id])[1].message
+    store.layout.cell(held.id).record(1).unlink()
     put(store, second, 1, "cancelled")
     with Leases(store.layout) as leases:
         leases.claim(held.id)
