@@ -26,12 +26,14 @@ Example:
 def command(store: Path, dry_run: bool, artifacts: bool) -> None:
     """Remove from a store what dead runners have left behind.
 
-    Their leases and owner files, and files that they did not finish. Nothing that a living runner
-    has, no record, no log, and no artifact unless asked for: it may be used while others run.
+    Their leases and owner files, the files of fleets that are over, and files that they did not
+    finish. Nothing that a living runner has, no record, no log of a cell, and no artifact unless
+    asked for: it may be used while others run.
     """
     from collections import Counter
     from contextlib import nullcontext
 
+    from bench.cli.crews import remove_fleets
     from bench.errors import StoreError
     from bench.records.litter import cleaning, litter, remove
     from bench.records.store import Store
@@ -43,6 +45,7 @@ def command(store: Path, dry_run: bool, artifacts: bool) -> None:
         with nullcontext() if dry_run else cleaning(opened):
             found = litter(opened, artifacts=artifacts)
             size = sum(one.size for one in found) if dry_run else remove(opened, found)
+            fleets = remove_fleets(opened, dry_run=dry_run)
     except OSError as error:
         raise StoreError(
             f"the store cannot be cleaned: {error.strerror or error}",
@@ -52,7 +55,9 @@ def command(store: Path, dry_run: bool, artifacts: bool) -> None:
     if dry_run:
         for one in found:
             click.echo(one.path)
-    counts = Counter(one.kind for one in found)
+    counts: Counter[str] = Counter(one.kind for one in found)
+    if fleets:
+        counts["fleet"] = fleets
     what = ", ".join(f"{n:,} {kind}{'s' if n > 1 else ''}" for kind, n in counts.items())
     does = "would remove" if dry_run else "removed"
     click.echo(f"{does} {what or 'nothing'}: {_bytes(size)}")

@@ -21,6 +21,7 @@ COMMANDS = {
     "fetch": "Bring the weights and data that suites need, for nodes without a network.",
     "run": "Run what is missing or stale, and resume what was interrupted.",
     "status": "Say how far suites are, and what failed or is stale and why.",
+    "cancel": "Cancel what was submitted to a cluster for a store.",
     "show": "Show one cell: its settings, results, curves, log and provenance.",
     "report": "Rebuild a paper's tables from the records, as leaderboards.",
     "smoke": "Take suites from YAML to page in a few steps, and say which broke.",

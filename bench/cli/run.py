@@ -21,6 +21,7 @@ from bench.cli.options import (
 
 if TYPE_CHECKING:
     from bench.cli.joint import Joint
+    from bench.cli.launch import OnDuty
     from bench.errors import UserError
     from bench.records.record import Record
     from bench.scheduling.engines.engine import Choice, Engine, EngineOptions
@@ -36,6 +37,7 @@ Example:
   bench run bss fast/optimizers
   bench run bss/table2 --only method=l2,l2+bss --only dataset=glyphs --only seed=0:3
   bench run bss/table2 --until-decided --budget 2 --dry-run
+  bench run bss/table2 --profile paper --engine slurm --pilots 8
 
 Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every cell is done.
 """
@@ -52,8 +54,22 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     show_default=True,
     metavar="NAME",
     help="local: a process a cell; inline: one after the other, here, but for cells with parts "
-    "of yours; or one that is installed.",
+    "of yours; slurm: runners on a cluster; or one that is installed.",
 )
+@click.option("--pilots", type=click.IntRange(min=1), help="Runners at a time.  [--engine slurm]")
+@click.option(
+    "--settings",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="How pilots are asked for; else slurm.yaml beside the suite.  [--engine slurm]",
+)
+@click.option("--detach", is_flag=True, help="Submit, and do not watch.  [--engine slurm]")
+@click.option(
+    "--leave-when-idle",
+    is_flag=True,
+    help="End when there is nothing to begin, though other runners have cells.",
+)
+@click.option("--pilot-of", metavar="FLEET", hidden=True)
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Cells at a time on the CPU; default: all cores."
 )
@@ -139,6 +155,11 @@ def command(
     profile: str,
     store: Path,
     engine: str,
+    pilots: int | None,
+    settings: Path | None,
+    detach: bool,
+    leave_when_idle: bool,
+    pilot_of: str | None,
     workers: int | None,
     device: Choice,
     slots_per_gpu: int | None,
@@ -163,6 +184,7 @@ def command(
     of the cells, with all that these start from.
     """
     from bench.cli.joint import open_joint
+    from bench.cli.launch import ENGINE, FleetAsked, OnDuty, launch
     from bench.cli.settle import Asked, Settlement
     from bench.scheduling.engines.engine import EngineOptions
     from bench.scheduling.engines.registry import make_engine
@@ -181,18 +203,33 @@ def command(
     joint = open_joint(suites, profile, store, only=only, same_versions=same_versions)
     if until_decided and joint.several:
         raise click.UsageError("--until-decided takes one suite: each has looks of its own")
+    if engine != ENGINE and (pilots or settings or detach):
+        raise click.UsageError("--pilots, --settings and --detach go with --engine slurm")
+    if engine == ENGINE and (until_decided or tensorboard is not None):
+        raise click.UsageError("--until-decided and --tensorboard do not go with --engine slurm")
+    duty = OnDuty(joint, pilot_of) if pilot_of is not None else None
     device = device_of(profile, device)
     asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit)
     new_engine = partial(make_engine, engine, asked_of_engine)
     asked_for = {CHECKPOINT: keep, PATCH: keep_patches}
     kept = frozenset(name for name, asked in asked_for.items() if asked)
     joint.refuse_two_of_a_name()
+    if duty is not None:
+        duty.check()
     if check and not dry_run:
         _check(joint, engine, asked_of_engine, kept)
     curves = _Curves(joint, tensorboard, profile) if tensorboard is not None else None
-    execute = partial(
-        _execute, joint, RunOptions(retries=retries, keep=kept, save_every=save_every), curves
+    options = RunOptions(
+        retries=retries, keep=kept, save_every=save_every, leave_when_idle=leave_when_idle
     )
+    if engine == ENGINE:
+        passed = _passed(retries, save_every, keep, keep_patches, check, same_versions)
+        asked_of_fleet = FleetAsked(pilots, settings, detach, passed)
+        watched = launch(joint, asked_of_fleet, asked_of_engine, options)
+        if watched is not None:
+            _conclude(joint, watched)
+        sys.exit(watched.exit_code if watched is not None else 0)
+    execute = partial(_execute, joint, options, curves, duty)
     conclude = partial(_conclude, joint)
     if until_decided:
         asked = Asked(max_seeds, budget, all_undecided, dry_run)
@@ -223,6 +260,25 @@ def _check(joint: Joint, engine: str, asked: EngineOptions, kept: Collection[str
             f"{count} before the first cell, and nothing is begun\n{told}",
             remedy="or run what can be run: --no-check",
         )
+
+
+def _passed(
+    retries: int,
+    save_every: float,
+    keep: bool,
+    keep_patches: bool,
+    check: bool,
+    same_versions: bool,
+) -> tuple[str, ...]:
+    """Return options of this command as each pilot is given them."""
+    given = {
+        "--keep": keep,
+        "--keep-patches": keep_patches,
+        "--no-check": not check,
+        "--same-versions": same_versions,
+    }
+    numbers = ("--retries", str(retries), "--save-every", f"{save_every:g}")
+    return (*numbers, *(name for name, on in given.items() if on))
 
 
 class _Curves:
@@ -263,6 +319,7 @@ def _execute(
     joint: Joint,
     options: RunOptions,
     curves: _Curves | None,
+    duty: OnDuty | None,
     cells: Sequence[PlannedCell],
     engine: Engine,
 ) -> RunSummary:
@@ -270,11 +327,12 @@ def _execute(
 
     from bench.scheduling.live import progress_for
 
+    progress = progress_for(Console(stderr=True))
     summary = joint.execute(
         cells,
         engine,
         options,
-        progress_for(Console(stderr=True)),
+        duty.progress(progress) if duty is not None else progress,
         on_done=curves.done if curves is not None else None,
     )
     if curves is not None and curves.failure is not None:

@@ -49,6 +49,7 @@ def command(
     SUITE is a path, a name such as bss/table2, or a paper's folder: all its suites that have the
     profile. --only says it of some of the cells, and of all that these start from.
     """
+    from bench.cli.crews import print_fleets
     from bench.cli.joint import open_joint
     from bench.cli.printing import tell_excerpt, tell_left_out
 
@@ -60,6 +61,7 @@ def command(
             click.echo(f"{gap}{session.name}, profile {profile}: {session.plan.suite.title}")
         tell_excerpt(session)
         _print(session, None if everything else _SHOWN, runners=not number)
+    print_fleets(joint.sessions[0].store)
     if all(state.done for state in joint.states.values()):
         click.echo("\nEvery cell is done.")
         return

@@ -117,6 +117,11 @@ class Layout:
         return self.root / "runners"
 
     @property
+    def fleets(self) -> Path:
+        """Return the folder of what was submitted to a cluster for this store."""
+        return self.root / "fleets"
+
+    @property
     def clock(self) -> Path:
         """Return the file that is touched to read the file server's clock."""
         return self.root / "clock"

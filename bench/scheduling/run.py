@@ -52,6 +52,8 @@ class RunOptions:
         Seconds between two saves of a cell's training; 0 saves none.
     like_failures
         The run stops after so many like failures of different cells without a success.
+    leave_when_idle
+        End as soon as nothing runs here and no cell can be begun, though others have cells.
     """
 
     retries: int = 1
@@ -60,6 +62,7 @@ class RunOptions:
     patience: float = 30.0
     save_every: float = 600.0
     like_failures: int = 10
+    leave_when_idle: bool = False
 
 
 def run(
@@ -191,6 +194,8 @@ class _Runner:
                     for ended in self.engine.poll(_POLL):
                         self.finish(ended)
                     self.look_elsewhere()
+                    if self.options.leave_when_idle and self.idle:
+                        break
         finally:
             # A terminal that has hung up takes no more text.
             with contextlib.suppress(OSError):
@@ -209,6 +214,11 @@ class _Runner:
     def ending(self) -> bool:
         """Whether nothing more is to be started."""
         return self.interrupts.count > 0 or bool(self.placement.health.stopped)
+
+    @property
+    def idle(self) -> bool:
+        """Whether there is nothing to do but to wait for others."""
+        return not (self.running or self.queue.counts["ready"])
 
     def fill(self) -> None:
         """Start cells as long as there is room; keep a device free for a cell that needs it."""

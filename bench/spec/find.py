@@ -10,7 +10,7 @@ from pathlib import Path
 
 from bench.errors import SpecError, did_you_mean
 
-NOT_SUITES = ("paper.yaml", "reported.yaml")
+NOT_SUITES = ("paper.yaml", "reported.yaml", "slurm.yaml")
 VARIABLE = "RETABLE_SUITES"
 _PACKAGE = Path(__file__).parents[1]
 _asked: ContextVar[tuple[Path, ...]] = ContextVar("asked", default=())

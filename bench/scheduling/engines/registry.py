@@ -14,6 +14,8 @@ BUILT_IN = {
     "local": "bench.scheduling.engines.local:local_engine",
     "inline": "bench.scheduling.engines.inline:inline_engine",
 }
+# These are for whole runs: :mod:`bench.fleet`.
+FLEETS = ("slurm",)
 Make = Callable[[EngineOptions], Engine]
 
 
@@ -28,6 +30,11 @@ def make_engine(name: str, options: EngineOptions) -> Engine:
     UserError
         If there is no such engine, two packages offer it, or it cannot be imported or made.
     """
+    if name in FLEETS:
+        raise UserError(
+            f"{name} starts runners, no cells: only `bench run` can use it",
+            remedy="use --engine local",
+        )
     try:
         make = _built_in(name) if name in BUILT_IN else _installed(name)
     except (ImportError, AttributeError) as error:
@@ -63,4 +70,4 @@ def _installed(name: str) -> Make:
 def engine_names() -> list[str]:
     """Return the names of all engines."""
     installed = importlib.metadata.entry_points(group=ENTRY_POINTS)
-    return [*BUILT_IN, *sorted({entry.name for entry in installed} - BUILT_IN.keys())]
+    return [*BUILT_IN, *FLEETS, *sorted({entry.name for entry in installed} - BUILT_IN.keys())]
