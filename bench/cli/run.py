@@ -33,6 +33,7 @@ Example:
   bench run bss/table2 --profile paper --slots-per-gpu 4 --time-limit 7200
   bench run bss fast/optimizers
   bench run bss/table2 --only method=l2,l2+bss --only dataset=glyphs --only seed=0:3
+  bench run bss/table2 --engine ray --ray-address 10.0.0.1:6379
   bench run bss/table2 --until-decided --budget 2 --dry-run
 
 Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every cell is done.
@@ -50,7 +51,14 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     show_default=True,
     metavar="NAME",
     help="local: a process a cell; inline: one after the other, here, but for cells with parts "
-    "of yours; or one that is installed.",
+    "of yours; ray: on the machines of a Ray cluster; or one that is installed.",
+)
+@click.option(
+    "--ray-address",
+    envvar="RAY_ADDRESS",
+    metavar="HOST:PORT",
+    help="The cluster's head; without it a Ray of this machine, for as long as the run lasts.  "
+    "[--engine ray]",
 )
 @click.option(
     "--workers", type=click.IntRange(min=1), help="Cells at a time on the CPU; default: all cores."
@@ -129,6 +137,7 @@ def command(
     profile: str,
     store: Path,
     engine: str,
+    ray_address: str | None,
     workers: int | None,
     device: Literal["auto", "cpu", "cuda"],
     slots_per_gpu: int,
@@ -170,7 +179,7 @@ def command(
     joint = open_joint(suites, profile, store, only=only, same_versions=same_versions)
     if until_decided and joint.several:
         raise click.UsageError("--until-decided takes one suite: each has looks of its own")
-    asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit)
+    asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit, ray_address)
     new_engine = partial(make_engine, engine, asked_of_engine)
     asked_for = {CHECKPOINT: keep, PATCH: keep_patches}
     kept = frozenset(name for name, asked in asked_for.items() if asked)

@@ -138,6 +138,10 @@ def _lacks(names: frozenset[str], cell: Cell, state: CellState, store: Store) ->
     return any(cell.can_leave(n) and store.artifact(state.fresh, n) is None for n in names)
 
 
+def _why(ended: Ended) -> str:
+    return ended.outcome.failure.message if ended.outcome.failure is not None else "it was lost"
+
+
 class _Runner:
     """The loop: starts what can start, takes in what has ended."""
 
@@ -176,6 +180,7 @@ class _Runner:
                 while self.queue.unfinished and not self.interrupts.count:
                     # Before an engine that blocks takes the first cell.
                     self.progress.update(lambda: self.course.tally(self.ledger.elapsed))
+                    self.follow()
                     self.fill()
                     for ended in self.engine.poll(_POLL):
                         self.finish(ended)
@@ -190,6 +195,14 @@ class _Runner:
             finally:
                 with contextlib.suppress(OSError):
                     self.progress.end(self.course.tally())
+
+    def follow(self) -> None:
+        """Use the devices that are there now; a cell that was to be alone on another moves."""
+        self.slots.follow(self.engine.devices)
+        alone = self.queue.next_alone()
+        if alone is not None and self.slots.lacks(alone[1]) and self.engine.devices:
+            self.queue.take_alone(alone[0])
+            self.queue.again(alone[0], self.engine.devices[0].name)
 
     def fill(self) -> None:
         """Start cells as long as there is room; keep a device free for a cell that needs it."""
@@ -275,6 +288,10 @@ class _Runner:
             return
         if ended.outcome.status == "cancelled" and self.interrupts.count:
             self.queue.again(cell_id)
+            return
+        if ended.lost:
+            self.progress.note(f"{name_of(self.queue.cells[cell_id])} runs again: {_why(ended)}")
+            self.queue.again(cell_id, device.name if ended.job.alone else None)
             return
         if ended.outcome.status != "done":
             self.retry_or_fail(cell_id, ended, device)

@@ -14,11 +14,24 @@ class Slots:
         self.devices = {device.name: device for device in devices}
         self._used = dict.fromkeys(self.devices, 0)
         self._alone: set[str] = set()
+        self._gone: set[str] = set()
+
+    def follow(self, devices: Sequence[Device]) -> None:
+        """Take in what has come, and hand out no more what has gone."""
+        there = {device.name: device for device in devices}
+        self._gone = {name for name in self.devices if name not in there and self._used[name]}
+        self.devices = {**{name: self.devices[name] for name in self._gone}, **there}
+        self._used = {name: self._used.get(name, 0) for name in self.devices}
+        self._alone &= self.devices.keys()
+
+    def lacks(self, device: str) -> bool:
+        """Return whether a device has gone."""
+        return device not in self.devices or device in self._gone
 
     @property
     def total(self) -> int:
         """Number of all slots."""
-        return sum(device.slots for device in self.devices.values())
+        return sum(d.slots for name, d in self.devices.items() if name not in self._gone)
 
     @property
     def used(self) -> tuple[tuple[Device, int], ...]:
@@ -31,7 +44,7 @@ class Slots:
 
     def idle(self, device: str) -> bool:
         """Return whether all of a device's slots are free."""
-        return self._used[device] == 0
+        return not self.lacks(device) and self._used[device] == 0
 
     def take(self, avoid: str | None = None) -> Device:
         """Take a slot of the emptiest device but ``avoid``.
@@ -71,6 +84,9 @@ class Slots:
         free = [
             name
             for name, device in self.devices.items()
-            if name != avoid and name not in self._alone and self._used[name] < device.slots
+            if name != avoid
+            and name not in self._alone
+            and name not in self._gone
+            and self._used[name] < device.slots
         ]
         return min(free, key=self._used.__getitem__, default=None)

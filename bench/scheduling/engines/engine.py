@@ -28,12 +28,15 @@ class EngineOptions:
         Jobs at once on each GPU.
     time_limit
         Seconds a job may take; none where it is None.
+    address
+        Of the cluster, for an engine that connects to one.
     """
 
     device: Choice = "auto"
     workers: int | None = None
     slots_per_gpu: int = 1
     time_limit: float | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -44,11 +47,15 @@ class Ended:
     ----------
     seconds
         Wall time inside the target; for a process that died, since its start.
+    lost
+        Whether it was cancelled only because its machine was lost: it is to run again, which is
+        none of its retries.
     """
 
     job: Job
     outcome: Outcome
     seconds: float
+    lost: bool = False
 
 
 class NoRoom(Exception):
@@ -67,7 +74,7 @@ class Engine(Protocol):
 
     @property
     def devices(self) -> Sequence[Device]:
-        """What jobs can run on."""
+        """What jobs can run on now; machines may come and go."""
 
     @property
     def blocking(self) -> bool:
