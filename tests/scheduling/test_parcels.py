@@ -121,14 +121,13 @@ def test_a_plug_in_comes_with_its_package_and_has_the_same_digest(
     (package / "__init__.py").write_text("")
     (package / "scale.py").write_text("SCALE = 2.0\n")
     plugin = package / "louder.py"
-    plugin.write_text(
-        "from bench.parts import Penalty, penalty\n"
-        "from parts.scale import SCALE\n\n\n"
-        "@penalty('louder')\nclass Louder(Penalty):\n"
-        "    def __call__(self, step):\n        return SCALE\n"
+    code = (
+        "from bench.parts import Penalty, penalty\n{}\n\n\n@penalty('{}')\n"
+        "class Own(Penalty):\n    def __call__(self, step):\n        return SCALE\n"
     )
+    plugin.write_text(code.format("from parts.scale import SCALE", "louder"))
     lone = tmp_path / "lone.py"
-    lone.write_text("ALONE = 1\n")
+    lone.write_text(code.format("SCALE = 1.0", "alone"))
     job = owning(job, plugins=(str(plugin), str(lone)))
     mine = cell(0, {"louder": {}})
 
