@@ -19,7 +19,12 @@ from typing import Any
 HEAD, OTHER = "10.77.0.1", "10.77.0.2"
 ADDRESS = f"{HEAD}:6379"
 _RAY = (sys.executable, "-c", "from ray.scripts.scripts import main; main()", "start")
-_SMALL = ("--num-cpus=2", "--object-store-memory=80000000", "--disable-usage-stats", "--block")
+_SMALL = (
+    "--num-cpus=2", "--object-store-memory=80000000", "--disable-usage-stats", "--no-monitor",
+    "--include-log-monitor=False", "--block",
+)  # fmt: skip
+# Milliseconds and seconds: a busy machine takes long to import what Ray's agents are made of.
+_PATIENT = {"RAY_agent_register_timeout_ms": "120000", "RAY_raylet_start_wait_time_s": "120"}
 
 
 def network(folder: Path) -> None:
@@ -43,12 +48,19 @@ def token(folder: Path) -> None:
         "RAY_AUTH_MODE": "token",
         "RAY_AUTH_TOKEN_PATH": str(file),
         "RAY_USAGE_STATS_ENABLED": "0",
+        **_PATIENT,
     }
 
 
 def start_head(folder: Path) -> subprocess.Popen[bytes]:
     """Start the machine that the runner is on."""
-    asked = ("--head", "--port=6379", f"--node-ip-address={HEAD}", "--include-dashboard=false")
+    asked = (
+        "--head",
+        "--port=6379",
+        f"--node-ip-address={HEAD}",
+        "--include-dashboard=false",
+        "--ray-client-server-port=0",
+    )
     with open(folder / "head.log", "wb") as log:
         return subprocess.Popen([*_RAY, *asked, *_SMALL], stdout=log, stderr=log)
 
