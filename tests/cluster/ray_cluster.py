@@ -59,7 +59,6 @@ def start_head(folder: Path) -> subprocess.Popen[bytes]:
         "--port=6379",
         f"--node-ip-address={HEAD}",
         "--include-dashboard=false",
-        "--ray-client-server-port=0",
     )
     with open(folder / "head.log", "wb") as log:
         return subprocess.Popen([*_RAY, *asked, *_SMALL], stdout=log, stderr=log)
@@ -127,7 +126,7 @@ def _kill_after(other: subprocess.Popen[bytes], store: Path, count: int) -> None
 
 
 def _until(true: Any, process: subprocess.Popen[bytes]) -> None:
-    end = time.monotonic() + 90
+    end = time.monotonic() + 200
     while not true():
         if process.poll() is not None or time.monotonic() > end:
             raise RuntimeError(f"Ray has not started: {process.returncode}")

@@ -37,7 +37,7 @@ def needed() -> None:
 def test_cells_run_on_two_machines_one_of_which_is_killed(tmp_path: Path) -> None:
     command = [sys.executable, "-m", ray_cluster.__name__, str(tmp_path)]
     ended = subprocess.run(
-        [*APART, *command], env=with_package(), capture_output=True, text=True, timeout=170,
+        [*APART, *command], env=with_package(), capture_output=True, text=True, timeout=500,
         check=False, cwd=os.path.dirname(os.path.dirname(os.path.dirname(__file__))),
     )  # fmt: skip
     logs = "".join(log.read_text()[-2000:] for log in tmp_path.glob("*.log"))
