@@ -18,7 +18,7 @@ from bench.scheduling.engines import forking
 from bench.scheduling.engines import ray as engine_module
 from bench.scheduling.engines.engine import EngineOptions
 from bench.scheduling.engines.ray import RayEngine
-from bench.scheduling.engines.remote import facts, node
+from bench.scheduling.engines.remote import depot, facts, node
 from bench.scheduling.engines.remote.cluster import Cluster
 from bench.scheduling.run import RunOptions, run
 from bench.scheduling.summary import RunSummary
@@ -177,6 +177,22 @@ def test_a_checkpoint_that_comes_to_a_machine_with_other_bytes_is_not_started_fr
     assert summary.done == 1
     (failed,) = summary.failures
     assert "other bytes" in failed.failure.message
+
+
+def test_a_checkpoint_that_came_with_other_bytes_is_sent_again(run_on: RunOn) -> None:
+    ray = FakeRay("a")
+    spoilt = iter([True])
+
+    taken = depot.Depot.take
+
+    def take(self: depot.Depot, tree: Any, content: bytes) -> None:
+        taken(self, tree, content[1:] if next(spoilt, False) else content)
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(depot.Depot, "take", take)
+        summary = run_on(ray, family({"weigh": {"kilograms": 1.0}}))
+
+    assert (summary.done, summary.attempts, summary.failures) == (2, 3, ())
 
 
 def test_a_checkpoint_that_comes_back_with_other_bytes_is_no_artifact(

@@ -138,7 +138,7 @@ class RayEngine:
     def start(self, job: Job, device: Device) -> None:
         """Send a job to its machine; what keeps it from starting is told of later."""
         name, _, there = device.name.rpartition("/")
-        found = [(key, each) for key, each in self._members.items() if each.name == name]
+        found = [(key, m) for key, m in self._members.items() if m.name == name and m.facts]
         if not found:
             self._ended.append(self._lost(job, name))
             return
@@ -163,8 +163,7 @@ class RayEngine:
             if self._ended or left <= 0:
                 ended, self._ended = self._ended, []
                 return ended
-            if not self._members:
-                self._wait_for_machines(min(0.1, left))
+            self._check_that_some_are_left()
 
     def stop(self, hurry: Callable[[], bool] = lambda: False) -> list[Ended]:
         """End all jobs on all machines, at once if ``hurry()``."""
@@ -209,25 +208,27 @@ class RayEngine:
                 remedy="install the same versions on all; `ray status` tells of other jobs on it",
             )
 
-    def _wait_for_machines(self, seconds: float) -> None:
-        """Wait where all machines are lost, as long as for the first ones."""
+    def _check_that_some_are_left(self) -> None:
+        """Give up where all machines are lost for as long as the first ones are waited for."""
+        if self.devices or self._stopping:
+            self._empty_since = 0.0
+            return
         self._empty_since = self._empty_since or time.monotonic()
-        if not self._stopping and time.monotonic() - self._empty_since > self._join:
+        if time.monotonic() - self._empty_since > self._join:
             raise UserError(
                 "all machines of the Ray cluster are lost",
                 remedy="run again when some are back: what is done stays done",
             )
-        time.sleep(seconds)
 
     def _look_at_cluster(self) -> None:
-        if time.monotonic() < self._next_look:
+        if self._stopping or time.monotonic() < self._next_look:
             return
         self._next_look = time.monotonic() + _LOOK_AT_CLUSTER
         there = self._cluster.machines()
         for node in [node for node in self._members if node not in there]:
             self._lose(node)
         for node, machine in there.items():
-            if node in self._members or self._stopping or self._refused[node] >= _LOSSES:
+            if node in self._members or self._refused[node] >= _LOSSES:
                 continue
             actor = self._cluster.spawn(machine, self._options, self._target)
             member = self._members[node] = _Member(self._name(machine.host), actor)
@@ -250,7 +251,6 @@ class RayEngine:
             self._refuse(node, "; ".join(wrong), finally_so=True)
             return
         member.facts = facts
-        self._empty_since = 0.0
         self._ask_what_ended(node)
 
     def _ask_what_ended(self, node: str) -> None:

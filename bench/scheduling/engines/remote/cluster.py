@@ -70,7 +70,13 @@ class Cluster:
         self._cuda = any(machine.gpus for machine in self._all()) if cuda is None else cuda
 
     def machines(self) -> dict[str, Machine]:
-        """Return the machines that can be used now, by Ray's number for them."""
+        """Return the machines that can be used now, by Ray's number for them.
+
+        Raises
+        ------
+        UserError
+            If the cluster does not answer.
+        """
         return {each.id: each for each in self._all() if each.gpus or not self._cuda}
 
     def spawn(self, machine: Machine, options: EngineOptions, target: str) -> Any:
@@ -94,6 +100,13 @@ class Cluster:
             shutil.rmtree(self._own, ignore_errors=True)
 
     def _all(self) -> list[Machine]:
+        try:
+            nodes = self.ray.nodes()
+        except Exception as error:
+            raise UserError(
+                f"the Ray cluster does not answer: {_last_line(error)}",
+                remedy="run again when it does: what is done stays done",
+            ) from error
         return [
             Machine(
                 node["NodeID"],
@@ -101,7 +114,7 @@ class Cluster:
                 _count(node, "CPU"),
                 _count(node, "GPU"),
             )
-            for node in self.ray.nodes()
+            for node in nodes
             if node["Alive"]
         ]
 

@@ -7,6 +7,7 @@ import fcntl
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 from bench.scheduling.engines.remote.tree import Tree
@@ -32,18 +33,21 @@ class Depot:
         self._lock = os.open(self.root / _ALIVE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
         fcntl.flock(self._lock, fcntl.LOCK_EX)
         (self.root / "trees").mkdir()
+        self._taking = threading.Lock()
 
     def take(self, tree: Tree, content: bytes | memoryview) -> None:
         """Keep a tree that has come; raises ValueError if it is not what it should be."""
         place = self.path(tree)
-        if place.is_dir():
-            return
-        part = Path(tempfile.mkdtemp(dir=self.root))
-        try:
-            tree.unpack(content, part)
-            os.rename(part, place)
-        finally:
-            shutil.rmtree(part, ignore_errors=True)
+        # Several jobs may bring the same.
+        with self._taking:
+            if place.is_dir():
+                return
+            part = Path(tempfile.mkdtemp(dir=self.root))
+            try:
+                tree.unpack(content, part)
+                os.rename(part, place)
+            finally:
+                shutil.rmtree(part, ignore_errors=True)
 
     def path(self, tree: Tree) -> Path:
         """Return the folder of a tree, whether or not it has come."""

@@ -87,7 +87,7 @@ class Node:
         Returns
         -------
         list
-            Digests of the trees.
+            Digests of the trees that are here now.
         """
         try:
             for tree, content in zip(trees, contents, strict=True):
@@ -103,7 +103,7 @@ class Node:
                 self._jobs[key_of(job)] = job
                 self._waiting.append(_Waiting(job, self._devices[parcel.device], time.monotonic()))
                 self._start_waiting()
-        return [tree.digest for tree in trees]
+        return [tree.digest for tree in trees if self._depot.path(tree).is_dir()]
 
     def look(self, seconds: float) -> list[Left]:
         """Return what has ended, waiting some seconds for the first."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -42,6 +43,7 @@ class Pending:
         """Do what is to be done with all answers that are there, waiting for the first."""
         refs = list(self._asked)
         if not refs:
+            time.sleep(timeout)
             return
         ready, _ = self._ray.wait(refs, num_returns=1, timeout=timeout)
         if ready:
