@@ -179,7 +179,7 @@ def command(
     joint = open_joint(suites, profile, store, only=only, same_versions=same_versions)
     if until_decided and joint.several:
         raise click.UsageError("--until-decided takes one suite: each has looks of its own")
-    asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit, ray_address)
+    asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit, address=ray_address)
     new_engine = partial(make_engine, engine, asked_of_engine)
     asked_for = {CHECKPOINT: keep, PATCH: keep_patches}
     kept = frozenset(name for name, asked in asked_for.items() if asked)

@@ -291,6 +291,26 @@ def test_a_machine_that_asks_for_no_token_is_refused_where_one_must() -> None:
         RayEngine(cluster, EngineOptions("cpu"), target=fake_cells.TARGET)
 
 
+def test_a_cell_that_needs_a_machine_alone_gets_another_when_that_is_lost(
+    run_on: RunOn, store: Store
+) -> None:
+    ray = FakeRay("a")
+
+    def lose(node: str, name: str) -> None:
+        # After the attempt that ran out of memory, while the one alone is on its way.
+        if name == "start" and ray.calls["a", "start"] == 2 and ray.alive["a"]:
+            ray.alive["b"] = True
+            ray.lose("a")
+
+    ray.before = lose
+    (only,) = plan = [planned(cell(0, {"oom": {"until": 1}}))]
+
+    summary = run_on(ray, plan)
+
+    statuses = [record.outcome.status for record in records(store, only)]
+    assert (summary.done, statuses) == (1, ["failed", "cancelled", "done"])
+
+
 def test_where_there_are_gpus_no_cell_runs_on_another_machines_processor() -> None:
     ray = FakeRay("a")
     without = ray.nodes()

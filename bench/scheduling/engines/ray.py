@@ -10,9 +10,9 @@ from __future__ import annotations
 import contextlib
 import logging
 import time
-from collections import Counter, OrderedDict
+from collections import Counter
 from collections.abc import Callable
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from typing import Any
 
@@ -29,10 +29,11 @@ from bench.scheduling.engines.remote.homecoming import (
     place_file,
     wanted,
 )
+from bench.scheduling.engines.remote.kept import Kept
+from bench.scheduling.engines.remote.member import Member, Out
 from bench.scheduling.engines.remote.node import Left, key_of
-from bench.scheduling.engines.remote.parcel import Packer, Parcel
+from bench.scheduling.engines.remote.parcel import Packer
 from bench.scheduling.engines.remote.pending import Pending
-from bench.scheduling.engines.remote.tree import Tree
 from bench.scheduling.job import Job
 
 log = logging.getLogger(__name__)
@@ -43,38 +44,6 @@ _LOOK, _LOOK_AT_CLUSTER = 1.0, 2.0
 _JOIN, _STOP = 120.0, 60.0
 # A cell that takes its machine along is not to take all of them.
 _LOSSES = 3
-# Bytes of files that are kept in Ray's memory for the next node.
-_KEPT = 1 << 30
-
-
-@dataclass
-class _Out:
-    """A job that is on a node, or on its way there or back."""
-
-    job: Job
-    parcel: Parcel
-    missing: set[str] = field(default_factory=set)
-
-
-@dataclass
-class _Member:
-    """A machine of the cluster on which we have an actor."""
-
-    name: str
-    actor: Any
-    facts: Facts | None = None
-    has: set[str] = field(default_factory=set)
-    out: dict[str, _Out] = field(default_factory=dict)
-
-    @property
-    def devices(self) -> tuple[Device, ...]:
-        """Its devices as the runner names them."""
-        if self.facts is None:
-            return ()
-        return tuple(
-            replace(device, name=f"{self.name}/{device.name}", here=False)
-            for device in self.facts.devices
-        )
 
 
 class RayEngine:
@@ -112,13 +81,13 @@ class RayEngine:
         self._options = options
         self._target = target
         self._here = facts_here(EngineOptions("cpu"))
-        self._members: dict[str, _Member] = {}
+        self._members: dict[str, Member] = {}
         self._refused: Counter[str] = Counter()
         self._why: dict[str, str] = {}
         self._losses: Counter[str] = Counter()
         self._pending = Pending(cluster.ray)
         self._packer = Packer()
-        self._kept: OrderedDict[str, tuple[int, Any]] = OrderedDict()
+        self._kept = Kept(cluster.ray, self._packer.content)
         self._ended: list[Ended] = []
         self._next_look = 0.0
         self._join = join
@@ -146,11 +115,11 @@ class RayEngine:
         try:
             parcel = self._packer.pack(job, there)
             sent = [tree for key, tree in parcel.trees.items() if key not in member.has]
-            refs = [self._ref(tree) for tree in sent]
+            refs = [self._kept.ref(tree) for tree in sent]
         except UserError as error:
             self._ended.append(Ended(job, failed(kind_of(error), str(error)), 0.0))
             return
-        member.out[key_of(job)] = _Out(job, parcel)
+        member.out[key_of(job)] = Out(job, parcel)
         self._ask(node, member.actor.start.remote(parcel, sent, *refs), member.has.update)
 
     def poll(self, timeout: float) -> list[Ended]:
@@ -192,7 +161,6 @@ class RayEngine:
             self._cluster.ray.wait(refs, num_returns=len(refs), timeout=5.0) if refs else None
         for node in list(self._members):
             self._drop(node)
-        self._kept.clear()
         self._cluster.leave()
 
     def _begin(self) -> None:
@@ -231,7 +199,7 @@ class RayEngine:
             if node in self._members or self._refused[node] >= _LOSSES:
                 continue
             actor = self._cluster.spawn(machine, self._options, self._target)
-            member = self._members[node] = _Member(self._name(machine.host), actor)
+            member = self._members[node] = Member(self._name(machine.host), actor)
             then = partial(self._joined, node)
             self._ask(node, member.actor.facts.remote(), then)
 
@@ -328,7 +296,7 @@ class RayEngine:
         for out in member.out.values():
             self._ended.append(self._lost(out.job, member.name))
 
-    def _drop(self, node: str) -> _Member:
+    def _drop(self, node: str) -> Member:
         self._pending.forget(node)
         member = self._members.pop(node)
         with contextlib.suppress(Exception):
@@ -346,15 +314,6 @@ class RayEngine:
     def _tell_to_stop(self, hurry: bool) -> None:
         for node, member in list(self._members.items()):
             self._ask(node, member.actor.stop.remote(hurry), lambda _: None)
-
-    def _ref(self, tree: Tree) -> Any:
-        """Return Ray's reference to a tree's bytes, which travel to each node once."""
-        if tree.digest not in self._kept:
-            ref = self._cluster.ray.put(self._packer.content(tree))
-            self._kept[tree.digest] = (tree.size, ref)
-            while len(self._kept) > 1 and sum(size for size, _ in self._kept.values()) > _KEPT:
-                self._kept.popitem(last=False)
-        return self._kept[tree.digest][1]
 
 
 def ray_engine(options: EngineOptions) -> RayEngine:
