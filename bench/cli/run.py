@@ -36,6 +36,7 @@ Example:
   bench run bss/table2 --profile paper --slots-per-gpu 4
   bench run bss fast/optimizers
   bench run bss/table2 --only method=l2,l2+bss --only dataset=glyphs --only seed=0:3
+  bench run bss/table2 --engine ray --ray-address 10.0.0.1:6379
   bench run bss/table2 --until-decided --budget 2 --dry-run
   bench run bss/table2 --profile paper --engine slurm --pilots 8
 
@@ -54,7 +55,15 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     show_default=True,
     metavar="NAME",
     help="local: a process a cell; inline: one after the other, here, but for cells with parts "
-    "of yours; slurm: runners on a cluster; or one that is installed.",
+    "of yours; slurm: runners on a cluster; ray: on the machines of a Ray cluster; or one "
+    "that is installed.",
+)
+@click.option(
+    "--ray-address",
+    envvar="RAY_ADDRESS",
+    metavar="HOST:PORT",
+    help="The cluster's head; without it a Ray of this machine, for as long as the run lasts.  "
+    "[--engine ray]",
 )
 @click.option("--pilots", type=click.IntRange(min=1), help="Runners at a time.  [--engine slurm]")
 @click.option(
@@ -160,6 +169,7 @@ def command(
     detach: bool,
     leave_when_idle: bool,
     pilot_of: str | None,
+    ray_address: str | None,
     workers: int | None,
     device: Choice,
     slots_per_gpu: int | None,
@@ -209,7 +219,7 @@ def command(
         raise click.UsageError("--until-decided and --tensorboard do not go with --engine slurm")
     duty = OnDuty(joint, pilot_of) if pilot_of is not None else None
     device = device_of(profile, device)
-    asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit)
+    asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit, address=ray_address)
     new_engine = partial(make_engine, engine, asked_of_engine)
     asked_for = {CHECKPOINT: keep, PATCH: keep_patches}
     kept = frozenset(name for name, asked in asked_for.items() if asked)

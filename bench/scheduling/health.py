@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Sequence
+
 from bench.records.record import Failure, FailureKind
 
 QUICK = 60.0
@@ -28,11 +31,15 @@ class Health:
     def __init__(self, devices: tuple[str, ...], like_failures: int = 10) -> None:
         self._devices = devices
         self._like_failures = like_failures
-        self._quick: dict[str, set[str]] = {name: set() for name in devices}
+        self._quick: defaultdict[str, set[str]] = defaultdict(set)
         self._alike: dict[tuple[FailureKind, str], set[str]] = {}
         self._where: dict[str, set[str]] = {}
         self.benched: dict[str, str] = {}
         self.stopped = ""
+
+    def follow(self, devices: Sequence[str]) -> None:
+        """Count these as all devices from now on."""
+        self._devices = tuple(devices)
 
     def succeeded(self, device: str) -> None:
         """A cell was done on a device."""
@@ -63,7 +70,7 @@ class Health:
         if seconds >= max(QUICK, SHARE * (usual or 0.0)):
             return False
         self._quick[device].add(cell_id)
-        last = len(self._devices) - len(self.benched) <= 1
+        last = len(set(self._devices) - self.benched.keys()) <= 1
         if len(self._quick[device]) < 2 or device in self.benched or last:
             return False
         self.benched[device] = _first_line(failure)

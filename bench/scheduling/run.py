@@ -151,6 +151,10 @@ def _lacks(names: frozenset[str], cell: Cell, state: CellState, store: Store) ->
     return any(cell.can_leave(n) and store.artifact(state.fresh, n) is None for n in names)
 
 
+def _why(ended: Ended) -> str:
+    return ended.outcome.failure.message if ended.outcome.failure is not None else "it was lost"
+
+
 class _Runner:
     """The loop: starts what can start, takes in what has ended."""
 
@@ -190,6 +194,7 @@ class _Runner:
                 while self.queue.unfinished and not self.ending:
                     # Before an engine that blocks takes the first cell.
                     self.progress.update(lambda: self.course.tally(self.ledger.elapsed))
+                    self.follow()
                     self.fill()
                     for ended in self.engine.poll(_POLL):
                         self.finish(ended)
@@ -219,6 +224,12 @@ class _Runner:
     def idle(self) -> bool:
         """Whether there is nothing to do but to wait for others."""
         return not (self.running or self.queue.counts["ready"])
+
+    def follow(self) -> None:
+        """Use the devices that are there now."""
+        devices = self.engine.devices
+        self.slots.follow(devices)
+        self.placement.health.follow([device.name for device in devices])
 
     def fill(self) -> None:
         """Start cells as long as there is room; keep a device free for a cell that needs it."""
@@ -311,6 +322,10 @@ class _Runner:
             return
         if ended.outcome.status == "cancelled" and self.interrupts.count:
             self.queue.again(cell_id)
+            return
+        if ended.lost:
+            self.progress.note(f"{name_of(self.queue.cells[cell_id])} runs again: {_why(ended)}")
+            self.queue.again(cell_id, device.name if ended.job.alone else None)
             return
         if ended.outcome.status != "done":
             self.retry_or_fail(cell_id, ended, device)

@@ -21,7 +21,17 @@ class Slots:
         self._kinds: dict[str, list[str]] = {name: [] for name in self.devices}
         self._alone: set[str] = set()
         self._benched: set[str] = set()
+        self._gone: set[str] = set()
         self._most = dict.fromkeys(self.devices, 1)
+
+    def follow(self, devices: Sequence[Device]) -> None:
+        """Take in what has come, and hand out no more what has gone."""
+        there = {device.name: device for device in devices}
+        self._gone = {name for name in self.devices if name not in there and self._kinds[name]}
+        self.devices = {**{name: self.devices[name] for name in self._gone}, **there}
+        self._kinds = {name: self._kinds.get(name, []) for name in self.devices}
+        self._most = {name: self._most.get(name, 1) for name in self.devices}
+        self._alone &= self.devices.keys()
 
     @property
     def total(self) -> int:
@@ -29,6 +39,7 @@ class Slots:
         return sum(
             self._most[name] if device.packed else device.slots
             for name, device in self.devices.items()
+            if name not in self._gone
         )
 
     @property
@@ -38,8 +49,8 @@ class Slots:
 
     @property
     def usable(self) -> tuple[str, ...]:
-        """Names of the devices that are not benched."""
-        return tuple(name for name in self.devices if name not in self._benched)
+        """Names of the devices that are there and not benched."""
+        return tuple(name for name in self.devices if name not in self._benched | self._gone)
 
     def bench(self, device: str) -> None:
         """Give a device to no job any more; those on it go on."""
@@ -51,7 +62,7 @@ class Slots:
 
     def idle(self, device: str) -> bool:
         """Return whether all of a device's slots are free."""
-        return not self._kinds[device]
+        return device in self.devices and device not in self._gone and not self._kinds[device]
 
     def place(self, kind: str = "", avoid: Collection[str] = ()) -> Device | None:
         """Return the emptiest device on which a job of a kind may run now, without taking it."""
@@ -100,11 +111,11 @@ class Slots:
     def give_back(self, device: Device, *, kind: str = "") -> None:
         """Free a slot."""
         self._kinds[device.name].remove(kind)
-        if self.idle(device.name):
+        if not self._kinds[device.name]:
             self._alone.discard(device.name)
 
     def _open(self, name: str) -> bool:
-        taken = name in self._alone or name in self._benched
+        taken = name in self._alone or name in self._benched or name in self._gone
         return not taken and len(self._kinds[name]) < self.devices[name].slots
 
     def _joins(self, name: str, kind: str) -> bool:

@@ -29,12 +29,15 @@ class EngineOptions:
         Jobs at once on each GPU; None leaves it to the runner, which packs as many as fit.
     time_limit
         Seconds a job may take; none where it is None.
+    address
+        Of the cluster, for an engine that connects to one.
     """
 
     device: Choice = "auto"
     workers: int | None = None
     slots_per_gpu: int | None = None
     time_limit: float | None = None
+    address: str | None = None
 
 
 @dataclass(frozen=True)
@@ -49,6 +52,9 @@ class Ended:
         What the job took of its GPU; None of an engine that does not tell.
     usage
         What of its device it is recorded with, which the runner says and not the engine.
+    lost
+        Whether it was cancelled only because its machine was lost: it is to run again, which is
+        none of its retries.
     """
 
     job: Job
@@ -56,6 +62,7 @@ class Ended:
     seconds: float
     memory: Memory | None = None
     usage: Usage | None = None
+    lost: bool = False
 
 
 class NoRoom(Exception):
@@ -74,7 +81,7 @@ class Engine(Protocol):
 
     @property
     def devices(self) -> Sequence[Device]:
-        """What jobs can run on."""
+        """What jobs can run on now; machines may come and go."""
 
     @property
     def blocking(self) -> bool:

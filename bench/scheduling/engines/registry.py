@@ -13,6 +13,7 @@ ENTRY_POINTS = "retable.engines"
 BUILT_IN = {
     "local": "bench.scheduling.engines.local:local_engine",
     "inline": "bench.scheduling.engines.inline:inline_engine",
+    "ray": "bench.scheduling.engines.ray:ray_engine",
 }
 # These are for whole runs: :mod:`bench.fleet`.
 FLEETS = ("slurm",)
