@@ -404,7 +404,7 @@ def _failures(store: Path) -> list[str]:
     from bench.records.store import Store
 
     opened = Store(store)
-    ids = sorted(each.name for each in (store / "cells").rglob("*") if len(each.name) >= 16)
+    ids = sorted(each.name for each in (store / "cells").glob("??/*"))
     attempts = [record for cell_id in ids for record in opened.attempts(cell_id)]
     failures = [record.outcome.failure for record in attempts]
     return [f"{each.kind}: {each.message[:160]}" for each in failures if each is not None]
