@@ -230,7 +230,7 @@ def attention(tiny: bool) -> Told:
     with own_suite(tiny) as (folder, named), most_memory() as memory:
         run_suite("one/cell", folder / "store", named)
         records = _records(folder / "store", folder / "suites")
-    measured = [each for each in records if "measurement" in each.cell["work"]]
+    measured = [each for each in records if "measure" in each.cell["work"]]
     if not measured:
         raise RuntimeError("no attention was measured")
     return {"seconds": measured[0].seconds, "peak": max(memory, default=None)}
