@@ -230,7 +230,7 @@ def attention(tiny: bool) -> Told:
     with own_suite(tiny) as (folder, named), most_memory() as memory:
         run_suite("one/cell", folder / "store", named)
         records = _records(folder / "store", folder / "suites")
-    measured = [each for each in records if "measurement" in each.cell["work"]]
+    measured = [each for each in records if "measure" in each.cell["work"]]
     if not measured:
         raise RuntimeError("no attention was measured")
     return {"seconds": measured[0].seconds, "peak": max(memory, default=None)}
@@ -404,7 +404,7 @@ def _failures(store: Path) -> list[str]:
     from bench.records.store import Store
 
     opened = Store(store)
-    ids = sorted(each.name for each in (store / "cells").rglob("*") if len(each.name) >= 16)
+    ids = sorted(each.name for each in (store / "cells").glob("??/*"))
     attempts = [record for cell_id in ids for record in opened.attempts(cell_id)]
     failures = [record.outcome.failure for record in attempts]
     return [f"{each.kind}: {each.message[:160]}" for each in failures if each is not None]
