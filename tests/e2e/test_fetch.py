@@ -1,4 +1,4 @@
-"""A suite's sets and weights, fetched from a stand-in Hub, are on a node what they are online."""
+"""What is fetched from a stand-in Hub loads on a node as a whole download of it does."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ for file in sys.argv[3:]:
 @pytest.fixture
 def hub(tmp_path: Path) -> Hub:
     """Serve a set with nine splits, of which two are used, and timm's weights."""
-    laid = tmp_path / "laid"
+    laid = tmp_path / "whole" / "hub"
     rows = {split: [195, 0, 97] for split in HUB[SET].splits}
     rows["train"] = every_class(196, 196)
     lay_dataset(laid, SET, rows)
@@ -89,7 +89,9 @@ def ran(hub_url: str, home: Path, *command: str, offline: bool = False) -> str:
     return done.stdout
 
 
-def test_a_node_without_a_network_loads_what_is_loaded_online(hub: Hub, tmp_path: Path) -> None:
+def test_a_node_without_a_network_loads_what_a_whole_download_holds(
+    hub: Hub, tmp_path: Path
+) -> None:
     carried = tmp_path / "carried"
     # The first of two shards ends in the middle, and one comes wrong.
     hub.faults += [Fault("cut", "train-00000", 20_000), Fault("wrong", "test-00001")]
@@ -107,8 +109,8 @@ def test_a_node_without_a_network_loads_what_is_loaded_online(hub: Hub, tmp_path
     model = next(one for one in listed if one["kind"] == "model")
     assert (model["revision"], model["commit"]) == (None, "c" * 40)
 
-    online = ran(hub.url, tmp_path / "online", "-c", LOADED, SET, BACKBONE)
     hub.asked.clear()
+    whole = ran(hub.url, tmp_path / "whole", "-c", LOADED, SET, BACKBONE, offline=True)
     damaged = [next(carried.rglob("test-00000*")), next(carried.rglob("*.safetensors"))]
     told = ran(
         hub.url, carried, "-c", LOADED, SET, BACKBONE, *map(str, damaged), offline=True
@@ -116,7 +118,7 @@ def test_a_node_without_a_network_loads_what_is_loaded_online(hub: Hub, tmp_path
     assert not hub.asked
     loaded, splits = json.loads(told[0])
     assert splits == ["train", "test"]
-    assert [loaded, list(HUB[SET].splits)] == json.loads(online)
+    assert [loaded, list(HUB[SET].splits)] == json.loads(whole)
     assert "test-00000-of-00002.parquet is not the file that was fetched" in told[1]
     # The set is refused before the weights are looked at.
     assert "test-00000-of-00002.parquet is not the file that was fetched" in told[2]
