@@ -1,4 +1,4 @@
-"""What the command asks of devices: a number of slots or none, and GPUs for a paper's own profile."""
+"""What the command asks of devices: slots or none, and GPUs for a paper's own profile."""
 
 from __future__ import annotations
 
