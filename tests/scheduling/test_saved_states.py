@@ -26,7 +26,7 @@ def leave(store: Store, one: PlannedCell) -> None:
 
 @pytest.mark.parametrize(
     ("name", "kept"),
-    [("sleep", False), ("nan", False), ("user", False), ("memory", True), ("raise", True)],
+    [("sleep", False), ("nan", False), ("user", False), ("oom", True), ("raise", True)],
 )
 def test_it_goes_once_a_cell_is_done_or_would_fail_again_as_it_did(
     name: str, kept: bool, store: Store
