@@ -123,6 +123,20 @@ def test_artifacts_are_litter_if_asked_for_and_no_done_record_names_them(
     assert names(store, artifacts=True) == []
 
 
+def test_a_saved_state_is_litter_once_its_cell_is_done(store: Store, put: Put) -> None:
+    folder = put(record(cell(), 1, "cancelled")).parent
+    state = aged(folder / "progress.safetensors", 3600)
+    part = aged(folder / "0001.checkpoint@step%2010.safetensors", 3600)
+    # It may be gone on from, with what its attempt has left.
+    assert names(store, artifacts=True) == []
+    put(record(cell(), 2))
+    assert names(store) == [state.name]
+    assert names(store, artifacts=True) == sorted([state.name, part.name])
+    # One saved since is of an attempt at what has become stale.
+    aged(state, -5)
+    assert names(store, artifacts=True) == []
+
+
 def test_the_command_says_what_it_removes_and_a_dry_run_removes_nothing(store: Store) -> None:
     leave(store, pid=dead_pid())
     part = aged(store.layout.cell(ID).path / ".0001.x.bin.abc.part", 3600, "x" * 2500)

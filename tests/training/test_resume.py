@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
+import os
+import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -26,7 +28,9 @@ from bench.spec.recipe import (
     Warmup,
 )
 from bench.training.execute import execute
+from bench.training.loss import Loss
 from bench.training.progress import Progress
+from bench.training.stopping import Stopping
 from tests.training.conftest import RECIPE, Build, task, use
 
 PARTS = '''
@@ -444,6 +448,36 @@ def test_a_disk_that_is_full_costs_the_state_and_not_the_cell(
     monkeypatch.setattr("bench.training.progress.write_tensors", full)
     again = execute(dataclasses.replace(work, save_every=1e-9))
     assert "cannot be saved" in capsys.readouterr().out
+    assert differences(undisturbed, again) == []
+
+
+def test_sigterm_lets_the_step_end_and_saves(
+    made: Callable[..., Job], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    work = made("summed")
+    undisturbed = execute(work)
+    calls = []
+    terms = Loss.terms
+
+    def asked_to_end(self: Loss, *args: Any, **draws: Any) -> torch.Tensor:
+        calls.append(1)
+        if len(calls) == 4:
+            os.kill(os.getpid(), signal.SIGTERM)
+        return terms(self, *args, **draws)
+
+    def end_process(self: Stopping) -> None:
+        self.asked = False
+        raise Killed
+
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    with monkeypatch.context() as patch:
+        patch.setattr(Loss, "terms", asked_to_end)
+        patch.setattr(Stopping, "end_process", end_process)
+        with pytest.raises(Killed):
+            execute(dataclasses.replace(work, save_every=3600))
+    assert signal.getsignal(signal.SIGTERM) is signal.SIG_DFL
+    again = gone_on(work)
+    assert resumed(again) == [4]
     assert differences(undisturbed, again) == []
 
 
