@@ -236,7 +236,7 @@ def command(
         passed = _passed(retries, save_every, keep, keep_patches, check, same_versions)
         asked_of_fleet = FleetAsked(pilots, settings, detach, passed)
         watched = launch(joint, asked_of_fleet, asked_of_engine, options)
-        if watched is not None:
+        if watched is not None and not watched.interrupted:
             _conclude(joint, watched)
         sys.exit(watched.exit_code if watched is not None else 0)
     execute = partial(_execute, joint, options, curves, duty)

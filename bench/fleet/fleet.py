@@ -143,7 +143,9 @@ class Fleets:
 
     def _read(self, file: Path) -> Fleet | None:
         try:
-            return Fleet.from_json(file.read_text())
+            fleet = Fleet.from_json(file.read_text())
+            # Files are removed by this name: none may lead out of the folder.
+            return fleet if fleet.id == file.stem else None
         except (OSError, ValueError, KeyError, TypeError):
             return None
 

@@ -31,6 +31,7 @@ def test_a_fleet_is_what_was_written(tmp_path: Path) -> None:
     written = with_submission(with_submission(fleet(), "17", 2), "18", 1)
     fleets.write(written)
     (tmp_path / "fleets" / "broken.json").write_text("{")
+    (tmp_path / "fleets" / "astray.json").write_text(replace(written, id="../..").to_json())
     assert fleets.found() == [written]
     assert fleets.get(written.id) == written
     # Slurm names an array's jobs, and a single one as it is.

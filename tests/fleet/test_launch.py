@@ -74,10 +74,12 @@ def test_no_more_pilots_than_cells_can_be_begun(site: Path, slurm: FakeSlurm) ->
     assert (
         run("--detach", "--only", "seed=0", "--only", "method=l2", "--pilots", "9").exit_code == 0
     )
-    assert fleets(site).found()[0].submitted[0].pilots == 2
+    (first,) = fleets(site).found()
+    assert first.submitted[0].pilots == 2
     # Several cells at a time at one pilot.
     assert run("--detach", "--pilots", "9", "--slots-per-gpu", "4").exit_code == 0
-    assert fleets(site).found()[-1].submitted[0].pilots == 3
+    (second,) = (fleet for fleet in fleets(site).found() if fleet.id != first.id)
+    assert second.submitted[0].pilots == 3
 
 
 def test_a_fleet_that_is_cancelled_amid_its_submission_leaves_no_pilot(
