@@ -26,7 +26,7 @@ _SMALL = (
     "--include-log-monitor=False", "--block",
 )  # fmt: skip
 # Milliseconds and seconds: a busy machine takes long to import what Ray's agents are made of.
-_PATIENT = {"RAY_agent_register_timeout_ms": "120000", "RAY_raylet_start_wait_time_s": "120"}
+_PATIENT = {"RAY_agent_register_timeout_ms": "120000", "RAY_raylet_start_wait_time_s": "60"}
 
 
 def network(folder: Path) -> None:
@@ -131,8 +131,14 @@ def _until(true: Any, process: subprocess.Popen[bytes]) -> None:
     end = time.monotonic() + 200
     while not true():
         if process.poll() is not None or time.monotonic() > end:
-            raise RuntimeError(f"Ray has not started: {process.returncode}")
+            raise RuntimeError(f"Ray has not started: {process.returncode}\n{_why()}")
         time.sleep(0.1)
+
+
+def _why() -> str:
+    logs = Path("/tmp/ray/session_latest/logs").glob("raylet.*")
+    lines = [line for log in logs for line in log.read_text(errors="replace").splitlines()]
+    return "\n".join(line[:500] for line in lines if "failed" in line.lower())
 
 
 if __name__ == "__main__":
