@@ -13,7 +13,7 @@ RUN_FLAGS := --store "$(STORE)" $(if $(WORKERS),--workers $(WORKERS))
 .DEFAULT_GOAL := help
 .PHONY: help install reproduce-bss reproduce-fast reproduce-modelpatch modelpatch-settings
 .PHONY: reproduce-profit profit-settings reproduce-transferred reproduce-sources pretrain
-.PHONY: wheel smoke site published-site publish test lint check clean
+.PHONY: wheel smoke site published-site publish test test-cluster lint check clean
 
 BSS := table2 baselines
 BSS += $(if $(filter smoke offline,$(PROFILE)),strength tuned pooled)
@@ -98,6 +98,10 @@ publish: published-site ## Put that site on the branch gh-pages and push it (REM
 
 test: $(BIN)/tox ## Install what the tests need, and run them through tox
 	$(BIN)/tox run -e tests
+
+test-cluster: install ## Run what needs a real Slurm or Ray, started here, where they can be had
+	VIRTUAL_ENV="$(CURDIR)/$(VENV)" $(BIN)/uv pip install --quiet --editable '.[dev,slurm,ray]'
+	$(BIN)/pytest -m cluster tests/cluster
 
 lint: $(BIN)/tox ## ruff, mypy and import contracts
 	$(BIN)/tox run -e lint,types
