@@ -138,7 +138,7 @@ def _unnamed(
         number, _, rest = path.name.partition(".")
         if (
             number.isdigit()
-            and rest not in ("json", "lease", "log")
+            and rest not in ("json", "lease", "log", "claim")
             and path.name not in named
             and _old(path, now)
         ):
@@ -152,7 +152,7 @@ def _unfinished(files: Iterable[Path], now: float) -> Iterator[Litter]:
 
 
 def _alive(path: Path, now: float, dead_after: float) -> bool:
-    if living(path, now, dead_after) is not None:
+    if living(path, now, dead_after, least=dead_after) is not None:
         return True
     # However long it has been stopped, it may go on.
     owner = owner_of(path)

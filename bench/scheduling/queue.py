@@ -93,6 +93,10 @@ class Queue:
                 return cell_id
         return None
 
+    def awaited(self, cell_id: str) -> bool:
+        """Return whether cells wait for this one."""
+        return any(self._place[child] == "waiting" for child in self._children[cell_id])
+
     def next_alone(self) -> tuple[str, str] | None:
         """Return the first cell that must run alone and the device it needs, without taking it."""
         return next(iter(self._alone.items()), None)

@@ -6,18 +6,20 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 
 from bench.errors import StoreError
 from bench.records.freshness import Expectations
 from bench.records.lease import Leases
 from bench.records.record import Failure, Record
 from bench.records.store import CellState, Store
+from bench.scheduling.clerks import IN_FLIGHT, Clerks
 from bench.scheduling.course import Course
 from bench.scheduling.device import Device
 from bench.scheduling.engines.engine import Ended, Engine, NoRoom
 from bench.scheduling.interrupts import Interrupts
 from bench.scheduling.job import Job
-from bench.scheduling.ledger import Ledger
+from bench.scheduling.ledger import Approach, Ledger, Written
 from bench.scheduling.order import guess, ways
 from bench.scheduling.progress import Progress, Silence, name_of
 from bench.scheduling.queue import Queue
@@ -28,6 +30,8 @@ from bench.scheduling.summary import FailedCell, RunSummary
 from bench.spec.cell import Cell, PlannedCell, Resources
 
 _POLL = 0.2
+# Seconds between looks at errands, beside an engine that cannot be woken by them.
+_GLANCE = 0.01
 OnDone = Callable[[PlannedCell, Record], None]
 
 
@@ -121,12 +125,13 @@ def run(
         with (
             Leases(store.layout, ttl=store.ttl) as leases,
             Interrupts(raises=engine.blocking) as interrupts,
+            Clerks() as clerks,
         ):
             ledger = Ledger(
                 store, leases, cells, expected, states, keep=options.keep, beside=artifacts
             )
             _Runner(
-                queue, ledger, engine, slots, resources or {}, options, progress, course,
+                queue, ledger, clerks, engine, slots, resources or {}, options, progress, course,
                 interrupts, on_done,
             ).run()  # fmt: skip
         return course.summary(started, store, interrupts.count > 0)
@@ -145,6 +150,7 @@ class _Runner:
         self,
         queue: Queue,
         ledger: Ledger,
+        clerks: Clerks,
         engine: Engine,
         slots: Slots,
         resources: Mapping[str, Resources],
@@ -156,6 +162,7 @@ class _Runner:
     ) -> None:
         self.queue = queue
         self.ledger = ledger
+        self.clerks = clerks
         self.engine = engine
         self.slots = slots
         self.resources = resources
@@ -165,6 +172,10 @@ class _Runner:
         self.interrupts = interrupts
         self.on_done = on_done
         self.running: dict[str, Device] = {}
+        # An engine that cannot be woken by what clerks bring is asked more often.
+        self.listens = listen(engine, clerks.news)
+        # Those whose records are under way, and decide what should come next.
+        self.awaited: set[str] = set()
         self.next_look = 0.0
         self.room = Room(patience=options.patience)
 
@@ -177,8 +188,7 @@ class _Runner:
                     # Before an engine that blocks takes the first cell.
                     self.progress.update(lambda: self.course.tally(self.ledger.elapsed))
                     self.fill()
-                    for ended in self.engine.poll(_POLL):
-                        self.finish(ended)
+                    self.wait()
                     self.look_elsewhere()
         finally:
             # A terminal that has hung up takes no more text.
@@ -191,47 +201,88 @@ class _Runner:
                 with contextlib.suppress(OSError):
                     self.progress.end(self.course.tally())
 
+    def wait(self) -> None:
+        """Take in what has ended, or has come of errands; wait a while for the first."""
+        if not self.listens and self.clerks.asking:
+            self.clerks.wait_for_claims(_POLL)
+        if self.clerks.hand_out():
+            self.take_ended(0.0)
+        elif self.running:
+            self.take_ended(_POLL if self.listens or not self.clerks.busy else _GLANCE)
+            self.clerks.hand_out()
+        elif self.clerks.busy:
+            self.clerks.wait(_POLL)
+            self.clerks.hand_out()
+        else:
+            self.take_ended(_POLL)
+
+    def take_ended(self, timeout: float) -> None:
+        """Take in what has ended."""
+        # With nothing under way an engine has nothing to say but by and by.
+        if self.running or timeout:
+            for ended in self.engine.poll(timeout):
+                self.finish(ended)
+
     def fill(self) -> None:
-        """Start cells as long as there is room; keep a device free for a cell that needs it."""
+        """Claim cells as long as there is room; keep a device free for a cell that needs it."""
         alone = self.queue.next_alone()
         if alone is not None and self.room.open and self.slots.idle(alone[1]):
             self.queue.take_alone(alone[0])
-            self.start(alone[0], alone_on=alone[1])
+            self.claim(alone[0], self.slots.take_alone(alone[1]), alone_on=alone[1])
             alone = self.queue.next_alone()
         avoid = alone[1] if alone is not None else None
         while self.room.open and not self.interrupts.count and self.slots.room(avoid):
-            cell_id = self.queue.next()
+            # What they let begin may come before all others: a slot for each waits along.
+            if self.awaited and self.free <= len(self.awaited):
+                return
+            # A disk that is slower than the cells sets the pace.
+            cell_id = self.queue.next() if self.clerks.writing < IN_FLIGHT else None
             if cell_id is None:
                 return
-            self.start(cell_id, avoid=avoid)
+            self.claim(cell_id, self.slots.take(avoid))
 
-    def start(self, cell_id: str, *, avoid: str | None = None, alone_on: str | None = None) -> None:
+    @property
+    def free(self) -> int:
+        """Number of slots that are neither taken nor kept."""
+        return self.slots.total - sum(taken for _, taken in self.slots.used)
+
+    def claim(self, cell_id: str, device: Device, *, alone_on: str | None = None) -> None:
+        """Let a clerk take the next attempt at a cell, for a slot that is kept free for it."""
+        self.clerks.ask(
+            partial(self.ledger.approach, cell_id, self.options.retries),
+            partial(self.begin, cell_id, device, alone_on),
+        )
+
+    def begin(self, cell_id: str, device: Device, alone_on: str | None, came: Approach) -> None:
         """Start a cell, unless somebody else has done it, has it, or has failed at it."""
-        if self.ledger.settled(cell_id):
-            self.done_elsewhere(cell_id)
+        if came.lease is not None and not self.interrupts.count:
+            self.start(cell_id, device, alone_on, came)
             return
-        failures = self.ledger.failures(cell_id)
-        if failures and verdict([f for _, f in failures], self.options.retries) == "over":
-            self.fail(cell_id, *failures[-1])
-            return
-        parents = self.ledger.parents(cell_id)
-        if isinstance(parents, str):
-            self.reopen(parents)
+        self.slots.give_back(device)
+        if came.lease is not None:
+            self.ledger.give_back(cell_id)
             self.queue.again(cell_id, alone_on)
-            return
-        lease = self.ledger.claim(cell_id)
-        if lease is None:
-            self.leave(cell_id)
-            return
-        device = self.slots.take(avoid) if alone_on is None else self.slots.take_alone(alone_on)
+        elif came.settled is not None:
+            self.done_elsewhere(cell_id, came.settled)
+        elif came.over is not None:
+            self.fail(cell_id, *came.over)
+        elif came.gone:
+            self.reopen(came.gone)
+            self.queue.again(cell_id, alone_on)
+        else:
+            self.queue.elsewhere(cell_id)
+
+    def start(self, cell_id: str, device: Device, alone_on: str | None, came: Approach) -> None:
+        """Start a cell that this run has claimed."""
+        assert came.lease is not None
         job = Job(
             cell=self.queue.cells[cell_id].cell,
-            attempt=lease.attempt,
-            folder=lease.folder.path,
+            attempt=came.lease.attempt,
+            folder=came.lease.folder.path,
             device=device.kind,
             threads=device.threads,
             keep=self.ledger.keep(cell_id),
-            parents=parents,
+            parents=came.parents,
             resources=self.resources.get(cell_id, Resources()),
             code=self.ledger.code(cell_id),
             alone=alone_on is not None,
@@ -270,26 +321,34 @@ class _Runner:
         self.slots.give_back(device)
         self.room.freed()
         self.course.attempts += 1
-        if not self.ledger.commit(ended):
-            self.leave(cell_id)
+        if ended.outcome.status != "done" or self.queue.awaited(cell_id):
+            self.awaited.add(cell_id)
+        self.clerks.write(partial(self.ledger.write, ended), partial(self.conclude, ended, device))
+
+    def conclude(self, ended: Ended, device: Device, came: Written) -> None:
+        """Decide what follows from an attempt whose record is on the disk, or discarded."""
+        cell_id = ended.job.cell.id
+        self.awaited.discard(cell_id)
+        if not came.kept:
+            self.leave(cell_id, came)
             return
         if ended.outcome.status == "cancelled" and self.interrupts.count:
             self.queue.again(cell_id)
             return
-        if ended.outcome.status != "done":
-            self.retry_or_fail(cell_id, ended, device)
+        if ended.outcome.status != "done" or came.state is None:
+            self.retry_or_fail(cell_id, ended, device, came.failures)
             return
         planned = self.queue.cells[cell_id]
         self.course.measured(planned, ended.seconds)
-        if self.ledger.settled(cell_id):
+        if came.settled:
             self.course.done += 1
-            self.succeed(cell_id)
+            self.succeed(cell_id, came.state)
         else:
-            self.fail(cell_id, ended.job.attempt, self.why_not_settled(cell_id), told=False)
+            why = self.why_not_settled(cell_id, came.state)
+            self.fail(cell_id, ended.job.attempt, why, told=False)
 
-    def why_not_settled(self, cell_id: str) -> Failure:
+    def why_not_settled(self, cell_id: str, state: CellState) -> Failure:
         """Return what is wrong with a cell whose attempt has just ended as done."""
-        state = self.ledger.state(cell_id)
         if state.fresh:
             return Failure("error", "it has left no file for the cells that start from it")
         if broken := self.ledger.broken(cell_id):
@@ -297,9 +356,10 @@ class _Runner:
         reasons = ", ".join(state.reasons)
         return Failure("error", f"its record is stale at once ({reasons}): edited meanwhile?")
 
-    def retry_or_fail(self, cell_id: str, ended: Ended, device: Device) -> None:
+    def retry_or_fail(
+        self, cell_id: str, ended: Ended, device: Device, failures: Sequence[tuple[int, Failure]]
+    ) -> None:
         """Put a cell back if its failure is worth another attempt."""
-        failures = self.ledger.failures(cell_id)
         what = verdict([failure for _, failure in failures], self.options.retries)
         failure = ended.outcome.failure or Failure("error", "no reason was given")
         planned = self.queue.cells[cell_id]
@@ -309,18 +369,18 @@ class _Runner:
         else:
             self.queue.again(cell_id, device.name if what == "alone" else None)
 
-    def succeed(self, cell_id: str) -> None:
+    def succeed(self, cell_id: str, state: CellState) -> None:
         """A cell is done."""
         self.queue.done(cell_id)
         planned = self.queue.cells[cell_id]
         self.course.estimate.finished(planned)
         if self.on_done is not None:
-            self.on_done(planned, self.ledger.state(cell_id).fresh[0])
+            self.on_done(planned, state.fresh[0])
 
-    def done_elsewhere(self, cell_id: str) -> None:
+    def done_elsewhere(self, cell_id: str, state: CellState) -> None:
         """Another runner has done a cell."""
         self.course.elsewhere += 1
-        self.succeed(cell_id)
+        self.succeed(cell_id, state)
 
     def fail(self, cell_id: str, attempt: int, failure: Failure, *, told: bool = True) -> None:
         """Give a cell up, and with it all that start from it."""
@@ -341,12 +401,14 @@ class _Runner:
             failure = reasons[cell_id] = Failure("parent", message)
             self.course.failures.append(FailedCell(self.queue.cells[cell_id], 0, failure))
             self.course.estimate.finished(self.queue.cells[cell_id])
-            self.ledger.commit_parent_failure(cell_id, failure)
+            self.clerks.write(
+                partial(self.ledger.commit_parent_failure, cell_id, failure), lambda _: None
+            )
 
-    def leave(self, cell_id: str) -> None:
+    def leave(self, cell_id: str, came: Written) -> None:
         """Leave a cell to the runner that has it."""
-        if self.ledger.settled(cell_id):
-            self.done_elsewhere(cell_id)
+        if came.settled and came.state is not None:
+            self.done_elsewhere(cell_id, came.state)
         else:
             self.queue.elsewhere(cell_id)
 
@@ -356,9 +418,10 @@ class _Runner:
             return
         self.next_look = time.monotonic() + self.options.look_every
         for cell_id in self.queue.at("elsewhere"):
-            if self.ledger.settled(cell_id):
-                self.done_elsewhere(cell_id)
-            elif self.ledger.state(cell_id).owner is None:
+            state = self.ledger.state(cell_id)
+            if self.ledger.settled(cell_id, state):
+                self.done_elsewhere(cell_id, state)
+            elif state.owner is None:
                 self.take_back(cell_id)
 
     def take_back(self, cell_id: str) -> None:
@@ -368,14 +431,19 @@ class _Runner:
             self.fail_by_parent([cell_id, *self.queue.failed(cell_id)])
 
     def stop(self) -> None:
-        """End what runs, and record it."""
+        """End what runs, and record it; wait for the records that are under way."""
         for ended in self.engine.stop(lambda: self.interrupts.count > 1):
-            cell_id = ended.job.cell.id
-            self.course.attempts += 1
+            self.finish(ended)
+        while self.clerks.busy:
+            self.clerks.wait(_POLL)
             # If the store is why we stop, the rest cannot be recorded either.
             with contextlib.suppress(StoreError):
-                done = self.ledger.commit(ended) and ended.outcome.status == "done"
-                if done and self.ledger.settled(cell_id):
-                    self.course.measured(self.queue.cells[cell_id], ended.seconds)
-                    self.course.done += 1
-                    self.succeed(cell_id)
+                self.clerks.hand_out()
+
+
+def listen(engine: Engine, news: int) -> bool:
+    """Let an engine's ``poll`` return when a descriptor is readable; return whether it can."""
+    offered = getattr(engine, "listen", None)
+    if offered is not None:
+        offered(news)
+    return offered is not None
