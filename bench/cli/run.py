@@ -34,6 +34,7 @@ Example:
   bench run bss fast/optimizers
   bench run bss/table2 --only method=l2,l2+bss --only dataset=glyphs --only seed=0:3
   bench run bss/table2 --until-decided --budget 2 --dry-run
+  bench run bss/table2 --profile paper --ttl 600
 
 Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every cell is done.
 """
@@ -78,6 +79,12 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     default=1,
     show_default=True,
     help="Further attempts at a cell that crashed.",
+)
+@click.option(
+    "--ttl",
+    type=click.FloatRange(min=5),
+    metavar="SECONDS",
+    help="Silence after which other machines take this run for dead; default: 60.",
 )
 @click.option(
     "--keep", is_flag=True, help="Keep every cell's checkpoint; one done without is done again."
@@ -134,6 +141,7 @@ def command(
     slots_per_gpu: int,
     time_limit: float | None,
     retries: int,
+    ttl: float | None,
     keep: bool,
     keep_patches: bool,
     until_decided: bool,
@@ -177,7 +185,7 @@ def command(
     if check and not dry_run:
         _check(joint, engine, asked_of_engine, kept)
     curves = _Curves(joint, tensorboard, profile) if tensorboard is not None else None
-    execute = partial(_execute, joint, RunOptions(retries=retries, keep=kept), curves)
+    execute = partial(_execute, joint, RunOptions(retries=retries, keep=kept, ttl=ttl), curves)
     conclude = partial(_conclude, joint)
     if until_decided:
         asked = Asked(max_seeds, budget, all_undecided, dry_run)

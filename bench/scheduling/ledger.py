@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
@@ -92,6 +92,8 @@ class Ledger:
         another starts from it.
     beside
         A cell's id to what an attempt at it leaves too; a cell done without is not done again.
+    tell
+        Is told of each cell that this run has let go of.
     """
 
     def __init__(
@@ -104,6 +106,7 @@ class Ledger:
         *,
         keep: frozenset[str] = frozenset(),
         beside: Mapping[str, frozenset[str]] | None = None,
+        tell: Callable[[str], None] = lambda cell_id: None,
     ) -> None:
         self._store = store
         self._leases = leases
@@ -113,6 +116,7 @@ class Ledger:
         self._held: dict[str, Held] = {}
         self._done = {cell_id: state for cell_id, state in states.items() if state.fresh}
         self._lock = threading.Lock()
+        self._tell = tell
         # Artifacts that cells of the plan start from; of those, what one that is not done needs.
         self._asked = {cell_id: set(names) for cell_id, names in (beside or {}).items()}
         self._needed: dict[str, set[str]] = {}
@@ -268,6 +272,7 @@ class Ledger:
     def give_back(self, cell_id: str) -> None:
         """Let go of an attempt that has not begun: it leaves nothing, and its number is free."""
         self._leases.release(self._held.pop(cell_id).lease)
+        self._tell(cell_id)
 
     def write(self, ended: Ended) -> Written:
         """Write an attempt's record, unless another runner has taken the cell over.
@@ -282,6 +287,7 @@ class Ledger:
         record = self._record(held, ended.outcome, ended.seconds)
         content = dump_record(record).encode()
         kept = self._leases.write(held.lease, content, done=record.done)
+        self._tell(cell.id)
         if kept and not record.done:
             return Written(True, failures=self.failures(cell.id))
         if kept and held.lease.attempt == 1:

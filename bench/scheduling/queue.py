@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import random
 from collections.abc import Iterable, Mapping
 from typing import Literal
 
@@ -61,6 +62,13 @@ class Queue:
         """Let the longest come first, before anything is opened; ``lengths`` by id, of all."""
         for number, cell_id in enumerate(self.cells):
             self._order[cell_id] = (-lengths[cell_id], number)
+
+    def shuffle(self, chance: random.Random) -> None:
+        """Let cells that are as long as each other come in any order, before one is opened."""
+        numbers = list(range(len(self.cells)))
+        chance.shuffle(numbers)
+        for (cell_id, (length, _)), number in zip(self._order.items(), numbers, strict=True):
+            self._order[cell_id] = (length, number)
 
     def open(self, done: Iterable[str]) -> None:
         """Begin, with the cells that are done already."""

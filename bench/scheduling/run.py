@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import contextlib
+import random
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Literal
 
 from bench.errors import StoreError
+from bench.records.bulletin import Bulletin
 from bench.records.freshness import Expectations
 from bench.records.lease import Leases
 from bench.records.record import Failure, Record
@@ -16,6 +19,7 @@ from bench.records.store import CellState, Store
 from bench.scheduling.clerks import IN_FLIGHT, Clerks
 from bench.scheduling.course import Course
 from bench.scheduling.device import Device
+from bench.scheduling.elsewhere import Neighbours, Pace, Seen
 from bench.scheduling.engines.engine import Ended, Engine, NoRoom
 from bench.scheduling.interrupts import Interrupts
 from bench.scheduling.job import Job
@@ -47,15 +51,29 @@ class RunOptions:
         Names of the artifacts to keep of every cell that can leave them, not only of those that
         others start from; a cell done without them is done again.
     look_every
-        Seconds between looks at cells that another runner has.
+        Seconds between looks at cells that another runner has: of a few, and while they change.
+    look_at_most
+        Seconds to which that grows while many are elsewhere and nothing changes.
     patience
         Seconds without room for a single process until the run is given up.
+    shuffled
+        Among cells of which none should come first, begin with any: of many runners that begin
+        together, each elsewhere.
+    leave_when_idle
+        End when this run can begin nothing more, though others still have cells.
+    ttl
+        Seconds without a sign of life after which other machines are to take this run for dead;
+        theirs to say where it is None.
     """
 
     retries: int = 1
     keep: frozenset[str] = frozenset()
     look_every: float = 1.0
+    look_at_most: float = 30.0
     patience: float = 30.0
+    shuffled: bool = False
+    leave_when_idle: bool = False
+    ttl: float | None = None
 
 
 def run(
@@ -118,21 +136,26 @@ def run(
         ]
         if len(done) < len(queue.cells):
             queue.prefer(ways(queue.cells, guess(queue.cells.values(), states)))
+        if options.shuffled:
+            queue.shuffle(random.Random())
         queue.open(done)
         course = Course(queue, slots, suites or {})
         if not queue.unfinished:
             return course.summary(started, store)
         with (
-            Leases(store.layout, ttl=store.ttl) as leases,
+            Leases(store.layout, ttl=store.ttl, own_ttl=options.ttl) as leases,
+            contextlib.closing(Bulletin(store.layout, leases.run)) as bulletin,
             Interrupts(raises=engine.blocking) as interrupts,
             Clerks() as clerks,
         ):
             ledger = Ledger(
-                store, leases, cells, expected, states, keep=options.keep, beside=artifacts
-            )
+                store, leases, cells, expected, states,
+                keep=options.keep, beside=artifacts, tell=bulletin.tell,
+            )  # fmt: skip
+            neighbours = Neighbours(store, leases, ledger, bulletin)
             _Runner(
-                queue, ledger, clerks, engine, slots, resources or {}, options, progress, course,
-                interrupts, on_done,
+                queue, ledger, neighbours, clerks, engine, slots, resources or {}, options,
+                progress, course, interrupts, on_done,
             ).run()  # fmt: skip
         return course.summary(started, store, interrupts.count > 0)
     finally:
@@ -150,6 +173,7 @@ class _Runner:
         self,
         queue: Queue,
         ledger: Ledger,
+        neighbours: Neighbours,
         clerks: Clerks,
         engine: Engine,
         slots: Slots,
@@ -162,6 +186,7 @@ class _Runner:
     ) -> None:
         self.queue = queue
         self.ledger = ledger
+        self.neighbours = neighbours
         self.clerks = clerks
         self.engine = engine
         self.slots = slots
@@ -176,7 +201,12 @@ class _Runner:
         self.listens = listen(engine, clerks.news)
         # Those whose records are under way, and decide what should come next.
         self.awaited: set[str] = set()
-        self.next_look = 0.0
+        self.pace = Pace(options.look_every, options.look_at_most)
+        self.looking = False
+        # Of a run that leaves when idle, how far its last look is.
+        self.last_look: Literal["", "asked", "begun", "over"] = ""
+        # What others have told to be done, and has not been looked at.
+        self.told: set[str] = set()
         self.room = Room(patience=options.patience)
 
     def run(self) -> None:
@@ -184,7 +214,7 @@ class _Runner:
         try:
             # An engine that blocks is interrupted by this exception; the count says the rest.
             with contextlib.suppress(KeyboardInterrupt):
-                while self.queue.unfinished and not self.interrupts.count:
+                while self.queue.unfinished and not self.interrupts.count and not self.leaves():
                     # Before an engine that blocks takes the first cell.
                     self.progress.update(lambda: self.course.tally(self.ledger.elapsed))
                     self.fill()
@@ -239,6 +269,10 @@ class _Runner:
             cell_id = self.queue.next() if self.clerks.writing < IN_FLIGHT else None
             if cell_id is None:
                 return
+            if cell_id in self.told and not self.queue.awaited(cell_id):
+                self.told.discard(cell_id)
+                self.queue.elsewhere(cell_id)
+                continue
             self.claim(cell_id, self.slots.take(avoid))
 
     @property
@@ -413,16 +447,47 @@ class _Runner:
             self.queue.elsewhere(cell_id)
 
     def look_elsewhere(self) -> None:
-        """Look after the cells that other runners have."""
-        if time.monotonic() < self.next_look:
+        """Let a clerk look after the cells that other runners have."""
+        if self.looking or not self.pace.due:
             return
-        self.next_look = time.monotonic() + self.options.look_every
-        for cell_id in self.queue.at("elsewhere"):
-            state = self.ledger.state(cell_id)
-            if self.ledger.settled(cell_id, state):
+        if self.last_look == "asked":
+            self.last_look = "begun"
+        cells = self.queue.at("elsewhere")
+        self.looking = True
+        self.clerks.write(
+            partial(self.neighbours.look, cells), partial(self.looked_elsewhere, len(cells))
+        )
+
+    def looked_elsewhere(self, cells: int, seen: Seen) -> None:
+        """Take in what a look has found."""
+        self.looking = False
+        if self.last_look == "begun":
+            self.last_look = "over"
+        self.told.update(c for c in seen.told if c in self.queue.cells and self.begins(c))
+        for cell_id, state in seen.settled:
+            if self.queue.place(cell_id) == "elsewhere":
                 self.done_elsewhere(cell_id, state)
-            elif state.owner is None:
+        for cell_id in seen.free:
+            if self.queue.place(cell_id) == "elsewhere":
                 self.take_back(cell_id)
+        changed = bool(seen.settled or seen.free)
+        self.pace.looked(changed=changed, cells=cells, idle=not self.running)
+
+    def begins(self, cell_id: str) -> bool:
+        """Return whether this run is yet to begin a cell."""
+        return self.queue.place(cell_id) in ("ready", "waiting")
+
+    def leaves(self) -> bool:
+        """Return whether to leave what is left to others, after a last look at it."""
+        if not self.options.leave_when_idle:
+            return False
+        under_way = self.clerks.asking or self.clerks.writing > int(self.looking)
+        if self.running or under_way or self.queue.counts["ready"]:
+            self.last_look = ""
+        elif not self.last_look:
+            self.last_look = "asked"
+            self.pace.hurry()
+        return self.last_look == "over"
 
     def take_back(self, cell_id: str) -> None:
         """Queue a cell that its runner has let go of without a done record."""
