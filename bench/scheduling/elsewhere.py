@@ -60,10 +60,6 @@ class Pace:
         """Whether to look now."""
         return time.monotonic() >= self._next
 
-    def hurry(self) -> None:
-        """Look as soon as possible."""
-        self._next = 0.0
-
     def looked(self, *, changed: bool, cells: int, idle: bool) -> float:
         """Take note of a look at so many cells; return the seconds until the next.
 

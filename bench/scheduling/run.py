@@ -448,7 +448,7 @@ class _Runner:
 
     def look_elsewhere(self) -> None:
         """Let a clerk look after the cells that other runners have."""
-        if self.looking or not self.pace.due:
+        if self.looking or not (self.pace.due or self.last_look == "asked"):
             return
         if self.last_look == "asked":
             self.last_look = "begun"
@@ -486,7 +486,6 @@ class _Runner:
             self.last_look = ""
         elif not self.last_look:
             self.last_look = "asked"
-            self.pace.hurry()
         return self.last_look == "over"
 
     def take_back(self, cell_id: str) -> None:
