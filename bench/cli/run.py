@@ -39,6 +39,7 @@ Example:
   bench run bss/table2 --engine ray --ray-address 10.0.0.1:6379
   bench run bss/table2 --until-decided --budget 2 --dry-run
   bench run bss/table2 --profile paper --engine slurm --pilots 8
+  bench run bss/table2 --profile paper --ttl 600
 
 Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every cell is done.
 """
@@ -115,6 +116,12 @@ Ctrl-C stops; the same command goes on where it was. Exit code 0 only when every
     help="Save a training's state so often, to go on from when it was killed; 0: never.",
 )
 @click.option(
+    "--ttl",
+    type=click.FloatRange(min=5),
+    metavar="SECONDS",
+    help="Silence after which other machines take this run for dead; default: 60.",
+)
+@click.option(
     "--keep", is_flag=True, help="Keep every cell's checkpoint; one done without is done again."
 )
 @click.option(
@@ -176,6 +183,7 @@ def command(
     time_limit: float | None,
     retries: int,
     save_every: float,
+    ttl: float | None,
     keep: bool,
     keep_patches: bool,
     until_decided: bool,
@@ -230,10 +238,15 @@ def command(
         _check(joint, engine, asked_of_engine, kept)
     curves = _Curves(joint, tensorboard, profile) if tensorboard is not None else None
     options = RunOptions(
-        retries=retries, keep=kept, save_every=save_every, leave_when_idle=leave_when_idle
+        retries=retries,
+        keep=kept,
+        save_every=save_every,
+        shuffled=pilot_of is not None,
+        leave_when_idle=leave_when_idle,
+        ttl=ttl,
     )
     if engine == ENGINE:
-        passed = _passed(retries, save_every, keep, keep_patches, check, same_versions)
+        passed = _passed(retries, save_every, ttl, keep, keep_patches, check, same_versions)
         asked_of_fleet = FleetAsked(pilots, settings, detach, passed)
         watched = launch(joint, asked_of_fleet, asked_of_engine, options)
         if watched is not None and not watched.interrupted:
@@ -275,6 +288,7 @@ def _check(joint: Joint, engine: str, asked: EngineOptions, kept: Collection[str
 def _passed(
     retries: int,
     save_every: float,
+    ttl: float | None,
     keep: bool,
     keep_patches: bool,
     check: bool,
@@ -287,7 +301,8 @@ def _passed(
         "--no-check": not check,
         "--same-versions": same_versions,
     }
-    numbers = ("--retries", str(retries), "--save-every", f"{save_every:g}")
+    numbers = ["--retries", str(retries), "--save-every", f"{save_every:g}"]
+    numbers += [] if ttl is None else ["--ttl", f"{ttl:g}"]
     return (*numbers, *(name for name, on in given.items() if on))
 
 

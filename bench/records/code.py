@@ -6,12 +6,12 @@ import ast
 import importlib.util
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 
 from bench import sources
 from bench.errors import SpecError
 from bench.files import bytes_sha256
+from bench.once import once
 from bench.records.bare import bare
 from bench.records.imports import Import, Tree, closure, module_imports, tree_of
 from bench.spec import catalogue
@@ -110,7 +110,7 @@ def is_ours(file: Path) -> bool:
     return file.is_relative_to(_PACKAGE)
 
 
-@lru_cache(maxsize=1024)
+@once(1024)
 def _files(unit: Unit) -> Mapping[str, Path]:
     files: dict[str, Path] = {}
     for file in unit.files:
@@ -118,7 +118,7 @@ def _files(unit: Unit) -> Mapping[str, Path]:
     return files
 
 
-@lru_cache(maxsize=1024)
+@once(1024)
 def _digest(unit: Unit) -> str:
     files = _files(unit)
     text = "".join(f"{name}\0{_read(files[name])[0]}\n" for name in sorted(files))
@@ -134,7 +134,7 @@ def _imports(file: Path) -> tuple[Import, ...]:
     return _read(file)[1]
 
 
-@lru_cache(maxsize=1024)
+@once(1024)
 def _read(file: Path) -> tuple[str, tuple[Import, ...]]:
     try:
         source = importlib.util.decode_source(sources.content(file))
@@ -148,7 +148,7 @@ def _read(file: Path) -> tuple[str, tuple[Import, ...]]:
     )
 
 
-@lru_cache(maxsize=1024)
+@once(1024)
 def _part(kind: Kind, name: str, plugins: tuple[str, ...]) -> Unit:
     part = find_part(kind, name, plugins)
     if part is None:
@@ -165,7 +165,7 @@ def _source(dataset: str, resources: Resources) -> str:
     return f"{kind}:{dataset}" if kind == "procedural" else kind
 
 
-@lru_cache(maxsize=256)
+@once(256)
 def _data(source: str) -> Unit:
     kind, _, name = source.partition(":")
     # A procedural set's name begins with its generator's.

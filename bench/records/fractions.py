@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
-from functools import lru_cache
 from typing import Any
 
 from bench.errors import UserError
+from bench.once import once
 from bench.records.record import Record
 from bench.spec.metrics import PERCENT
 from bench.spec.parts import Kind, find_part, named_metrics
@@ -42,7 +42,7 @@ def _declared(kind: Kind, use: Any) -> Iterator[frozenset[str]]:
         yield frozenset(n for n, side in declared.items() if side == (PERCENT, "highest"))
 
 
-@lru_cache(maxsize=256)
+@once(256)
 def _metrics(kind: Kind, name: str) -> Mapping[str, tuple[str, str]]:
     try:
         part = find_part(kind, name, ())

@@ -17,11 +17,12 @@ class Numbers:
     records: tuple[int, ...] = ()
     leases: tuple[int, ...] = ()
     logs: tuple[int, ...] = ()
+    claims: tuple[int, ...] = ()
 
     @property
     def next(self) -> int:
-        """First number above those of all records and leases."""
-        return max(self.highest_record, self.highest_lease) + 1
+        """First number above those of all records, leases and claims."""
+        return max(self.highest_record, self.highest_lease, *self.claims[-1:]) + 1
 
     @property
     def highest_record(self) -> int:
@@ -58,6 +59,10 @@ class CellFolder:
         """Return the lease of an attempt."""
         return self.path / f"{attempt:04d}.lease"
 
+    def claim(self, attempt: int) -> Path:
+        """Return the claim of an attempt: the right to write its record, where it is contested."""
+        return self.path / f"{attempt:04d}.claim"
+
     def log(self, attempt: int) -> Path:
         """Return the file that holds an attempt's stdout and stderr."""
         return self.path / f"{attempt:04d}.log"
@@ -87,13 +92,13 @@ class CellFolder:
             names = os.listdir(self.name)
         except FileNotFoundError:
             return Numbers()
-        found: dict[str, list[int]] = {"json": [], "lease": [], "log": []}
+        found: dict[str, list[int]] = {"json": [], "lease": [], "log": [], "claim": []}
         for name in names:
             number, _, kind = name.partition(".")
             if kind in found and number.isdigit():
                 found[kind].append(int(number))
-        records, leases, logs = (tuple(sorted(n)) for n in found.values())
-        return Numbers(records, leases, logs)
+        records, leases, logs, claims = (tuple(sorted(n)) for n in found.values())
+        return Numbers(records, leases, logs, claims)
 
 
 @dataclass(frozen=True)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Literal
 
 from bench.errors import StoreError
+from bench.records.bulletin import SUFFIX
 from bench.records.layout import CellFolder
 from bench.records.lease import TIME_TO_LIVE, living
 from bench.records.owner import owner_of
@@ -49,7 +50,7 @@ def litter(
     found = [
         Litter("owner file", path, _size(path))
         for path in _listed(store.layout.runners)
-        if path.suffix == ".json" and not _alive(path, now, dead_after)
+        if path.suffix in (".json", SUFFIX) and not _alive(_owner_file(path), now, dead_after)
     ]
     for folder in (store.root / "settling", store.layout.carried):
         found += _unfinished(_listed(folder), now)
@@ -93,11 +94,17 @@ def remove(store: Store, found: Iterable[Litter], *, dead_after: float = DEAD_AF
     freed = 0
     for one in found:
         owned = one.kind in ("lease", "owner file")
-        if owned and not _is_over(one.path) and _alive(one.path, store.now(), dead_after):
+        owner = _owner_file(one.path)
+        if owned and not _is_over(one.path) and _alive(owner, store.now(), dead_after):
             continue
         one.path.unlink(missing_ok=True)
         freed += one.size
     return freed
+
+
+def _owner_file(path: Path) -> Path:
+    """Return the owner file of a bulletin; any other file itself."""
+    return path.with_suffix(".json") if path.suffix == SUFFIX else path
 
 
 def _is_over(lease: Path) -> bool:
@@ -120,6 +127,11 @@ def _of_cell(
             yield Litter("lease", path, _size(path))
     if live:
         return
+    for number in numbers.claims:
+        # Its runner may be about to write the record: only with the runner it goes.
+        path = folder.claim(number)
+        if not _alive(path, now, dead_after):
+            yield Litter("lease", path, _size(path))
     files = _listed(folder.path)
     yield from _unfinished(files, now)
     if folder.progress in files:
@@ -155,7 +167,7 @@ def _unnamed(
         number, _, rest = path.name.partition(".")
         if (
             number.isdigit()
-            and rest not in ("json", "lease", "log")
+            and rest not in ("json", "lease", "log", "claim")
             and path.name not in named
             and _old(path, now)
         ):
@@ -169,7 +181,7 @@ def _unfinished(files: Iterable[Path], now: float) -> Iterator[Litter]:
 
 
 def _alive(path: Path, now: float, dead_after: float) -> bool:
-    if living(path, now, dead_after) is not None:
+    if living(path, now, dead_after, least=dead_after) is not None:
         return True
     # However long it has been stopped, it may go on.
     owner = owner_of(path)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import os
 import socket
 from dataclasses import asdict, dataclass
@@ -25,6 +26,9 @@ class Owner:
         Start time of the process in clock ticks since boot; empty where it is not known.
     run
         Id of the run.
+    ttl
+        Seconds without a heartbeat after which others are to take it for dead, where heartbeats
+        must tell; None leaves it to them.
     """
 
     host: str
@@ -32,6 +36,7 @@ class Owner:
     pid: int
     start: str
     run: str
+    ttl: float | None = None
 
     def to_json(self) -> str:
         """Return the text kept in the owner file."""
@@ -42,8 +47,11 @@ class Owner:
         """Return the owner told by a lease's text; None if it tells none."""
         try:
             data = json.loads(text)
-            return Owner(**{name: data[name] for name in ("host", "boot", "pid", "start", "run")})
-        except (ValueError, KeyError, TypeError):
+            named = {name: data[name] for name in ("host", "boot", "pid", "start", "run")}
+            ttl = data.get("ttl")
+            # Older runners have named none.
+            return Owner(**named, ttl=float(ttl) if ttl and math.isfinite(float(ttl)) else None)
+        except (ValueError, KeyError, TypeError, AttributeError):
             return None
 
     def lives(self) -> bool | None:

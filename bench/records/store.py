@@ -14,7 +14,7 @@ from bench.records.artifacts import known_sha256
 from bench.records.carried import Attestation, Attestations, contradicts
 from bench.records.codec import BrokenRecord, OtherFormat, load_record
 from bench.records.freshness import Expectations, beyond_range, digests_of, stale_reasons
-from bench.records.layout import CellFolder, Layout
+from bench.records.layout import CellFolder, Layout, Numbers
 from bench.records.lease import TIME_TO_LIVE, live_owner
 from bench.records.owner import Owner
 from bench.records.record import Record, Status, chosen_in, same_numbers
@@ -144,7 +144,7 @@ class Store:
                 raise NotADirectoryError("it is not a folder")
             self.attestations.look()
             present = self.layout.present({*by_id, *parents})
-            judge = _Judge(self, by_id, expected, present, self.now())
+            judge = _Judge(self, by_id, expected, present)
             states = {cell_id: judge.state(cell_id) for cell_id in by_id}
         except OSError as error:
             raise StoreError(
@@ -156,6 +156,55 @@ class Store:
     def state(self, cell: Cell, expected: Expectations, parents: Iterable[Cell] = ()) -> CellState:
         """Return one cell's state; ``parents`` are its parents and theirs."""
         return self.states((cell, *parents), expected)[cell.id]
+
+    def look(
+        self,
+        cell: Cell,
+        expected: Expectations,
+        parents: Mapping[str, CellState],
+        numbers: Numbers | None = None,
+    ) -> CellState:
+        """Return one cell's state, with as few operations on files as its folder needs.
+
+        Parameters
+        ----------
+        parents
+            A parent's id to its state: what the cell may have started from.
+        numbers
+            What is in the cell's folder, where that has just been read.
+
+        Raises
+        ------
+        StoreError
+            If the store cannot be read.
+        """
+        try:
+            numbers = self.layout.cell(cell.id).numbers() if numbers is None else numbers
+            if numbers.records:
+                self.attestations.look()
+            judge = _Judge(self, {cell.id: cell}, expected, {cell.id}, parents)
+            return judge.look(cell.id, numbers)
+        except OSError as error:
+            raise StoreError(
+                f"the store cannot be read: {error.strerror or error}", file=self.root
+            ) from None
+
+    def written(
+        self,
+        cell: Cell,
+        expected: Expectations,
+        parents: Mapping[str, CellState],
+        attempt: int,
+        content: bytes,
+    ) -> CellState:
+        """Return a cell's state by its only record, from the bytes that were just written."""
+        try:
+            record = _parsed(content, cell.id, attempt, cell, expected.fractions)
+        except BrokenRecord as error:
+            self._report(self.layout.cell(cell.id).record(attempt), str(error))
+            return CellState("missing", attempts=attempt)
+        judge = _Judge(self, {cell.id: cell}, expected, {cell.id}, parents)
+        return judge.judged(cell.id, [record], Numbers(records=(attempt,)))
 
     def fresh(
         self, cell: Cell, expected: Expectations, parents: Iterable[Cell] = ()
@@ -240,11 +289,7 @@ class Store:
         for number in numbers:
             try:
                 with open(folder.record_name(number), "rb", buffering=0) as file:
-                    record = load_record(file.read(), planned)
-                if (record.id, record.attempt) != (cell_id, number):
-                    raise BrokenRecord(f"it is attempt {record.attempt} at cell {record.id}")
-                if wrong := beyond_range(record, fractions):
-                    raise BrokenRecord(wrong)
+                    record = _parsed(file.read(), cell_id, number, planned, fractions)
             except FileNotFoundError:
                 continue
             except OtherFormat as error:
@@ -276,8 +321,19 @@ class Store:
             return time.time()
 
 
+def _parsed(
+    content: bytes, cell_id: str, number: int, planned: Cell | None, fractions: Iterable[str]
+) -> Record:
+    record = load_record(content, planned)
+    if (record.id, record.attempt) != (cell_id, number):
+        raise BrokenRecord(f"it is attempt {record.attempt} at cell {record.id}")
+    if wrong := beyond_range(record, fractions):
+        raise BrokenRecord(wrong)
+    return record
+
+
 class _Judge:
-    """Judges cells, each parent once."""
+    """Judges cells, each parent once; ``known`` are those that need no look."""
 
     def __init__(
         self,
@@ -285,32 +341,38 @@ class _Judge:
         cells: Mapping[str, Cell],
         expected: Expectations,
         present: set[str],
-        now: float,
+        known: Mapping[str, CellState] | None = None,
     ) -> None:
         self._store = store
         self._cells = cells
         self._expected = expected
         self._present = present
-        self._now = now
-        self._known: dict[str, CellState] = {}
+        self._now: float | None = None
+        self._known: dict[str, CellState] = dict(known or {})
 
     def state(self, cell_id: str) -> CellState:
         known = self._known.get(cell_id)
         if known is None:
-            known = self._look(cell_id) if cell_id in self._present else MISSING
+            known = self.look(cell_id) if cell_id in self._present else MISSING
             self._known[cell_id] = known
         return known
 
-    def _look(self, cell_id: str) -> CellState:
+    def look(self, cell_id: str, numbers: Numbers | None = None) -> CellState:
         folder = self._store.layout.cell(cell_id)
-        numbers = folder.numbers()
+        numbers = folder.numbers() if numbers is None else numbers
         records = self._store._read(
             cell_id, folder, numbers.records, self._cells.get(cell_id), self._expected.fractions
         )
+        return self.judged(cell_id, records, numbers)
+
+    def judged(self, cell_id: str, records: list[Record], numbers: Numbers) -> CellState:
         done = [record for record in records if record.done]
         fresh, reasons, carried = self._sift(cell_id, done)
         owner = None
-        if not fresh:
+        if not fresh and numbers.highest_lease > numbers.highest_record:
+            folder = self._store.layout.cell(cell_id)
+            # One touch of the clock for all cells.
+            self._now = self._store.now() if self._now is None else self._now
             owner = live_owner(folder, numbers, self._now, self._store.ttl)
         newest = records[-1] if records else None
         state: State = "missing"

@@ -46,6 +46,8 @@ class Placement:
         self.backoff = backoff or Backoff()
         self._tenancy = tenancy or Tenancy()
         self._cells = cells
+        # How many were ready when none of them fitted, and when to look at them again.
+        self._passed_over = 0
         self._next_look = 0.0
 
     def learn(self, records: Iterable[Record]) -> None:
@@ -68,7 +70,9 @@ class Placement:
         avoid
             A device that is kept free already.
         """
-        if time.monotonic() < self._next_look or not self.slots.room(avoid):
+        ready = queue.counts["ready"]
+        waits = ready == self._passed_over and time.monotonic() < self._next_look
+        if not ready or waits or not self.slots.room(avoid):
             return None
         kept = {avoid} if avoid is not None else set()
         found: list[Device] = []
@@ -91,7 +95,7 @@ class Placement:
 
         cell_id = queue.next(fits)
         if cell_id is None:
-            self._next_look = time.monotonic() + _AGAIN
+            self._passed_over, self._next_look = ready, time.monotonic() + _AGAIN
             return None
         return cell_id, found[-1]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import heapq
+import random
 from collections.abc import Callable, Iterable, Mapping
 from typing import Literal
 
@@ -62,6 +63,13 @@ class Queue:
         for number, cell_id in enumerate(self.cells):
             self._order[cell_id] = (-lengths[cell_id], number)
 
+    def shuffle(self, chance: random.Random) -> None:
+        """Let cells that are as long as each other come in any order, before one is opened."""
+        numbers = list(range(len(self.cells)))
+        chance.shuffle(numbers)
+        for (cell_id, (length, _)), number in zip(self._order.items(), numbers, strict=True):
+            self._order[cell_id] = (length, number)
+
     def open(self, done: Iterable[str]) -> None:
         """Begin, with the cells that are done already."""
         for cell_id in done:
@@ -101,6 +109,10 @@ class Queue:
         finally:
             for entry in passed:
                 heapq.heappush(self._heap, entry)
+
+    def awaited(self, cell_id: str) -> bool:
+        """Return whether cells wait for this one."""
+        return any(self._place[child] == "waiting" for child in self._children[cell_id])
 
     def next_alone(self, fits: Callable[[str], bool] = lambda _: True) -> tuple[str, str] | None:
         """Return the first cell that must run alone and ``fits``, and its device; take nothing."""

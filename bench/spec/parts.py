@@ -9,7 +9,6 @@ import re
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -25,6 +24,7 @@ from pydantic import (
 )
 
 from bench.errors import SpecError
+from bench.once import once
 from bench.spec.counts import count
 from bench.spec.naming import Name
 from bench.spec.recipe import Frozen, Items
@@ -200,7 +200,7 @@ def read_parts(file: Path) -> tuple[Part, ...]:
     return tuple(parts)
 
 
-@lru_cache(maxsize=1)
+@once(1)
 def built_in_parts() -> Mapping[PartKey, Part]:
     """Return the parts that come with Retable, by kind and name."""
     found: dict[PartKey, Part] = {}
@@ -211,7 +211,7 @@ def built_in_parts() -> Mapping[PartKey, Part]:
     return found
 
 
-@lru_cache(maxsize=64)
+@once(64)
 def known_parts(plugins: tuple[str, ...] = ()) -> Mapping[PartKey, Part]:
     """Return all parts by kind and name: built-in, and from the suite's plug-ins.
 

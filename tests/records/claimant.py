@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import random
 import sys
 import time
@@ -13,6 +15,10 @@ from bench.records.store import Store
 from tests.records.built import cell, record
 
 
+def refused(*args: object) -> None:
+    raise OSError(errno.EPERM, "no hard links here")
+
+
 def work(root: Path, cells: int, seed: int) -> None:
     store = Store(root)
     plan = [cell(number) for number in range(cells)]
@@ -22,7 +28,9 @@ def work(root: Path, cells: int, seed: int) -> None:
             for one in plan:
                 if store.state(one, Expectations()).done:
                     continue
-                lease = leases.claim(one.id, lambda c=one: not store.state(c, Expectations()).done)
+                lease = leases.claim(
+                    one.id, lambda _, c=one: not store.state(c, Expectations()).done
+                )
                 if lease is None:
                     continue
                 with open(root / "executed", "a") as journal:
@@ -32,4 +40,6 @@ def work(root: Path, cells: int, seed: int) -> None:
 
 
 if __name__ == "__main__":
+    if os.environ.get("NO_LINKS"):
+        os.link = refused  # type: ignore[assignment]
     work(Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3]))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import random
@@ -16,12 +17,24 @@ import pytest
 
 from bench.errors import StoreError
 from bench.records.freshness import Expectations
-from bench.records.lease import Leases, live_owner
+from bench.records.lease import Lease, Leases, live_owner, living
 from bench.records.owner import Owner, start_of, stopped_owners, this_boot, this_process
 from bench.records.store import Store
 from tests.records.built import cell, record
 
 ID = cell().id
+
+
+@pytest.fixture(autouse=True, params=["links", "no links"])
+def _links(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each test is about a file system with hard links, and about one without."""
+    if request.param == "no links":
+
+        def refused(*args: object, **kwargs: object) -> None:
+            raise OSError(errno.EPERM, "no hard links here")
+
+        monkeypatch.setattr("bench.records.appear.os.link", refused)
+        monkeypatch.setenv("NO_LINKS", "1")
 
 
 def pretend(leases: Leases, **changes: object) -> None:
@@ -61,7 +74,7 @@ def test_an_attempts_number_is_never_used_again_once_it_has_a_record(store: Stor
 
 def test_a_claim_gives_way_if_it_is_not_wanted_any_more(store: Store) -> None:
     with Leases(store.layout) as leases:
-        assert leases.claim(ID, lambda: False) is None
+        assert leases.claim(ID, lambda numbers: False) is None
         assert os.listdir(store.layout.cell(ID).path) == []
 
 
@@ -110,41 +123,108 @@ def test_the_clock_is_the_file_servers(store: Store, monkeypatch: pytest.MonkeyP
         assert store.state(cell(), Expectations()).state == "running"
 
 
-def test_the_heartbeat_touches_all_leases(store: Store) -> None:
+def test_the_heartbeat_is_that_of_all_leases(store: Store) -> None:
     with Leases(store.layout, heartbeat=0.02) as leases:
         claimed = [leases.claim(cell(seed).id) for seed in range(3)]
         files = [lease.folder.lease(1) for lease in claimed if lease is not None]
         assert len(files) == 3
-        os.utime(files[0], (0, 0))
-        assert all(file.stat().st_mtime == 0 for file in files)
+        pretend(leases, host="elsewhere")
+        for file in (*files, leases.layout.runners / f"{leases.run}.json"):
+            os.utime(file, (0, 0))
         deadline = time.monotonic() + 20
-        while any(file.stat().st_mtime == 0 for file in files):
+        while not all(living(file, store.now(), 60) for file in files):
             assert time.monotonic() < deadline
             time.sleep(0.01)
 
 
-def test_an_owner_who_was_taken_for_dead_discards_its_outcome(store: Store) -> None:
-    with Leases(store.layout) as slow, Leases(store.layout) as quick:
-        late = slow.claim(ID)
-        pretend(slow, pid=dead_pid())
-        lease = quick.claim(ID)
-        assert late is not None
-        assert lease is not None
-        assert not slow.commit(late, record(cell(), 1))
-        assert quick.commit(lease, record(cell(), 2))
-        assert [r.attempt for r in store.attempts(ID)] == [2]
+def contended(store: Store, slow: Leases, quick: Leases) -> tuple[Lease, Lease]:
+    """Return the leases of a runner that was taken for dead, and of the one that took over."""
+    late = slow.claim(ID)
+    pretend(slow, pid=dead_pid())
+    lease = quick.claim(ID)
+    assert late is not None
+    assert lease is not None
+    return late, lease
 
 
-def test_the_same_after_the_other_has_ended(store: Store) -> None:
+def test_what_an_owner_who_was_taken_for_dead_has_done_counts_if_it_comes_first(
+    store: Store,
+) -> None:
     with Leases(store.layout) as slow, Leases(store.layout) as quick:
-        late = slow.claim(ID)
-        pretend(slow, pid=dead_pid())
-        lease = quick.claim(ID)
-        assert late is not None
-        assert lease is not None
+        late, lease = contended(store, slow, quick)
+        assert slow.commit(late, record(cell(), 1))
+        assert not quick.commit(lease, record(cell(), 2))
+    assert [r.attempt for r in store.attempts(ID)] == [1]
+    assert os.listdir(store.layout.cell(ID).path) == ["0001.json"]
+
+
+def test_it_is_discarded_after_the_other_has_ended(store: Store) -> None:
+    with Leases(store.layout) as slow, Leases(store.layout) as quick:
+        late, lease = contended(store, slow, quick)
         assert quick.commit(lease, record(cell(), 2))
         assert not slow.commit(late, record(cell(), 1))
-        assert [r.attempt for r in store.attempts(ID)] == [2]
+    assert [r.attempt for r in store.attempts(ID)] == [2]
+    assert os.listdir(store.layout.cell(ID).path) == ["0002.json"]
+
+
+def test_a_failure_is_never_written_late(store: Store) -> None:
+    with Leases(store.layout) as slow, Leases(store.layout) as quick:
+        late, lease = contended(store, slow, quick)
+        assert not slow.commit(late, record(cell(), 1, "failed"))
+        assert quick.commit(lease, record(cell(), 2))
+
+
+@pytest.mark.parametrize("first", ["slow", "quick"])
+def test_of_two_that_write_at_the_same_time_one_gives_way(
+    store: Store, monkeypatch: pytest.MonkeyPatch, first: str
+) -> None:
+    """The other writes when the first has all its claims, and has looked for the last time."""
+    with Leases(store.layout) as slow, Leases(store.layout) as quick:
+        late, lease = contended(store, slow, quick)
+        one, other = (slow, late, 1), (quick, lease, 2)
+        ahead, behind = (one, other) if first == "slow" else (other, one)
+        place = Leases._place
+        came: list[bool] = []
+
+        def between(leases: Leases, part: Path, held: Lease) -> bool:
+            monkeypatch.setattr(Leases, "_place", place)
+            came.append(behind[0].commit(behind[1], record(cell(), behind[2])))
+            return place(leases, part, held)
+
+        monkeypatch.setattr(Leases, "_place", between)
+        assert ahead[0].commit(ahead[1], record(cell(), ahead[2]))
+        assert came == [False]
+    assert [r.attempt for r in store.attempts(ID)] == [ahead[2]]
+
+
+def test_an_owner_who_died_with_all_its_claims_keeps_no_cell_from_being_executed(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with Leases(store.layout) as slow, Leases(store.layout) as quick:
+        late, lease = contended(store, slow, quick)
+        claims: list[Path] = []
+        assert slow._may_write(late, True, claims)
+        assert claims[-1].name == "0002.claim"
+        assert not quick.commit(lease, record(cell(), 2))
+        # Its number is not given again, since its claim is taken.
+        again = quick.claim(ID)
+        assert again is not None
+        assert again.attempt == 3
+        assert quick.commit(again, record(cell(), 3))
+        assert not slow.commit(late, record(cell(), 1))
+    assert [r.attempt for r in store.attempts(ID)] == [3]
+
+
+def test_an_owner_may_name_its_own_time_to_live(store: Store) -> None:
+    with Leases(store.layout, own_ttl=600) as far, Leases(store.layout, ttl=60) as here:
+        far.claim(ID)
+        pretend(far, host="elsewhere")
+        file = far.layout.runners / f"{far.run}.json"
+        for silent, taken in ((599, False), (601, True)):
+            then = here.now() - silent
+            os.utime(file, (then, then))
+            os.utime(store.layout.cell(ID).lease(1), (then, then))
+            assert (here.claim(ID) is not None) is taken
 
 
 def test_an_owner_whose_lease_was_cleaned_away_leaves_the_number_to_its_next_owner(
@@ -209,7 +289,8 @@ def test_a_lease_with_its_record_beside_it_is_over(store: Store) -> None:
         lease = leases.claim(ID)
         assert lease is not None
         leases.commit(lease, record(cell()))
-        os.link(leases.layout.runners / f"{leases.run}.json", lease.folder.lease(1))
+        owner = leases.layout.runners / f"{leases.run}.json"
+        lease.folder.lease(1).write_bytes(owner.read_bytes())
         assert live_owner(lease.folder, lease.folder.numbers(), leases.now(), 60) is None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from dataclasses import replace
 
@@ -217,6 +218,10 @@ class Recorder:
         self.running.append((job, device))
 
     def poll(self, timeout: float) -> list[Ended]:
+        if timeout < 0.1:
+            # The runner waits for its records: what they say comes first.
+            time.sleep(timeout)
+            return []
         job, _ = self.running.pop(0)
         return [Ended(job, self.ends(job), 0.1)]
 

@@ -63,6 +63,11 @@ class LocalEngine:
         self._time_limit = float("inf") if time_limit is None else time_limit
         self._grace = grace
         self._linger = linger
+        self._heard: list[int] = []
+
+    def listen(self, news: int) -> None:
+        """Let :meth:`poll` return, with nothing, also when a descriptor is readable."""
+        self._heard = [news]
 
     def start(self, job: Job, device: Device) -> None:
         """Start a job's process; that none can be started is the job's failure.
@@ -90,9 +95,8 @@ class LocalEngine:
         while True:
             ended = self._collect()
             left = end - time.monotonic()
-            if ended or left <= 0:
+            if ended or left <= 0 or self._wait(left):
                 return ended
-            self._wait(left)
 
     def stop(self, hurry: Callable[[], bool] = lambda: False) -> list[Ended]:
         """End all processes: SIGTERM, after the grace SIGKILL. At once if ``hurry()``."""
@@ -115,11 +119,13 @@ class LocalEngine:
             self._processes.close()
         self._nursery.close()
 
-    def _wait(self, timeout: float) -> None:
+    def _wait(self, timeout: float) -> bool:
+        """Wait for news of workers, or for what else is listened to; return whether that came."""
         nearest = min((w.deadline for w in self._workers), default=float("inf"))
         timeout = max(0.0, min(timeout, nearest - time.monotonic()))
         pipes = (pipe for worker in self._workers for pipe in worker.pipes)
-        wait([*self._nursery.news, *pipes], timeout)
+        found = wait([*self._nursery.news, *pipes, *self._heard], timeout)
+        return any(news in found for news in self._heard)
 
     def _collect(self) -> list[Ended]:
         ended, self._stillborn = self._stillborn, []
