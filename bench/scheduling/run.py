@@ -396,9 +396,18 @@ class _Runner:
         ended = replace(ended, usage=self.placement.end(ended, device))
         self.room.freed()
         self.course.attempts += 1
+        if ended.outcome.status in ("failed", "timed-out"):
+            self.judge(ended, device)
         if ended.outcome.status != "done" or self.queue.awaited(cell_id):
             self.awaited.add(cell_id)
         self.clerks.write(partial(self.ledger.write, ended), partial(self.conclude, ended, device))
+
+    def judge(self, ended: Ended, device: Device) -> None:
+        """Give a device no more cells if a failure says so; its record need not be there yet."""
+        usual = self.course.estimate.usual(self.queue.cells[ended.job.cell.id])
+        if benched := self.placement.failed(ended, device, usual):
+            self.course.benched.append(benched)
+            self.progress.note(benched)
 
     def conclude(self, ended: Ended, device: Device, came: Written) -> None:
         """Decide what follows from an attempt whose record is on the disk, or discarded."""
@@ -447,10 +456,6 @@ class _Runner:
             wait = self.placement.backoff.failed(cell_id, fetched_by(planned.cell), failure.message)
             what = what if wait is not None else "over"
         self.progress.failed(planned, ended.job.attempt, failure, what != "over")
-        usual = self.course.estimate.usual(planned)
-        if benched := self.placement.failed(ended, device, usual):
-            self.course.benched.append(benched)
-            self.progress.note(benched)
         if what == "over":
             self.fail(cell_id, ended.job.attempt, failure)
             self.fail_unfetched()

@@ -64,7 +64,7 @@ def test_a_fleet_is_one_array_of_pilots(site: Path, slurm: FakeSlurm) -> None:
         assert option in command
     for name, value in {
         "--store": str(site / "results"), "--engine": "local", "--device": "cuda",
-        "--slots-per-gpu": "1", "--only": "seed=0:2",
+        "--slots-per-gpu": "auto", "--only": "seed=0:2",
     }.items():  # fmt: skip
         assert command[command.index(name) + 1] == value
     assert fleet.settings["partition"] == "gpu"

@@ -85,7 +85,7 @@ def test_it_is_no_number_and_makes_nothing_stale(tmp_path: Path) -> None:
     assert same_numbers(one.outcome, other.outcome)
     with Leases(store.layout, ttl=60) as leases:
         for each in (one, other):
-            lease = leases.claim(cell().id, lambda: True)
+            lease = leases.claim(cell().id)
             assert lease is not None
             assert leases.commit(lease, each)
     state = store.state(cell(), Expectations(), [])

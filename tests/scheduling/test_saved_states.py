@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -41,14 +42,14 @@ def test_it_is_there_until_the_record_is(store: Store, monkeypatch: pytest.Monke
     one = act("sleep", seconds=0.0)
     leave(store, one)
     there = []
-    commit = Leases.commit
+    write = Leases.write
 
-    def spy(self: Leases, lease: object, record: Record) -> bool:
-        written = commit(self, lease, record)  # type: ignore[arg-type]
+    def spy(self: Leases, *arguments: Any, **named: Any) -> bool:
+        written = write(self, *arguments, **named)
         there.append(store.layout.cell(one.cell.id).progress.exists())
         return written
 
-    monkeypatch.setattr(Leases, "commit", spy)
+    monkeypatch.setattr(Leases, "write", spy)
     inline([one], store)
     assert there == [True]
 
