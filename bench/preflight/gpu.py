@@ -1,0 +1,26 @@
+"""Does torch compute on the GPU here, before any cell is given to it?"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from bench.doctor.examine import examine
+from bench.doctor.finding import Asked
+from bench.doctor.registry import check_of
+from bench.errors import UserError
+from bench.scheduling.device import Device
+
+
+def gpu_problem(devices: Sequence[Device], store: Path) -> UserError | None:
+    """Return why no cell would run on this machine's GPUs; None where one computes, or none is.
+
+    A process of its own takes a step with a convolution's gradient and an eigh on the first of
+    them: a wheel that the driver is too old for fails here, and not once a cell.
+    """
+    if not any(device.here for device in devices):
+        return None
+    ((_, finding),) = examine(Asked(store, "cuda"), [check_of("torch")])
+    if finding.mark != "fails":
+        return None
+    return UserError(f"the GPU cannot be used: {finding.fact}", remedy=finding.remedy or None)
