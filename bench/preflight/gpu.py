@@ -10,6 +10,7 @@ from bench.doctor.finding import Asked
 from bench.doctor.registry import check_of
 from bench.errors import UserError
 from bench.scheduling.device import Device
+from bench.scheduling.engines.failures import kind_of
 
 
 def gpu_problem(devices: Sequence[Device], store: Path) -> UserError | None:
@@ -21,6 +22,8 @@ def gpu_problem(devices: Sequence[Device], store: Path) -> UserError | None:
     if not any(device.here for device in devices):
         return None
     ((_, finding),) = examine(Asked(store, "cuda"), [check_of("torch")])
-    if finding.mark != "fails":
+    # One that others have filled for now is no GPU that cannot be used.
+    full = kind_of(RuntimeError(finding.fact)) == "out-of-memory"
+    if finding.mark != "fails" or full:
         return None
     return UserError(f"the GPU cannot be used: {finding.fact}", remedy=finding.remedy or None)

@@ -45,6 +45,11 @@ def test_one_that_computes_is_none(asked, mark):
     assert gpu.gpu_problem([HERE], Path("store")) is None
 
 
+def test_one_that_others_have_filled_is_none(asked):
+    asked(Finding("fails", "CUDA out of memory. Tried to allocate 2.00 MiB.", "see nvidia-smi"))
+    assert gpu.gpu_problem([HERE], Path("store")) is None
+
+
 def test_without_a_gpu_of_this_machine_nothing_is_looked_at(asked):
     seen = asked(Finding("fails", "no", "no"))
     assert gpu.gpu_problem([Device("cpu", "", 2), ELSEWHERE], Path("store")) is None
