@@ -14,7 +14,7 @@ from bench.errors import StoreError
 from bench.records.bulletin import Bulletin
 from bench.records.freshness import Expectations
 from bench.records.lease import Leases
-from bench.records.record import Failure, Record
+from bench.records.record import Failure, Record, earlier_seconds
 from bench.records.store import CellState, Store
 from bench.scheduling.backoff import fetched_by
 from bench.scheduling.clerks import IN_FLIGHT, Clerks
@@ -428,7 +428,7 @@ class _Runner:
             self.retry_or_fail(cell_id, ended, device, came.failures)
             return
         planned = self.queue.cells[cell_id]
-        self.course.measured(planned, ended.seconds)
+        self.course.measured(planned, ended.seconds, earlier_seconds(ended.outcome))
         if came.settled:
             self.course.done += 1
             self.succeed(cell_id, came.state)
