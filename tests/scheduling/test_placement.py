@@ -23,7 +23,8 @@ from bench.scheduling.run import RunOptions, run
 from bench.scheduling.slots import Slots
 from bench.scheduling.summary import RunSummary
 from bench.spec.cell import PlannedCell
-from tests.records.built import cell, planned, record
+from tests.records.built import cell, planned
+from tests.records.built import record as made
 from tests.scheduling.test_tenancy import Clock
 
 GIB = 1024**3
@@ -361,7 +362,7 @@ def test_time_of_one_that_went_on_from_a_saved_state_says_nothing_of_sharing() -
     usage = Usage(H200, 100 * GIB, 20 * GIB, 19 * GIB, 20 * GIB, (), 100.0)
     gone_on = Outcome("done", timings={"earlier_s": 100.0})
     known = [
-        replace(record(one.cell), seconds=seconds, usage=usage, outcome=outcome)
+        replace(made(one.cell), seconds=seconds, usage=usage, outcome=outcome)
         # Each was alone: the two had half of their work done before.
         for one, seconds, outcome in zip(
             plan, (100.0, 200.0, 200.0), (Outcome("done"), gone_on, gone_on), strict=True
