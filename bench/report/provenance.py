@@ -8,7 +8,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
-from bench.records.record import Record
+from bench.records.record import Record, earlier_seconds
 from bench.report import markdown
 from bench.report.numbers import plural
 from bench.spec.metrics import prefix_of
@@ -58,11 +58,13 @@ def effort(records: Iterable[Record]) -> str:
 def device_hours(records: Iterable[Record]) -> str:
     """Return the hours of each GPU that the records tell of; nothing where none does.
 
-    While several cells share a GPU, each counts with its share of the time.
+    While several cells share a GPU, each counts with its share of the time. Attempts that another
+    went on from do not count: how much they had of their GPU is not in its record.
     """
     told: dict[str, list[float]] = defaultdict(list)
-    silent = 0
+    silent = gone_on = 0
     for record in records:
+        gone_on += record.usage is not None and earlier_seconds(record.outcome) > 0
         if record.usage is None:
             silent += 1
         else:
@@ -75,6 +77,8 @@ def device_hours(records: Iterable[Record]) -> str:
         for device, seconds in sorted(told.items())
     ]
     rest = f" ({plural(silent, 'record')} beside these tell of no device's time)" if silent else ""
+    if gone_on:
+        rest += f", without the time before {plural(gone_on, 'attempt')} went on from a saved state"
     return f"{'. '.join(parts)}{rest}."
 
 

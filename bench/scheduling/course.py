@@ -44,10 +44,10 @@ class Course:
         self.benched: list[str] = []
         self.stopped = ""
 
-    def measured(self, planned: PlannedCell, seconds: float) -> None:
-        """Count an attempt that ended as done."""
+    def measured(self, planned: PlannedCell, seconds: float, earlier: float = 0.0) -> None:
+        """Count an attempt that ended as done; ``earlier`` are those that it went on from."""
         self.cell_seconds += seconds
-        self.estimate.measured(planned, seconds)
+        self.estimate.measured(planned, seconds + earlier)
 
     def tally(self, elapsed: float = 0.0) -> Tally:
         """Return where the cells are; ``elapsed`` is the sum of seconds of those that run."""

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
-from bench.records.record import Record
+from bench.records.record import Record, earlier_seconds
 from bench.records.store import CellState
 from bench.scheduling.estimate import Group, groups
 from bench.spec.cell import PlannedCell
@@ -74,20 +74,47 @@ class Spent:
 
 
 def device_seconds(record: Record) -> float:
-    """Return a record's seconds of its device: its share, where several shared one."""
-    return record.usage.seconds if record.usage is not None else record.seconds
+    """Return an attempt's seconds of its device: its share, where several shared one.
+
+    Those of attempts that it went on from are not among them.
+    """
+    return record.usage.seconds if record.usage is not None else _own_seconds(record)
+
+
+def whole_device_seconds(record: Record) -> float:
+    """Return the same with the attempts that it went on from, at the share of the last one."""
+    return device_seconds(record) + _share(record) * earlier_seconds(record.outcome)
+
+
+def _own_seconds(record: Record) -> float:
+    return max(0.0, record.seconds - earlier_seconds(record.outcome))
+
+
+def _share(record: Record) -> float:
+    own = _own_seconds(record)
+    return min(1.0, device_seconds(record) / own) if own else 1.0
 
 
 def spent(records: Iterable[Record]) -> Spent:
-    """Return what all of these attempts have taken, failed and cancelled ones too."""
+    """Return what all of these attempts have taken, failed and cancelled ones too.
+
+    A cell's come in their order. What one that was killed has taken is told only by the attempt
+    that went on from it.
+    """
     # A cell that could not begin, for its parent has failed, was no attempt.
     begun = [
         record
         for record in records
         if record.outcome.failure is None or record.outcome.failure.kind != "parent"
     ]
-    seconds = math.fsum(map(device_seconds, begun))
-    return Spent(seconds / 3600, len(begun), sum(not record.done for record in begun))
+    told: dict[str, float] = {}
+    seconds = []
+    for record in begun:
+        untold = max(0.0, earlier_seconds(record.outcome) - told.get(record.id, 0.0))
+        seconds.append(device_seconds(record) + _share(record) * untold)
+        # What comes after a done one began anew.
+        told[record.id] = 0.0 if record.done else told.get(record.id, 0.0) + _own_seconds(record)
+    return Spent(math.fsum(seconds) / 3600, len(begun), sum(not record.done for record in begun))
 
 
 def predicted(cells: Iterable[PlannedCell], states: Mapping[str, CellState]) -> Prediction:
@@ -109,7 +136,7 @@ def predicted(cells: Iterable[PlannedCell], states: Mapping[str, CellState]) -> 
     for planned in left:
         near = next((known[group] for group in groups(planned)[:_LIKE] if group in known), None)
         if near is not None:
-            seconds.append(math.fsum(map(device_seconds, near)) / len(near))
+            seconds.append(math.fsum(map(whole_device_seconds, near)) / len(near))
             used.update((record.id, record) for record in near)
     devices = {_device(record) for record in used.values()} - {""}
     hours_left = math.fsum(seconds) / 3600

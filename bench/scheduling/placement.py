@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Mapping
 
-from bench.records.record import Failure, Record, Usage
+from bench.records.record import Failure, Outcome, Record, Usage, earlier_seconds
 from bench.scheduling.backoff import Backoff, fetched_by
 from bench.scheduling.device import Device
 from bench.scheduling.engines.engine import Ended
@@ -57,7 +57,7 @@ class Placement:
             usage = record.usage
             cell = self._cells.get(record.id)
             if usage is not None and cell is not None and usage.device in models - {""}:
-                self._learn(usage.device, cell, usage, record.seconds if record.done else None)
+                self._learn(usage.device, cell, usage, record.outcome, record.seconds)
 
     def next(self, queue: Queue, avoid: str | None) -> tuple[str, Device] | None:
         """Take the next cell for which there is a device now, and return both.
@@ -150,8 +150,7 @@ class Placement:
         )
         if failure is not None and failure.kind == "out-of-memory" and stay.beside:
             self.slots.packing.crowded(device.packed_as, kind_of(ended.job.cell))
-        done = ended.seconds if ended.outcome.status == "done" else None
-        self._learn(device.packed_as, ended.job.cell, usage, done)
+        self._learn(device.packed_as, ended.job.cell, usage, ended.outcome, ended.seconds)
         return usage
 
     def failed(self, ended: Ended, device: Device, usual: float | None) -> str:
@@ -173,17 +172,21 @@ class Placement:
     def _kind(self, cell_id: str) -> str:
         return kind_of(self._cells[cell_id])
 
-    def _learn(self, model: str, cell: Cell, usage: Usage, seconds: float | None) -> None:
+    def _learn(
+        self, model: str, cell: Cell, usage: Usage, outcome: Outcome, seconds: float
+    ) -> None:
         """Learn from an attempt; its time and peak only if it was done: else it was cut short."""
         packing, kind = self.slots.packing, kind_of(cell)
         if usage.total is not None:
             packing.has_memory(model, usage.total)
-        if seconds is None:
+        if outcome.status != "done":
             return
         peak = _peak(usage)
         if peak is not None:
             packing.took(model, kind, peak)
-        packing.lasted(model, kind, seconds, usage.seconds)
+        # One that went on from a saved state has done a part of the work only.
+        if not earlier_seconds(outcome):
+            packing.lasted(model, kind, seconds, usage.seconds)
 
 
 def _peak(usage: Usage) -> int | None:

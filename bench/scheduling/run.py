@@ -14,7 +14,7 @@ from bench.errors import StoreError
 from bench.records.bulletin import Bulletin
 from bench.records.freshness import Expectations
 from bench.records.lease import Leases
-from bench.records.record import Failure, Record
+from bench.records.record import Failure, Record, earlier_seconds
 from bench.records.store import CellState, Store
 from bench.scheduling.backoff import fetched_by
 from bench.scheduling.clerks import IN_FLIGHT, Clerks
@@ -276,7 +276,8 @@ class _Runner:
     @property
     def ending(self) -> bool:
         """Whether nothing more is to be started."""
-        return self.interrupts.count > 0 or bool(self.placement.health.stopped)
+        # A claim may come back while what runs is ended, for whatever reason it is.
+        return self.stopping or self.interrupts.count > 0 or bool(self.placement.health.stopped)
 
     def follow(self) -> None:
         """Use the devices that are there now."""
@@ -335,14 +336,14 @@ class _Runner:
         self.placement.undo(cell_id, device)
         if came.lease is not None:
             self.ledger.give_back(cell_id)
-            self.queue.again(cell_id, alone_on)
+            self.put_again(cell_id, alone_on)
         elif came.settled is not None:
             self.done_elsewhere(cell_id, came.settled)
         elif came.over is not None:
             self.fail(cell_id, *came.over)
         elif came.gone:
             self.reopen(came.gone)
-            self.queue.again(cell_id, alone_on)
+            self.put_again(cell_id, alone_on)
         else:
             self.queue.elsewhere(cell_id)
 
@@ -374,7 +375,7 @@ class _Runner:
         """Let a cell wait that could not be started for want of room."""
         self.placement.undo(cell_id, self.running.pop(cell_id))
         self.ledger.give_back(cell_id)
-        self.queue.again(cell_id, alone_on)
+        self.put_again(cell_id, alone_on)
         if self.interrupts.count:
             return
         if self.room.refused(error, len(self.running)):
@@ -416,18 +417,18 @@ class _Runner:
         if not came.kept:
             self.leave(cell_id, came)
             return
-        if ended.outcome.status == "cancelled" and (self.ending or self.stopping):
+        if ended.outcome.status == "cancelled" and self.ending:
             self.queue.again(cell_id)
             return
         if ended.lost:
             self.progress.note(f"{name_of(self.queue.cells[cell_id])} runs again: {_why(ended)}")
-            self.queue.again(cell_id, device.name if ended.job.alone else None)
+            self.put_again(cell_id, device.name if ended.job.alone else None)
             return
         if ended.outcome.status != "done" or came.state is None:
             self.retry_or_fail(cell_id, ended, device, came.failures)
             return
         planned = self.queue.cells[cell_id]
-        self.course.measured(planned, ended.seconds)
+        self.course.measured(planned, ended.seconds, earlier_seconds(ended.outcome))
         if came.settled:
             self.course.done += 1
             self.succeed(cell_id, came.state)
@@ -463,7 +464,7 @@ class _Runner:
         if what == "later":
             self.progress.note(f"{planned.cell.dataset} is tried again in {duration(wait)}")
         alone = needs_device_alone([failure for _, failure in failures])
-        self.queue.again(cell_id, device.name if alone else None)
+        self.put_again(cell_id, device.name if alone else None)
 
     def fail_unfetched(self) -> None:
         """Give up, once, all cells of datasets that could not be fetched."""
@@ -538,7 +539,7 @@ class _Runner:
                 self.done_elsewhere(cell_id, state)
         for cell_id in seen.free:
             if self.queue.place(cell_id) == "elsewhere":
-                self.take_back(cell_id)
+                self.put_again(cell_id)
         changed = bool(seen.settled or seen.free)
         self.pace.looked(changed=changed, cells=cells, idle=not self.running)
 
@@ -557,9 +558,9 @@ class _Runner:
             self.last_look = "asked"
         return self.last_look == "over"
 
-    def take_back(self, cell_id: str) -> None:
-        """Queue a cell that its runner has let go of without a done record."""
-        self.queue.again(cell_id)
+    def put_again(self, cell_id: str, alone_on: str | None = None) -> None:
+        """Put a cell back into the queue; one of which a parent has failed meanwhile fails too."""
+        self.queue.again(cell_id, alone_on)
         if self.queue.failed_parent(cell_id) is not None:
             self.fail_by_parent([cell_id, *self.queue.failed(cell_id)])
 

@@ -3,24 +3,23 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping
-from types import BuiltinFunctionType, FunctionType, MethodType
 from typing import Any
 
 import torch
 from pydantic import BaseModel
 from torch import Tensor, nn
 
+from bench.training.stateless import FUNCTIONS, check_stateless, of_libraries
 from bench.training.tree import CannotSaveError, pack
 
 State = Mapping[str, Any]
 # What every module has, parameters and hooks among them; the mode is state.
 _OF_EVERY_MODULE = frozenset(vars(nn.Module())) - {"training"}
-_KNOWN = ("torch.", "torchvision.", "timm.", "bench.")
-# Values of a user's module that no step changes.
-_FIXED = (
-    nn.Module, torch.dtype, torch.device, torch.Size, type,
-    FunctionType, BuiltinFunctionType, MethodType,
+_HOOKS = (
+    "_forward_hooks", "_forward_pre_hooks", "_backward_hooks", "_backward_pre_hooks",
 )  # fmt: skip
+# Values of a user's module that no step changes.
+_FIXED = (nn.Module, torch.dtype, torch.device, torch.Size, type)
 
 
 def module_state(module: nn.Module, *, parameters: bool = True) -> State:
@@ -32,7 +31,8 @@ def module_state(module: nn.Module, *, parameters: bool = True) -> State:
     Raises
     ------
     CannotSaveError
-        If a user's module has an attribute that cannot be saved.
+        If a user's module has an attribute that cannot be saved, or any one a function, or a hook,
+        that may keep something.
     """
     held = _storages(module)
     return {
@@ -72,20 +72,28 @@ def restore_module(module: nn.Module, state: State) -> None:
 
 
 def part_state(part: BaseModel) -> State:
-    """Return the private attributes of a part: its parameters are frozen.
+    """Return what a part may change: its private attributes, and parameters that are mappings.
 
     Raises
     ------
     CannotSaveError
         If one cannot be saved.
     """
-    return dict(part.__pydantic_private__ or {})
+    settings = {name: getattr(part, name) for name in type(part).model_fields}
+    mappings = {name: dict(value) for name, value in settings.items() if isinstance(value, dict)}
+    return {**(part.__pydantic_private__ or {}), **mappings}
 
 
 def restore_part(part: BaseModel, state: State) -> None:
     """Put what `part_state` returned into a part of the same parameters."""
     for name, value in state.items():
-        setattr(part, name, value)
+        if name in type(part).model_fields:
+            # The part cannot be given another one.
+            own = getattr(part, name)
+            own.clear()
+            own.update(value)
+        else:
+            setattr(part, name, value)
 
 
 def optimizer_state(optimizer: torch.optim.Optimizer) -> State:
@@ -182,17 +190,37 @@ def _storages(module: nn.Module) -> set[int]:
 
 
 def _plain(module: nn.Module, held: set[int]) -> Iterator[tuple[str, Any]]:
-    known = type(module).__module__.startswith(_KNOWN)
+    known = of_libraries(type(module))
+    hooks = [vars(module).get(name) for name in _HOOKS]
+    hooks += [
+        parameter._backward_hooks
+        for parameter in module._parameters.values()
+        if parameter is not None
+    ]
+    for hook in (hook for of in hooks if of for hook in of.values()):
+        _stateless(module, "a hook", hook)
     for name, value in vars(module).items():
         if name in _OF_EVERY_MODULE:
+            continue
+        if isinstance(value, _FIXED):
+            continue
+        if isinstance(value, FUNCTIONS):
+            _stateless(module, name, value)
             continue
         try:
             _check_plain(value, held)
         except CannotSaveError as error:
-            if known or isinstance(value, _FIXED):
+            if known:
                 continue
             raise CannotSaveError(f"{type(module).__name__}.{name}: {error}") from None
         yield name, value
+
+
+def _stateless(module: nn.Module, name: str, function: object) -> None:
+    try:
+        check_stateless(function)
+    except CannotSaveError as error:
+        raise CannotSaveError(f"{type(module).__name__}, {name}: {error}") from None
 
 
 def _check_plain(value: object, held: set[int]) -> None:

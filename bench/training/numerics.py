@@ -18,6 +18,7 @@ from bench.spec.seeds import origin, stream_seed
 from bench.training.numeric_settings import NumericSettings, current, float32_on, put
 
 R = TypeVar("R")
+_OVERRIDE = "NVIDIA_TF32_OVERRIDE"
 _REDUCED = {"bfloat16": torch.bfloat16, "float16": torch.float16}
 
 
@@ -55,7 +56,8 @@ def float32_of(precision: str, device: str) -> Iterator[None]:
     Raises
     ------
     UserError
-        For TF32 where there is no GPU, which would be float32 in silence; and as `deterministic`.
+        For TF32 where there is no GPU that has it, which would be float32 in silence, or where the
+        environment decides in the place of the recipe; and as `deterministic`.
     """
     tensor_cores = precision == "tf32"
     if tensor_cores and device != "cuda":
@@ -64,8 +66,29 @@ def float32_of(precision: str, device: str) -> Iterator[None]:
             field="precision",
             remedy="use precision: float32, or --device cuda",
         )
+    if device == "cuda":
+        _check_gpu(tensor_cores)
     with _held(replace(current(), float32=float32_on(tensor_cores))):
         yield
+
+
+def _check_gpu(tensor_cores: bool) -> None:
+    """Raise UserError where a GPU would multiply float32 numbers otherwise than torch is asked."""
+    if tensor_cores and torch.cuda.is_available() and torch.cuda.get_device_capability()[0] < 8:
+        raise UserError(
+            f"precision tf32 needs tensor cores that have it, and {torch.cuda.get_device_name()} "
+            "is older than they are",
+            field="precision",
+            remedy="use precision: float32",
+        )
+    # CUDA's libraries follow it whatever they are asked for, and torch does not know.
+    override = os.environ.get(_OVERRIDE, "")
+    if override and override != str(int(tensor_cores)):
+        raise UserError(
+            f"{_OVERRIDE}={override} decides how float32 is multiplied, in place of the recipe",
+            field="precision",
+            remedy=f"unset {_OVERRIDE}",
+        )
 
 
 def in_its_precision(execute: Callable[[Job], R]) -> Callable[[Job], R]:

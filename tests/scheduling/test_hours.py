@@ -74,3 +74,42 @@ def test_a_page_tells_of_devices_where_its_records_do() -> None:
     more = took(other, 1800.0, "NVIDIA H200", 1800.0)
     assert device_hours([shared, more]) == "1.5 device-hours on NVIDIA H200; 2 attempts."
     assert "1 record beside these" in device_hours([shared, took(other, 1.0)])
+
+
+def gone_on(made: Record, earlier: float) -> Record:
+    timings = {"earlier_s": earlier}
+    return replace(
+        made, seconds=made.seconds + earlier, outcome=replace(made.outcome, timings=timings)
+    )
+
+
+def test_time_that_was_gone_on_from_is_spent_once() -> None:
+    one = planned(cell())
+    cut = replace(took(one, 1800.0), outcome=Outcome("cancelled"))
+    # 600 s of the first were after its last save, and are lost.
+    rest = gone_on(took(one, 2400.0), 1200.0)
+    assert rest.seconds == 3600
+    assert spent([cut, rest]).hours == pytest.approx((1800 + 2400) / 3600)
+    # Of an attempt that was killed there is no record but that which went on from it.
+    assert spent([rest]).hours == pytest.approx(1.0)
+    shared = gone_on(took(one, 2400.0, "NVIDIA H200", 1200.0), 1200.0)
+    assert spent([shared]).hours == pytest.approx((1200 + 600) / 3600)
+    assert spent([cut, rest, rest]).hours == pytest.approx((1800 + 2400 + 3600) / 3600)
+
+
+def test_a_cell_is_predicted_to_take_what_a_like_one_took_with_what_it_went_on_from() -> None:
+    one, like = planned(cell()), planned(cell(1))
+    for made in (
+        gone_on(took(one, 1800.0), 5400.0),
+        gone_on(took(one, 1800.0, "NVIDIA H200", 1800.0), 5400.0),
+    ):
+        found = predicted([one, like], states(made) | {like.cell.id: MISSING})
+        assert found.hours == pytest.approx(2.0)
+
+
+def test_a_page_says_that_device_hours_are_without_those_gone_on_from() -> None:
+    made = gone_on(took(planned(cell()), 1800.0, "NVIDIA H200", 1800.0), 5400.0)
+    assert device_hours([made]) == (
+        "0.5 device-hours on NVIDIA H200; 1 attempt, "
+        "without the time before 1 attempt went on from a saved state."
+    )

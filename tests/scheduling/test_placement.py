@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
 
-from bench.records.record import Failure, Outcome, Record
+from bench.records.record import Failure, Outcome, Record, Usage
 from bench.records.store import Store
 from bench.scheduling.backoff import Backoff
 from bench.scheduling.device import Device
@@ -24,6 +24,7 @@ from bench.scheduling.slots import Slots
 from bench.scheduling.summary import RunSummary
 from bench.spec.cell import PlannedCell
 from tests.records.built import cell, planned
+from tests.records.built import record as made
 from tests.scheduling.test_tenancy import Clock
 
 GIB = 1024**3
@@ -354,3 +355,21 @@ def test_an_unknown_kind_is_not_passed_for_ever() -> None:
         placement.end(Ended(job, Outcome("done"), 1.0), device)
     assert order.index(new[0].cell.id) == 2
     assert len(order) == 31
+
+
+def test_time_of_one_that_went_on_from_a_saved_state_says_nothing_of_sharing() -> None:
+    plan = cells(3)
+    usage = Usage(H200, 100 * GIB, 20 * GIB, 19 * GIB, 20 * GIB, (), 100.0)
+    gone_on = Outcome("done", timings={"earlier_s": 100.0})
+    known = [
+        replace(made(one.cell), seconds=seconds, usage=usage, outcome=outcome)
+        # Each was alone: the two had half of their work done before.
+        for one, seconds, outcome in zip(
+            plan, (100.0, 200.0, 200.0), (Outcome("done"), gone_on, gone_on), strict=True
+        )
+    ]
+    placement = Placement(Slots(gpus()), {one.cell.id: one.cell for one in plan})
+    placement.learn(known)
+    packing, kind = placement.slots.packing, kind_of(plan[0].cell)
+    assert packing.peak(H200, kind) == 20 * GIB
+    assert packing.most(H200, kind) == 2

@@ -7,8 +7,7 @@ from typing import Any
 
 import pytest
 
-from bench.records.lease import Leases
-from bench.records.record import Record
+from bench.records.lease import Lease, Leases
 from bench.records.store import Store
 from bench.scheduling.engines.engine import Ended
 from bench.scheduling.engines.inline import InlineEngine
@@ -59,15 +58,23 @@ def test_a_record_that_is_discarded_leaves_it(
 ) -> None:
     one = act("sleep", seconds=0.0)
     leave(store, one)
+    saved = store.layout.cell(one.cell.id).progress
+    there = []
+    write = Leases.write
 
-    def taken_over(self: Leases, lease: object, record: Record) -> bool:
-        self.release(lease)  # type: ignore[arg-type]
-        monkeypatch.undo()
-        return False
+    def taken_over(self: Leases, lease: Lease, content: bytes, *, done: bool) -> bool:
+        if lease.attempt == 1 and not there:
+            there.append(saved.exists())
+            self.release(lease)
+            return False
+        there.append(saved.exists())
+        return write(self, lease, content, done=done)
 
-    monkeypatch.setattr(Leases, "commit", taken_over)
+    monkeypatch.setattr(Leases, "write", taken_over)
     inline([one], store, look_every=0.0)
     # The attempt after it is the one that has removed the file, and has its record.
+    assert there == [True, True]
+    assert not saved.exists()
     assert [record.done for record in attempts(store, one)] == [True]
 
 

@@ -93,6 +93,34 @@ def test_tf32_on_a_cpu_is_an_error_that_says_what_to_do(job: Build) -> None:
         execute(job(recipe))
 
 
+def test_tf32_on_a_gpu_without_it_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "Tesla V100")
+    for capability in ((7, 0), (8, 0)):
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda found=capability: found)
+        with float32_of("float32", "cuda"):
+            pass
+        if capability[0] == 8:
+            with float32_of("tf32", "cuda"):
+                assert told()["matmul"] == "tf32"
+            continue
+        with pytest.raises(UserError, match="Tesla V100 is older"), float32_of("tf32", "cuda"):
+            pass
+
+
+@pytest.mark.parametrize(("precision", "value"), [("tf32", "0"), ("float32", "1")])
+def test_the_environment_does_not_decide_on_tf32(
+    precision: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NVIDIA_TF32_OVERRIDE", value)
+    with float32_of("float32", "cpu"):
+        pass
+    with pytest.raises(UserError, match="OVERRIDE"), float32_of(precision, "cuda"):
+        pass
+    with float32_of({"0": "float32", "1": "tf32"}[value], "cuda"):
+        pass
+
+
 def test_a_cell_runs_in_the_precision_of_its_recipe(
     job: Build, monkeypatch: pytest.MonkeyPatch
 ) -> None:
