@@ -124,6 +124,9 @@ def _unreached(error: BaseException) -> bool:
 def _refused(error: BaseException) -> bool:
     if any(cls.__name__ in _REFUSED for cls in type(error).__mro__):
         return True
+    # `datasets` names the cause in brackets, and keeps nothing else of it.
+    if type(error) is ConnectionError and any(f"({name})" in str(error) for name in _REFUSED):
+        return True
     if isinstance(error, OSError) and "offline mode is enabled" in str(error).lower():
         return True
     status = _status(error)
