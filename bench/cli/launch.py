@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -109,6 +109,7 @@ def _watch(
     from bench.fleet.fleet import Fleets, new_fleet
     from bench.fleet.watch import Watch
     from bench.scheduling.live import progress_for
+    from bench.scheduling.run import lacks
 
     fleets = Fleets(store.layout)
     work = work_of(joint)
@@ -125,7 +126,14 @@ def _watch(
     cells = [planned.cell for planned in plan]
 
     def look() -> Mapping[str, CellState]:
-        return store.states(cells, joint.expected)
+        states = store.states(cells, joint.expected)
+        # As each pilot has it: what is to be kept is done again by a cell that has not kept it.
+        again = {
+            cell.id: replace(states[cell.id], state="missing")
+            for cell in cells
+            if states[cell.id].done and lacks(options.keep, cell, states[cell.id], store)
+        }
+        return {**states, **again}
 
     return Watch(
         fleet, fleets, settings, plan, look, store, progress_for(Console(stderr=True)),

@@ -6,7 +6,7 @@ import json
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -101,8 +101,9 @@ class Place:
         files = dict(earlier.files) if earlier is not None else {}
         splits = {c: dict(by) for c, by in earlier.splits.items()} if earlier is not None else {}
         revision = one.revision
-        if earlier is not None and earlier.revision is None:
-            revision = None
+        if earlier is not None and (earlier.revision is None or revision == one.commit):
+            # Who asks for the newest, or by a name, must find that it was asked for.
+            revision = earlier.revision
         if found is not None:
             files |= {path: FetchedFile(d.size, d.sha256) for path, d in found.items()}
             for config, by in one.splits.items():
@@ -112,6 +113,8 @@ class Place:
             datetime.now(UTC).isoformat(timespec="seconds"), files, splits,
         )  # fmt: skip
         kept = [e for e in listed if not _same(e, new)]
+        if one.revision is None:
+            kept = [_no_more_the_newest(e, new) for e in kept]
         data = {"format": FORMAT, "repositories": [plain(e) for e in (*kept, noted)]}
         write_whole(self.home / MANIFEST, json.dumps(data, indent=1) + "\n")
 
@@ -122,3 +125,8 @@ def _entry(one: Wanted) -> Fetched:
 
 def _same(one: Fetched, other: Fetched) -> bool:
     return (one.kind, one.repository, one.commit) == (other.kind, other.repository, other.commit)
+
+
+def _no_more_the_newest(one: Fetched, newest: Fetched) -> Fetched:
+    was = one.revision is None and (one.kind, one.repository) == (newest.kind, newest.repository)
+    return replace(one, revision=one.commit) if was else one

@@ -140,7 +140,7 @@ def run(
         done = [
             cell_id
             for cell_id, state in states.items()
-            if state.done and not _lacks(options.keep, cells[cell_id], state, store)
+            if state.done and not lacks(options.keep, cells[cell_id], state, store)
         ]
         if len(done) < len(queue.cells):
             queue.prefer(ways(queue.cells, guess(queue.cells.values(), states)))
@@ -172,7 +172,8 @@ def run(
         engine.close()
 
 
-def _lacks(names: frozenset[str], cell: Cell, state: CellState, store: Store) -> bool:
+def lacks(names: frozenset[str], cell: Cell, state: CellState, store: Store) -> bool:
+    """Return whether a done cell is to be done again, for artifacts that it has not kept."""
     return any(cell.can_leave(n) and store.artifact(state.fresh, n) is None for n in names)
 
 

@@ -30,7 +30,7 @@ NAME = "model.safetensors"
 
 
 @pytest.fixture
-def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
+def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Hub]:
     """Serve one model, and let the clients of this process ask there."""
     model = Repository("model", "some/model", COMMIT, {NAME: DATA, "config.json": b"{}"})
     with served(model) as hub:
@@ -38,7 +38,7 @@ def hub(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Hub]:
         monkeypatch.setattr(constants, "ENDPOINT", hub.url)
         monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
         monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no-token"))
+        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(tmp_path / "no token"))
         monkeypatch.delenv("HF_TOKEN", raising=False)
         yield hub
     huggingface_hub.close_session()
@@ -255,3 +255,27 @@ def test_amounts_count_what_is_still_to_come(hub: Hub, tmp_path: Path) -> None:
     brought(place)
     assert amount(repositories[0], place) == fetching.Amount(2, len(DATA) + 2, 0)
     assert json.loads((tmp_path / MANIFEST).read_text())["format"] == 1
+
+
+def test_the_newest_stays_the_one_that_was_fetched_as_such_last(tmp_path: Path) -> None:
+    place = Place(tmp_path / "hub")
+    place.hub.mkdir()
+    first, second = "a" * 40, "b" * 40
+
+    def note(revision: str | None, commit: str) -> None:
+        place.note(Wanted(need(revision), revision, commit, False, ()), {})
+
+    def found(revision: str | None) -> str | None:
+        known = fetched(place.hub, "model", "some/model", revision)
+        return known.commit if known is not None else None
+
+    note(None, first)
+    note(None, second)
+    # A suite that pins the older one does not make it the newest again.
+    note(first, first)
+    assert (found(None), found(first), found(second)) == (second, first, second)
+    note("v1", first)
+    note(first, first)
+    assert (found("v1"), found(None)) == (first, second)
+    note(second, second)
+    assert found(None) == second

@@ -82,6 +82,21 @@ def test_no_more_pilots_than_cells_can_be_begun(site: Path, slurm: FakeSlurm) ->
     assert second.submitted[0].pilots == 3
 
 
+def test_a_done_cell_that_has_not_kept_what_is_asked_for_is_submitted(
+    site: Path, slurm: FakeSlurm
+) -> None:
+    one = ("--only", "seed=0", "--only", "method=l2", "--only", "sampling_rate=0.03")
+    here = ("--engine", "inline", "--device", "cpu", "--no-check")
+    ended = run_bench("run", "small/table.yaml", *one, *here)
+    assert ended.exit_code == 0, ended.output
+    ended = run("--detach", *one)
+    assert (ended.exit_code, fleets(site).found()) == (0, [])
+    assert "every cell is done" in ended.output
+    assert run("--detach", *one, "--keep").exit_code == 0
+    (fleet,) = fleets(site).found()
+    assert sum(each.pilots for each in fleet.submitted) == 1
+
+
 def test_a_fleet_that_is_cancelled_amid_its_submission_leaves_no_pilot(
     site: Path, slurm: FakeSlurm
 ) -> None:

@@ -256,14 +256,14 @@ def test_the_bytes_hold_no_date_and_depend_on_the_numbers_alone() -> None:
         assert word not in first[0]
 
 
-def test_another_process_draws_the_same_bytes() -> None:
+def test_another_process_draws_the_same_bytes(tmp_path: Path) -> None:
     code = (
         "from tests.report.figures.test_curve_figure import *; print(svgs(two_panels())[0], end='')"
     )
     made = subprocess.run(
         [sys.executable, "-W", "ignore", "-c", code],
         cwd=Path(__file__).parents[3],
-        env={"PYTHONHASHSEED": "12345", "PATH": "", "MPLCONFIGDIR": "/nonexistent"},
+        env={"PYTHONHASHSEED": "12345", "PATH": "", "MPLCONFIGDIR": str(tmp_path)},
         capture_output=True,
         check=True,
     )
