@@ -21,7 +21,7 @@ from bench.spec.work import Train
 from bench.training.curves import CurveBook
 from bench.training.loop import train
 from bench.training.loss import Asked, Loss
-from bench.training.numerics import deterministic
+from bench.training.numerics import deterministic, float32_of
 
 # Where the networks of the papers stand, with their sizes.
 SUITES = ("bss/table2", "bss/baselines", "fast/learning-rates", "fast/optimizers")
@@ -100,11 +100,10 @@ class Ready:
 
 @contextmanager
 def computing(precision: str) -> Iterator[None]:
-    """Compute deterministically: as records are made, or with TF32 on top."""
-    with deterministic(torch.get_num_threads()):
-        if precision == "tf32":
-            torch.set_float32_matmul_precision("high")
-            torch.backends.cudnn.allow_tf32 = True
+    """Compute deterministically: as records are made, in the precision of a recipe."""
+    # What TF32 is of changes nothing on a CPU.
+    named = "tf32" if precision == "tf32" else "float32"
+    with deterministic(torch.get_num_threads()), float32_of(named, "cuda"):
         yield
 
 

@@ -67,17 +67,17 @@ def test_stores_in_which_nothing_is_done_are_not_equal(gpu, monkeypatch, tmp_pat
         gpu_sections.compared(tmp_path / "one", tmp_path / "other")
 
 
-def test_tf32_and_bfloat16_last_as_long_as_they_are_asked_for(gpu):
+def test_tf32_lasts_as_long_as_it_is_asked_for(gpu):
     import gpu_steps
-    import torch
 
-    before = torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32
-    with gpu_steps.computing("tf32"):
-        assert torch.backends.cudnn.allow_tf32
-        assert torch.get_float32_matmul_precision() == "high"
-    with gpu_steps.computing("ieee"):
-        assert not torch.backends.cudnn.allow_tf32
-    assert before == (torch.get_float32_matmul_precision(), torch.backends.cudnn.allow_tf32)
+    from bench.training.numeric_settings import current, told
+
+    before = current()
+    for precision in gpu_steps.PRECISIONS:
+        with gpu_steps.computing(precision):
+            expected = "tf32" if precision == "tf32" else "ieee"
+            assert {told()["matmul"], told()["convolution"]} == {expected}
+    assert current() == before
 
 
 def test_every_papers_network_is_tried_at_its_largest_batch(gpu):

@@ -72,6 +72,7 @@ def command(
 
 def _print(session: Session, limit: int | None, *, runners: bool) -> None:
     """Print a suite's states and the cells that are not done; of the store's runners if asked."""
+    from bench.cli.printing import wrapped
     from bench.cli.session import state_table
     from bench.records.owner import stopped_owners
     from bench.scheduling.hours import predicted, spent
@@ -80,7 +81,7 @@ def _print(session: Session, limit: int | None, *, runners: bool) -> None:
     tried = (cell_id for cell_id, state in session.states.items() if state.attempts)
     took = spent(record for cell_id in tried for record in session.store.attempts(cell_id))
     for line in filter(None, (took.line, predicted(session.plan.cells, session.states).line)):
-        click.echo(line)
+        click.echo(wrapped(line, "  "))
     for path, reason in session.store.broken.items():
         click.echo(f"\nnot a readable record: {path}: {reason}")
     if session.store.foreign:

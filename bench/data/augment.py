@@ -139,20 +139,13 @@ def levels_of_boxes(
     for place, (row, top, left, height, width, flip) in enumerate(cuts):
         box = inputs[row, top : top + height, left : left + width]
         # A copy: a memory map cannot be written, which torch warns of.
-        pixels = torch.from_numpy(_mirror_image(box) if flip else np.array(box, order="C"))
+        pixels = torch.from_numpy(np.array(box, order="C"))
+        pixels = pixels.flip(1) if flip else pixels
         # In this order of strides torch's kernel is twice as fast as in any other.
         image = pixels[None].permute(0, 3, 1, 2)
         levels = interpolate(image, (size, size), mode="bilinear", antialias=True)
         out[place] = levels[0].permute(1, 2, 0)
     return out.numpy()
-
-
-def _mirror_image(box: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    out = np.empty(box.shape, dtype=np.uint8)
-    # One colour at a time is seven times as fast as all at once.
-    for colour in range(3):
-        out[..., colour] = box[:, ::-1, colour]
-    return out
 
 
 def mirrored(images: Tensor, flip: NDArray[np.bool_]) -> Tensor:

@@ -104,9 +104,14 @@ def resident(split: Split, device: torch.device) -> Tensor | None:
 
 def _room(device: torch.device) -> int:
     """Return how many bytes the process may still take on a GPU."""
-    free, total = torch.cuda.mem_get_info(device)
-    share = torch.cuda.get_per_process_memory_fraction(device)
-    return max(0, min(free, int(share * total) - torch.cuda.memory_reserved(device)))
+    # Torch gives no share of a device without a number.
+    index = torch.cuda.current_device() if device.index is None else device.index
+    free, total = torch.cuda.mem_get_info(index)
+    # Torch can tell the share from 2.8 on; before, what the driver has free is all that is known.
+    share_of = getattr(torch.cuda, "get_per_process_memory_fraction", None)
+    if share_of is None:
+        return int(free)
+    return max(0, min(free, int(share_of(index) * total) - torch.cuda.memory_reserved(index)))
 
 
 def _copied(inputs: NDArray[Any], device: torch.device) -> Tensor:

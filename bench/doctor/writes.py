@@ -16,6 +16,7 @@ from pathlib import Path
 
 from bench.doctor.disks import existing
 from bench.doctor.finding import Asked, Finding, Mark
+from bench.records.appear import NO_LINKS
 
 KEYS_NAMES = ("links", "exclusive", "atomic_replace", "error")
 KEYS_LOCKS = ("fcntl", "flock", "error")
@@ -26,6 +27,7 @@ _REPLACED, _SYNCED, _RACED = 200, 20, 100
 # A runner without a heartbeat for a minute is dead to others.
 _SKEW_LOOK, _SKEW_FAILS = 1.0, 30.0
 _SLOW_MS = 100.0
+_WITHOUT_LINKS = "it works, with a few more operations on files a cell"
 _ELSEWHERE = "give a folder on another file system with --store"
 # Prints 1 for a lock that is free, 0 for one that is held.
 _TRY_LOCKS = """
@@ -65,12 +67,14 @@ def probing(store: Path) -> Iterator[Path]:
 def names(asked: Asked) -> Finding:
     """Try what leases and records rest on: links, exclusive names, replaced files."""
     with probing(asked.store) as folder:
-        links, error = links_work(folder)
-        return judge_names(links, exclusive_works(folder), replace_works(folder), error)
+        links, error, refused = links_work(folder)
+        return judge_names(links, exclusive_works(folder), replace_works(folder), error, refused)
 
 
-def judge_names(links: bool, exclusive: bool, replace: bool, error: str) -> Finding:
-    """Return whether a store can be kept there."""
+def judge_names(
+    links: bool, exclusive: bool, replace: bool, error: str, refused: bool = False
+) -> Finding:
+    """Return whether a store can be kept there; without links if they are plainly refused."""
     measured = {
         "links": links,
         "exclusive": exclusive,
@@ -81,12 +85,18 @@ def judge_names(links: bool, exclusive: bool, replace: bool, error: str) -> Find
     missing = [name for name, works in tried.items() if not works]
     if missing:
         why = f" ({error})" if error else ""
+        if refused and missing == ["hard links"]:
+            fact = f"no hard links{why}: leases are exclusive names"
+            return Finding("look", fact, _WITHOUT_LINKS, measured)
         return Finding("fails", f"no {' and no '.join(missing)}{why}", _ELSEWHERE, measured)
     return Finding("ok", "hard links, exclusive names, atomic replacing", measured=measured)
 
 
-def links_work(folder: Path) -> tuple[bool, str]:
-    """Whether a file takes a second name in another folder, and never one that is taken."""
+def links_work(folder: Path) -> tuple[bool, str, bool]:
+    """Whether a file takes a second name in another folder, and never one that is taken.
+
+    With it come what is wrong, and whether it is only that links are refused.
+    """
     one, two = folder / "runners", folder / "cells"
     try:
         one.mkdir()
@@ -94,15 +104,15 @@ def links_work(folder: Path) -> tuple[bool, str]:
         (one / "owner").write_text("owner")
         os.link(one / "owner", two / "lease")
         if not (one / "owner").samefile(two / "lease"):
-            return False, "a link is another file"
+            return False, "a link is another file", False
         (two / "taken").write_text("another")
         try:
             os.link(one / "owner", two / "taken")
         except FileExistsError:
-            return True, ""
-        return False, "a link replaces a file"
+            return True, "", False
+        return False, "a link replaces a file", False
     except OSError as error:
-        return False, str(error.strerror)
+        return False, str(error.strerror), error.errno in NO_LINKS
 
 
 def exclusive_works(folder: Path) -> bool:

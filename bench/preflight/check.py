@@ -11,6 +11,7 @@ from pathlib import Path
 
 from bench.errors import UserError
 from bench.preflight.data import data_problem
+from bench.preflight.gpu import gpu_problem
 from bench.scheduling.device import Device
 from bench.scheduling.engines.engine import Ended, Engine, NoRoom
 from bench.scheduling.job import Job
@@ -61,7 +62,8 @@ def problems(run: Run, new_engine: Callable[[], Engine] | None) -> list[str]:
     new_engine
         Makes an engine that executes ``LOOK`` here; None where backbones are not to be looked at.
     """
-    found = list(_of_data(run))
+    unusable = gpu_problem(run.devices, run.store)
+    found = [*([str(unusable)] if unusable is not None else []), *_of_data(run)]
     numbers: dict[str, float] = {}
     if new_engine is not None:
         for ended in _looked(_backbones(run), new_engine):

@@ -11,7 +11,7 @@ import errno
 import os
 from pathlib import Path
 
-_NO_LINKS = {
+NO_LINKS = {
     errno.EPERM,
     errno.ENOTSUP,
     errno.EOPNOTSUPP,
@@ -19,6 +19,7 @@ _NO_LINKS = {
     errno.EMLINK,
     errno.ENOSYS,
 }
+"""What a file system says that gives no file two names: a store works there all the same."""
 
 
 def link(file: Path, path: Path) -> bool | None:
@@ -43,7 +44,7 @@ def link(file: Path, path: Path) -> bool | None:
         except FileNotFoundError:
             return False
     except OSError as error:
-        if error.errno in _NO_LINKS:
+        if error.errno in NO_LINKS:
             return None
         raise
     return True

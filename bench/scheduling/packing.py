@@ -38,6 +38,9 @@ def _kind_of(work: Work) -> str:
 
 def _without_rows(data: Any) -> Any:
     ((key, work),) = data.items()
+    if not isinstance(work, dict):
+        # A training that is chosen by a search is told by its candidates.
+        return data
     if "tasks" in work:
         tasks = {name: _less(task, _ROWS) for name, task in work["tasks"].items()}
         work = {**work, "tasks": tasks}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
+from torch.cuda._utils import _get_device_index
 
 from bench.data import resident
 from bench.data.batches import TrainingBatches, evaluation_batches
@@ -119,16 +120,6 @@ def test_a_split_larger_than_what_is_pinned_at_a_time_comes_whole(kept, monkeypa
     assert np.array_equal(resident.resident(data, CPU).numpy(), data.inputs)
 
 
-def test_a_gpu_has_as_much_room_as_the_process_may_still_take(monkeypatch):
-    monkeypatch.setattr(torch.cuda, "mem_get_info", lambda device: (900, 1000))
-    monkeypatch.setattr(torch.cuda, "memory_reserved", lambda device: 100)
-    for share, room in ((1.0, 900), (0.5, 400), (0.05, 0)):
-        monkeypatch.setattr(
-            torch.cuda, "get_per_process_memory_fraction", lambda device, share=share: share
-        )
-        assert resident._room(torch.device("cuda")) == room
-
-
 def test_packed_arrays_are_those_that_were_packed(kept):
     arrays = [
         np.arange(5, dtype=np.int64), np.array([True, False, True]), np.arange(6.0).reshape(2, 3),
@@ -140,3 +131,36 @@ def test_packed_arrays_are_those_that_were_packed(kept):
         assert one.dtype == other.dtype
         assert torch.equal(one, other)
         assert np.array_equal(one.numpy(), array)
+
+
+def told_by_torch(monkeypatch, *, free: int, share: float | None) -> list[object]:
+    """Let torch tell of a GPU of 1000 bytes, 100 of them reserved; return whom it was asked of."""
+    asked: list[object] = []
+
+    def of(index: object, answer: object) -> object:
+        # As torch has it: some of its functions take no device without a number.
+        asked.append(_get_device_index(index))
+        return answer
+
+    cuda = torch.cuda
+    monkeypatch.setattr(cuda, "current_device", lambda: 0)
+    monkeypatch.setattr(cuda, "mem_get_info", lambda device: of(device, (free, 1000)))
+    monkeypatch.setattr(cuda, "memory_reserved", lambda device: of(device, 100))
+    name = "get_per_process_memory_fraction"
+    if share is None:
+        monkeypatch.delattr(cuda, name, raising=False)
+    else:
+        monkeypatch.setattr(cuda, name, lambda device: of(device, share), raising=False)
+    return asked
+
+
+@pytest.mark.parametrize("name", ["cuda", "cuda:0"])
+@pytest.mark.parametrize(
+    ("free", "share", "room"),
+    [(800, 1.0, 800), (800, 0.5, 400), (300, 0.5, 300), (800, 0.05, 0), (800, None, 800)],
+)
+def test_room_is_what_is_free_of_the_share(name, free, share, room, monkeypatch):
+    asked = told_by_torch(monkeypatch, free=free, share=share)
+    assert resident._room(torch.device(name)) == room
+    assert asked
+    assert set(asked) == {0}

@@ -7,13 +7,18 @@ import ssl
 import urllib.error
 from email.message import Message
 
-import httpx2 as httpx
 import huggingface_hub.errors as hub
 import pytest
 import requests
 
 from bench.errors import DataError, UserError, WeightsError
 from bench.scheduling.engines.failures import kind_of, message_of
+
+try:
+    # As newer clients of the Hub have it.
+    import httpx2 as httpx
+except ModuleNotFoundError:
+    import httpx
 
 
 @pytest.mark.parametrize(
@@ -24,6 +29,8 @@ from bench.scheduling.engines.failures import kind_of, message_of
         "cuDNN error: CUDNN_STATUS_ALLOC_FAILED",
         "cuDNN error: CUDNN_STATUS_INTERNAL_ERROR",
         "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`",
+        "CUDA error: CUBLAS_STATUS_NOT_INITIALIZED when calling `cublasCreate(handle)`",
+        "cuDNN error: CUDNN_STATUS_NOT_INITIALIZED",
         "cusolver error: CUSOLVER_STATUS_ALLOC_FAILED, when calling `cusolverDnCreate(handle)`",
         "cusolver error: CUSOLVER_STATUS_INTERNAL_ERROR, when calling `cusolverDnXsyevd`",
         "NVRTC failed: nvrtc: error: out of memory",
@@ -77,6 +84,7 @@ FOR_GOOD: list[BaseException] = [
     hub.HfHubHTTPError("no", response=answered(401)),
     hub.OfflineModeIsEnabled("offline"), hub.LocalEntryNotFoundError("not in the cache"),
     ConnectionError("Couldn't reach the Hub: Offline mode is enabled."),
+    ConnectionError("Couldn't reach 'set' on the Hub (OfflineModeIsEnabled)"),
     BrokenPipeError(32, "pipe"), ConnectionResetError(104, "reset"), TimeoutError("a lock"),
     FileNotFoundError("nothing there"),
 ]  # fmt: skip

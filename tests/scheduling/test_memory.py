@@ -73,6 +73,14 @@ def test_torch_that_has_not_begun_took_nothing(monkeypatch: pytest.MonkeyPatch) 
     assert cuda.forgotten == 0
 
 
+def test_a_device_that_answers_no_more_tells_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    def lost(device: int) -> int:
+        raise RuntimeError("CUDA error: an illegal memory access was encountered")
+
+    monkeypatch.setattr(with_torch(monkeypatch, True), "max_memory_reserved", lost)
+    assert allocator_peak() is None
+
+
 def test_without_torch_nothing_is_known(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "torch", raising=False)
     assert allocator_peak() is None

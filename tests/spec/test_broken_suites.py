@@ -189,7 +189,7 @@ CASES = {
     "a broken recipe in a profile": (
         broken("offline: {}", "offline: {recipe: {precision: float8}}"),
         "float8",
-        r"profiles.offline.recipe.precision: .*'float32', 'bfloat16' or 'float16'.*float8",
+        r"profiles.offline.recipe.precision: .*'float32', 'tf32', 'bfloat16' or 'float16'.*float8",
     ),
     "two optimizers": (
         broken("{sgd: {lr: 0.1}}", "{sgd: {lr: 0.1}, adam: {lr: 0.1}}"),

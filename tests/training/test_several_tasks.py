@@ -473,7 +473,7 @@ def test_the_best_state_comes_back_with_every_tasks_own_modules() -> None:
     with torch.no_grad():
         for parameter in network.parameters():
             parameter.add_(1)
-    best.restore(network)
+    best.put_into(network)
     for name, value in network.state_dict().items():
         assert torch.equal(value, kept[name]), name
     for strange in ("private.a.norm.other", "private.c.norm.weight", "head.c.weight"):

@@ -8,11 +8,13 @@ from collections.abc import Iterator
 from bench.records.record import FAILURE_KINDS, FailureKind
 
 # cuDNN, cuBLAS and cuSOLVER have words of their own for a device without memory: a workspace that
-# cannot be had is told as an engine that was not found, or as an internal error.
+# cannot be had is told as an engine that was not found, or as an internal error; a handle, as a
+# library that was not initialised.
 _NO_MEMORY = re.compile(
     r"out of memory|not enough memory|can't allocate memory"
     r"|get was unable to find an engine|unable to find a valid cudnn"
-    r"|cudnn_status_(alloc_failed|internal_error)|cublas_status_alloc_failed"
+    r"|cudnn_status_(alloc_failed|internal_error|not_initialized)"
+    r"|cublas_status_(alloc_failed|not_initialized)"
     r"|cusolver_status_(alloc_failed|internal_error)"
 )
 _NO_START = re.compile(
@@ -121,6 +123,9 @@ def _unreached(error: BaseException) -> bool:
 
 def _refused(error: BaseException) -> bool:
     if any(cls.__name__ in _REFUSED for cls in type(error).__mro__):
+        return True
+    # `datasets` names the cause in brackets, and keeps nothing else of it.
+    if type(error) is ConnectionError and any(f"({name})" in str(error) for name in _REFUSED):
         return True
     if isinstance(error, OSError) and "offline mode is enabled" in str(error).lower():
         return True

@@ -282,9 +282,13 @@ def _pipe(ours: contextlib.ExitStack, theirs: contextlib.ExitStack) -> tuple[int
 
 
 def _keep_spare_descriptors() -> None:
-    with contextlib.ExitStack() as spare:
-        for _ in range(_SPARE):
-            spare.callback(os.close, os.open(os.devnull, os.O_RDONLY))
+    # One file of the system's table, and as many places in our own.
+    spare = [os.open(os.devnull, os.O_RDONLY)]
+    try:
+        spare += (os.dup(spare[0]) for _ in range(_SPARE - 1))
+    finally:
+        for descriptor in spare:
+            os.close(descriptor)
 
 
 def _gone(process: Process) -> bool:

@@ -41,7 +41,8 @@ class Memory:
 def allocator_peak() -> Memory | None:
     """Return what torch's allocator took in this process; None where torch was not imported.
 
-    It begins nothing: where CUDA was not begun with, nothing was taken.
+    It begins nothing: where CUDA was not begun with, nothing was taken. Nothing is told of a device
+    that answers no more: what the job has come to counts all the same.
     """
     torch = sys.modules.get("torch")
     cuda = getattr(torch, "cuda", None)
@@ -49,13 +50,16 @@ def allocator_peak() -> Memory | None:
         return None
     if not cuda.is_initialized():
         return Memory(reserved=0, allocated=0)
-    known = cuda.get_device_properties(0)
-    return Memory(
-        device=str(known.name),
-        total=int(known.total_memory),
-        reserved=int(cuda.max_memory_reserved(0)),
-        allocated=int(cuda.max_memory_allocated(0)),
-    )
+    try:
+        known = cuda.get_device_properties(0)
+        return Memory(
+            device=str(known.name),
+            total=int(known.total_memory),
+            reserved=int(cuda.max_memory_reserved(0)),
+            allocated=int(cuda.max_memory_allocated(0)),
+        )
+    except RuntimeError:
+        return None
 
 
 def forget_peak() -> None:
