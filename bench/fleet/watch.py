@@ -213,7 +213,8 @@ class Watch:
             done=max(len(now.done) - self.before, 0),
             before=self.before,
             elsewhere=0,
-            failures=tuple(self.failures),
+            # A pilot that came later may have done what was given up.
+            failures=tuple(f for f in self.failures if f.planned.cell.id in now.failed),
             unfinished=len(now.running) + len(now.open) + len(now.waiting),
             attempts=0,
             cell_seconds=0.0,

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 class _Stay:
     device: str
     beside: set[str] = field(default_factory=set)
+    # Those to whom it is new: an earlier attempt at the cell was not beside them.
+    new_to: set[str] = field(default_factory=set)
     seconds: float = 0.0
 
 
@@ -50,8 +52,11 @@ class Tenancy:
         self._count(device)
         stay = self._stays[cell_id] = _Stay(device)
         for other in others:
+            if cell_id not in self._stays[other].beside:
+                stay.new_to.add(other)
             self._stays[other].beside.add(cell_id)
             stay.beside.add(other)
+            self._stays[other].new_to.add(cell_id)
 
     def end(self, cell_id: str) -> Stay:
         """Return a cell's stay, which ends now."""
@@ -60,9 +65,9 @@ class Tenancy:
         return Stay(tuple(sorted(stay.beside)), stay.seconds)
 
     def undo(self, cell_id: str) -> None:
-        """A cell that was to begin has not: nobody was beside it."""
+        """A cell that was to begin has not: nobody was beside it, but in an earlier attempt."""
         stay = self._stays.pop(cell_id)
-        for other in self._on(stay.device):
+        for other in stay.new_to.intersection(self._on(stay.device)):
             self._stays[other].beside.discard(cell_id)
 
     def _on(self, device: str) -> list[str]:

@@ -62,3 +62,15 @@ def test_shares_add_up_to_the_time_in_which_one_ran(steps: list[tuple[int, int]]
     for number in there:
         shares += tenancy.end(str(number)).seconds
     assert shares == pytest.approx(busy)
+
+
+def test_who_was_beside_one_before_stays_so_though_it_is_not_begun_again() -> None:
+    tenancy = Tenancy(Clock())
+    tenancy.begin("long", "cuda:0")
+    tenancy.begin("short", "cuda:0")
+    tenancy.end("short")
+    tenancy.begin("short", "cuda:0")
+    tenancy.begin("other", "cuda:0")
+    tenancy.undo("short")
+    assert tenancy.end("long").beside == ("other", "short")
+    assert tenancy.end("other").beside == ("long",)
