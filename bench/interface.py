@@ -77,7 +77,7 @@ class Opened:
         """
         from bench.scheduling.engines.engine import EngineOptions
         from bench.scheduling.engines.registry import make_engine
-        from bench.scheduling.run import RunOptions
+        from bench.scheduling.options import RunOptions
 
         joint = self._look()
         if self.profile == "paper" and device == "auto":

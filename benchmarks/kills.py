@@ -29,7 +29,8 @@ from bench.records.store import Store
 from bench.scheduling.device import Device
 from bench.scheduling.engines.local import LocalEngine
 from bench.scheduling.job import Job
-from bench.scheduling.run import RunOptions, run
+from bench.scheduling.options import RunOptions
+from bench.scheduling.run import run
 from bench.spec.cell import Cell, Parent, PlannedCell, Resources, Train
 from bench.spec.recipe import Recipe, Use
 from bench.spec.work import Task

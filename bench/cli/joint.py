@@ -19,8 +19,8 @@ if TYPE_CHECKING:
     from bench.records.freshness import Expectations
     from bench.records.store import CellState
     from bench.scheduling.engines.engine import Engine
+    from bench.scheduling.options import OnDone, RunOptions
     from bench.scheduling.progress import Progress
-    from bench.scheduling.run import OnDone, RunOptions
     from bench.scheduling.summary import RunSummary
     from bench.spec.cell import PlannedCell, Resources, Scalar
 

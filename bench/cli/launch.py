@@ -16,8 +16,8 @@ if TYPE_CHECKING:
     from bench.fleet.watch import Watch
     from bench.records.store import CellState, Store
     from bench.scheduling.engines.engine import EngineOptions
+    from bench.scheduling.options import RunOptions
     from bench.scheduling.progress import Progress
-    from bench.scheduling.run import RunOptions
     from bench.scheduling.summary import RunSummary
 
 ENGINE = "slurm"

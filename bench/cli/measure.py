@@ -156,7 +156,8 @@ def _execute(plan: Plan, scratch: Path, device: Any) -> tuple[Session, Record]:
     from bench.scheduling.engines.engine import EngineOptions
     from bench.scheduling.engines.inline import inline_engine
     from bench.scheduling.live import progress_for
-    from bench.scheduling.run import RunOptions, run
+    from bench.scheduling.options import RunOptions
+    from bench.scheduling.run import run
 
     session = session_of(plan, scratch)
     (planned,) = plan.cells

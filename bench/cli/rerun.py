@@ -66,10 +66,11 @@ def execute_again(
     ----------
     assumed, keep
         As :class:`~bench.records.store.Store` and
-        :class:`~bench.scheduling.run.RunOptions` have them.
+        :class:`~bench.scheduling.options.RunOptions` have them.
     """
     from bench.records.store import Store
-    from bench.scheduling.run import RunOptions, run
+    from bench.scheduling.options import RunOptions
+    from bench.scheduling.run import run
 
     store = Store(scratch, assumed=(*session.store.attestations.holding, *assumed))
     cells = list(_with_parents(session, chosen))

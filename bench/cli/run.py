@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bench.errors import UserError
     from bench.records.record import Record
     from bench.scheduling.engines.engine import Choice, Engine, EngineOptions
-    from bench.scheduling.run import RunOptions
+    from bench.scheduling.options import RunOptions
     from bench.scheduling.summary import RunSummary
     from bench.spec.cell import PlannedCell
 
@@ -206,7 +206,7 @@ def command(
     from bench.cli.settle import Asked, Settlement
     from bench.scheduling.engines.engine import EngineOptions
     from bench.scheduling.engines.registry import make_engine
-    from bench.scheduling.run import RunOptions
+    from bench.scheduling.options import RunOptions
     from bench.spec.cell import CHECKPOINT, PATCH
 
     if not until_decided and (max_seeds or budget or all_undecided or dry_run):

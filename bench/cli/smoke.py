@@ -136,7 +136,7 @@ def _run(
     from bench.scheduling.engines.engine import EngineOptions
     from bench.scheduling.engines.registry import make_engine
     from bench.scheduling.live import progress_for
-    from bench.scheduling.run import RunOptions
+    from bench.scheduling.options import RunOptions
 
     if not sessions:
         return None

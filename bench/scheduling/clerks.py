@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import resource
 import threading
 import time
 from collections import deque
@@ -36,8 +37,8 @@ class Clerks:
     """
 
     def __init__(self) -> None:
-        self._writers = ThreadPoolExecutor(_WRITING, thread_name_prefix="writer")
-        self._askers = ThreadPoolExecutor(_ASKING, thread_name_prefix="asker")
+        self._writers = ThreadPoolExecutor(_threads(_WRITING), thread_name_prefix="writer")
+        self._askers = ThreadPoolExecutor(_threads(_ASKING), thread_name_prefix="asker")
         self._asked: deque[tuple[Future[Any], Callable[[Any], None]]] = deque()
         self._written: deque[tuple[Future[Any], Callable[[Any], None]]] = deque()
         self._writing = 0
@@ -129,3 +130,9 @@ class Clerks:
         # A full pipe is news enough.
         with self._lock, contextlib.suppress(BlockingIOError, OSError):
             os.write(self._wake, b".")
+
+
+def _threads(most: int) -> int:
+    """Return how many threads may have files open: few where the table of descriptors is small."""
+    limit, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return most if limit == resource.RLIM_INFINITY else max(2, min(most, (limit - 64) // 24))

@@ -89,7 +89,8 @@ def main(where: str) -> None:
     from bench.scheduling.engines.engine import EngineOptions
     from bench.scheduling.engines.ray import RayEngine
     from bench.scheduling.engines.remote.cluster import connect
-    from bench.scheduling.run import RunOptions, run
+    from bench.scheduling.options import RunOptions
+    from bench.scheduling.run import run
     from tests.cluster import plan
 
     folder = Path(where)

@@ -83,10 +83,15 @@ class Site:
 
     def start(self, *arguments: object) -> subprocess.Popen[str]:
         line = self.cluster.command(sys.executable, "-m", "bench", *arguments)
-        return subprocess.Popen(
-            line, cwd=self.folder, env=self.environment, text=True,
-            stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
+        # What runs the tests in the background ignores Ctrl-C, and is not to hand that on.
+        before = signal.signal(signal.SIGINT, signal.default_int_handler)
+        try:
+            return subprocess.Popen(
+                line, cwd=self.folder, env=self.environment, text=True,
+                stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            )  # fmt: skip
+        finally:
+            signal.signal(signal.SIGINT, before)
 
     def bench(self, *arguments: object, code: int = 0) -> str:
         process = self.start(*arguments)

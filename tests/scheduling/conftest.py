@@ -11,7 +11,8 @@ import pytest
 from bench.records.store import Store
 from bench.scheduling.device import Device
 from bench.scheduling.engines.local import LocalEngine
-from bench.scheduling.run import RunOptions, run
+from bench.scheduling.options import RunOptions
+from bench.scheduling.run import run
 from bench.scheduling.summary import RunSummary
 from bench.spec.cell import PlannedCell
 from tests.scheduling import fake_cells

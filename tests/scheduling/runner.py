@@ -14,7 +14,8 @@ from bench.records.store import Store
 from bench.scheduling.device import Device
 from bench.scheduling.engines.inline import InlineEngine
 from bench.scheduling.engines.local import LocalEngine
-from bench.scheduling.run import RunOptions, run
+from bench.scheduling.options import RunOptions
+from bench.scheduling.run import run
 from bench.spec.cell import Parent, PlannedCell
 from tests.records.built import cell, planned
 from tests.scheduling import fake_cells

@@ -17,7 +17,8 @@ from bench.records.store import Store
 from bench.scheduling.elsewhere import Neighbours, Pace, Seen
 from bench.scheduling.engines.inline import InlineEngine
 from bench.scheduling.ledger import Ledger
-from bench.scheduling.run import RunOptions, run
+from bench.scheduling.options import RunOptions
+from bench.scheduling.run import run
 from bench.spec.cell import Parent, PlannedCell
 from tests.records.built import cell, planned, record
 from tests.records.test_lease import dead_pid, pretend

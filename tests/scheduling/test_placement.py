@@ -15,11 +15,12 @@ from bench.scheduling.device import Device
 from bench.scheduling.engines.engine import Ended, NoRoom, cancelled
 from bench.scheduling.engines.memory import Memory
 from bench.scheduling.job import Job
+from bench.scheduling.options import RunOptions
 from bench.scheduling.packing import CONTEXT, kind_of
 from bench.scheduling.placement import Placement
 from bench.scheduling.progress import Silence
 from bench.scheduling.queue import Queue
-from bench.scheduling.run import RunOptions, run
+from bench.scheduling.run import run
 from bench.scheduling.slots import Slots
 from bench.scheduling.summary import RunSummary
 from bench.spec.cell import PlannedCell

@@ -20,7 +20,8 @@ from bench.scheduling.engines.engine import EngineOptions
 from bench.scheduling.engines.ray import RayEngine
 from bench.scheduling.engines.remote import depot, facts, node
 from bench.scheduling.engines.remote.cluster import Cluster
-from bench.scheduling.run import RunOptions, run
+from bench.scheduling.options import RunOptions
+from bench.scheduling.run import run
 from bench.scheduling.summary import RunSummary
 from bench.spec.cell import Parent, PlannedCell
 from tests.records.built import cell, planned

@@ -17,8 +17,9 @@ from bench.scheduling.engines.engine import NoRoom
 from bench.scheduling.engines.inline import InlineEngine
 from bench.scheduling.engines.local import LocalEngine
 from bench.scheduling.job import Job
+from bench.scheduling.options import RunOptions
 from bench.scheduling.room import Room
-from bench.scheduling.run import RunOptions, run
+from bench.scheduling.run import run
 from tests.scheduling import fake_cells
 from tests.scheduling.test_local import act, attempts
 
@@ -42,7 +43,9 @@ class Cramped(InlineEngine):
 
 @pytest.fixture
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bench.scheduling.run.Room", lambda patience: Room(again=0.01, patience=1))
+    monkeypatch.setattr(
+        "bench.scheduling.runner.Room", lambda patience: Room(again=0.01, patience=1)
+    )
 
 
 @pytest.mark.usefixtures("quick")
@@ -89,7 +92,8 @@ FEW = """
     from bench.records.store import Store
     from bench.scheduling.device import Device
     from bench.scheduling.engines.local import LocalEngine
-    from bench.scheduling.run import RunOptions, run
+    from bench.scheduling.options import RunOptions
+    from bench.scheduling.run import run
     from tests.scheduling import fake_cells
     from tests.scheduling.test_local import act
 

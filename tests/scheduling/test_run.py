@@ -18,7 +18,8 @@ from bench.scheduling.device import Device
 from bench.scheduling.engines.engine import Ended
 from bench.scheduling.engines.inline import InlineEngine
 from bench.scheduling.job import Job
-from bench.scheduling.run import RunOptions, run
+from bench.scheduling.options import RunOptions
+from bench.scheduling.run import run
 from bench.scheduling.summary import RunSummary
 from bench.spec.cell import Parent, PlannedCell, Resources
 from bench.spec.recipe import Use

@@ -11,7 +11,8 @@ from bench.records.lease import Lease, Leases
 from bench.records.store import Store
 from bench.scheduling.engines.engine import Ended
 from bench.scheduling.engines.inline import InlineEngine
-from bench.scheduling.run import RunOptions, run
+from bench.scheduling.options import RunOptions
+from bench.scheduling.run import run
 from bench.spec.cell import PlannedCell
 from tests.scheduling.fake_cells import TARGET
 from tests.scheduling.test_local import act, attempts

@@ -17,7 +17,8 @@ from bench.scheduling.engines.engine import Ended, cancelled
 from bench.scheduling.engines.inline import InlineEngine
 from bench.scheduling.job import Job
 from bench.scheduling.ledger import Approach, Ledger
-from bench.scheduling.run import RunOptions, run
+from bench.scheduling.options import RunOptions
+from bench.scheduling.run import run
 from bench.spec.cell import Parent
 from tests.records.built import cell, planned
 from tests.scheduling.fake_cells import TARGET
