@@ -22,6 +22,7 @@ from collections.abc import Sequence
 from bench.errors import UserError
 from bench.records.code import read_ahead
 from bench.scheduling.engines import child
+from bench.scheduling.engines.watch import watch
 
 REQUEST = struct.Struct("=Q")
 """Length of the pickled arguments that follow. Comes with three descriptors: those of a worker."""
@@ -78,6 +79,8 @@ def preload(modules: Sequence[str]) -> None:
     # Each worker compares the digests of its cell's code; a fault of ours it reports itself.
     with contextlib.suppress(UserError):
         read_ahead()
+    # For all workers at once: each that did it would copy the pages of all names.
+    watch.remember_modules()
     # What is here now stays: garbage collection in the workers need not touch, and so copy, it.
     gc.collect()
     gc.freeze()
