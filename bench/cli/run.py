@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -20,10 +20,9 @@ from bench.cli.options import (
 )
 
 if TYPE_CHECKING:
+    from bench.cli.event_curves import EventCurves
     from bench.cli.joint import Joint
     from bench.cli.launch import OnDuty
-    from bench.errors import UserError
-    from bench.records.record import Record
     from bench.scheduling.engines.engine import Choice, Engine, EngineOptions
     from bench.scheduling.options import RunOptions
     from bench.scheduling.summary import RunSummary
@@ -201,6 +200,7 @@ def command(
     profile. Several run as one, a cell that several have once, the longest first. --only runs some
     of the cells, with all that these start from.
     """
+    from bench.cli.event_curves import EventCurves
     from bench.cli.joint import open_joint
     from bench.cli.launch import ENGINE, FleetAsked, OnDuty, launch
     from bench.cli.settle import Asked, Settlement
@@ -209,22 +209,10 @@ def command(
     from bench.scheduling.options import RunOptions
     from bench.spec.cell import CHECKPOINT, PATCH
 
-    if not until_decided and (max_seeds or budget or all_undecided or dry_run):
-        raise click.UsageError(
-            "--max-seeds, --budget, --all-undecided and --dry-run go with --until-decided; "
-            "`bench plan` says what a run would do"
-        )
-    if until_decided and same_versions:
-        raise click.UsageError("--same-versions does not go with --until-decided")
-    if until_decided and only:
-        raise click.UsageError("--until-decided takes whole suites: their looks are fixed for them")
+    _refuse_together(click.get_current_context().params)
     joint = open_joint(suites, profile, store, only=only, same_versions=same_versions)
     if until_decided and joint.several:
         raise click.UsageError("--until-decided takes one suite: each has looks of its own")
-    if engine != ENGINE and (pilots or settings or detach):
-        raise click.UsageError("--pilots, --settings and --detach go with --engine slurm")
-    if engine == ENGINE and (until_decided or tensorboard is not None):
-        raise click.UsageError("--until-decided and --tensorboard do not go with --engine slurm")
     duty = OnDuty(joint, pilot_of) if pilot_of is not None else None
     device = device_of(profile, device)
     asked_of_engine = EngineOptions(device, workers, slots_per_gpu, time_limit, address=ray_address)
@@ -236,7 +224,7 @@ def command(
         duty.check()
     if check and not dry_run:
         _check(joint, engine, asked_of_engine, kept)
-    curves = _Curves(joint, tensorboard, profile) if tensorboard is not None else None
+    curves = EventCurves(joint, tensorboard, profile) if tensorboard is not None else None
     options = RunOptions(
         retries=retries,
         keep=kept,
@@ -246,7 +234,7 @@ def command(
         ttl=ttl,
     )
     if engine == ENGINE:
-        passed = _passed(retries, save_every, ttl, keep, keep_patches, check, same_versions)
+        passed = _passed(click.get_current_context().params)
         asked_of_fleet = FleetAsked(pilots, settings, detach, passed)
         watched = launch(joint, asked_of_fleet, asked_of_engine, options)
         if watched is not None and not watched.interrupted:
@@ -285,65 +273,46 @@ def _check(joint: Joint, engine: str, asked: EngineOptions, kept: Collection[str
         )
 
 
-def _passed(
-    retries: int,
-    save_every: float,
-    ttl: float | None,
-    keep: bool,
-    keep_patches: bool,
-    check: bool,
-    same_versions: bool,
-) -> tuple[str, ...]:
+def _refuse_together(asked: Mapping[str, Any]) -> None:
+    """Refuse options that do not go together, before anything is read."""
+    from bench.cli.launch import ENGINE
+
+    settling = asked["until_decided"]
+    of_looks = any(asked[name] for name in ("max_seeds", "budget", "all_undecided", "dry_run"))
+    fleet = asked["engine"] == ENGINE
+    of_fleet = any(asked[name] for name in ("pilots", "settings", "detach"))
+    wrong = {
+        "--max-seeds, --budget, --all-undecided and --dry-run go with --until-decided; "
+        "`bench plan` says what a run would do": of_looks and not settling,
+        "--same-versions does not go with --until-decided": settling and asked["same_versions"],
+        "--until-decided takes whole suites: their looks are fixed for them": settling
+        and asked["only"],
+        "--pilots, --settings and --detach go with --engine slurm": of_fleet and not fleet,
+        "--until-decided and --tensorboard do not go with --engine slurm": fleet
+        and (settling or asked["tensorboard"] is not None),
+    }
+    for told, is_wrong in wrong.items():
+        if is_wrong:
+            raise click.UsageError(told)
+
+
+def _passed(asked: Mapping[str, Any]) -> tuple[str, ...]:
     """Return options of this command as each pilot is given them."""
     given = {
-        "--keep": keep,
-        "--keep-patches": keep_patches,
-        "--no-check": not check,
-        "--same-versions": same_versions,
+        "--keep": asked["keep"],
+        "--keep-patches": asked["keep_patches"],
+        "--no-check": not asked["check"],
+        "--same-versions": asked["same_versions"],
     }
-    numbers = ["--retries", str(retries), "--save-every", f"{save_every:g}"]
-    numbers += [] if ttl is None else ["--ttl", f"{ttl:g}"]
+    numbers = ["--retries", str(asked["retries"]), "--save-every", f"{asked['save_every']:g}"]
+    numbers += [] if asked["ttl"] is None else ["--ttl", f"{asked['ttl']:g}"]
     return (*numbers, *(name for name, on in given.items() if on))
-
-
-class _Curves:
-    """Writes each done cell's curves below the folder of its suite, for TensorBoard."""
-
-    def __init__(self, joint: Joint, folder: Path, profile: str) -> None:
-        from bench.report.event_files import EventFiles
-
-        self._files = EventFiles(folder)
-        # A cell of several suites is in the folder of the first; further seeds are of the only one.
-        self._suite = {
-            cell_id: f"{session.name}.{profile}"
-            for session in reversed(joint.sessions)
-            for cell_id in session.states
-        }
-        self._first = f"{joint.sessions[0].name}.{profile}"
-        self.failure: UserError | None = None
-        for cell_id, planned in {p.cell.id: p for p in reversed(joint.cells)}.items():
-            state = joint.states[cell_id]
-            if state.done:
-                self._write(planned, state.fresh[0])
-
-    def _write(self, planned: PlannedCell, record: Record) -> None:
-        suite = self._suite.get(planned.cell.id, self._first)
-        self._files.write(suite, planned, record)
-
-    def done(self, planned: PlannedCell, record: Record) -> None:
-        """Write a cell that is done now; what cannot be written costs no cell and is kept."""
-        from bench.errors import UserError
-
-        try:
-            self._write(planned, record)
-        except UserError as error:
-            self.failure = error
 
 
 def _execute(
     joint: Joint,
     options: RunOptions,
-    curves: _Curves | None,
+    curves: EventCurves | None,
     duty: OnDuty | None,
     cells: Sequence[PlannedCell],
     engine: Engine,
