@@ -97,7 +97,7 @@ site: install ## Build a static site from all records into site/ (PROFILE=…, S
 published-site: install ## Build the site of the published leaderboards into .published/site (CELLS=none: no cell pages)
 	rm -rf .published/results
 	$(BENCH) import leaderboards/*/*.zip --store .published/results
-	$(BENCH) site --store .published/results --to .published/site --cells $(CELLS)
+	$(BENCH) site --store .published/results --to .published/site --cells $(CELLS) --as-recorded
 
 publish: published-site ## Put that site on the branch gh-pages and push it (REMOTE=: do not push)
 	.ci/publish .published/site gh-pages $(REMOTE)

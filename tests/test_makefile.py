@@ -124,4 +124,4 @@ def test_the_published_site_is_that_of_the_bundles_and_of_no_earlier_store(make,
     assert [call[1] for call in called] == ["import", "site"]
     for call in called:
         assert call[call.index("--store") + 1] == ".published/results"
-    assert called[-1][-4:] == ["--to", ".published/site", "--cells", "none"]
+    assert called[-1][-5:] == ["--to", ".published/site", "--cells", "none", "--as-recorded"]

@@ -65,10 +65,10 @@ def carry(session: Session, scratch: Path, engine: Engine, *, asked: int, seed: 
     from bench.records.merge import merge, stored_content
     from bench.records.store import Store
 
-    assumed = _assumed(session)
-    supposing = Store(session.store.root, assumed=assumed)
+    supposed = assumed(session)
+    supposing = Store(session.store.root, assumed=supposed)
     states = supposing.states(session.plan.unique().values(), session.expected)
-    _refuse_contradicted(session, assumed)
+    _refuse_contradicted(session, supposed)
     found = {
         cell_id: [record for record in state.fresh if record.attempt in state.carried]
         for cell_id, state in states.items()
@@ -82,7 +82,7 @@ def carry(session: Session, scratch: Path, engine: Engine, *, asked: int, seed: 
     with_checkpoint = any("checkpoint" in r.outcome.artifacts for i in chosen for r in found[i])
     there = execute_again(
         replace(session, states=states), scratch, engine, chosen,
-        assumed=assumed, keep=frozenset({"checkpoint"} if with_checkpoint else ()),
+        assumed=supposed, keep=frozenset({"checkpoint"} if with_checkpoint else ()),
     )  # fmt: skip
     made = _made_now(session, there)
     now = {cell_id: record for cell_id, record in made.items() if record.done}
@@ -102,7 +102,7 @@ def _is_stale(session: Session, cell_id: str) -> bool:
     return session.states[cell_id].state in ("stale", "interrupted")
 
 
-def _assumed(session: Session) -> list[Attestation]:
+def assumed(session: Session) -> list[Attestation]:
     """Return attestations that would carry every stale cell's records to today's code."""
     from bench.records.carried import made_on
 

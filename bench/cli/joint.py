@@ -216,6 +216,7 @@ def open_joint(
     *,
     only: Sequence[str] = (),
     same_versions: bool = False,
+    as_recorded: bool = False,
 ) -> Joint:
     """Read suites, and look up the state of each of their cells.
 
@@ -225,6 +226,8 @@ def open_joint(
         Suites, and papers: of a paper's suites those that have the profile. Each counts once.
     only
         What to take of them, as ``--only`` has it; all where there is nothing.
+    same_versions, as_recorded
+        As :func:`~bench.cli.session.session_of` has them.
 
     Raises
     ------
@@ -242,7 +245,8 @@ def open_joint(
     for plan in taken:
         try:
             if plan is not None:
-                sessions.append(session_of(plan, store, same_versions=same_versions))
+                asked = {"same_versions": same_versions, "as_recorded": as_recorded}
+                sessions.append(session_of(plan, store, **asked))
         except UserError as error:
             problems.append(error)
     if len(files) == 1 and problems:

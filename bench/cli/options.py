@@ -81,3 +81,9 @@ same_versions_option = click.option(
     is_flag=True,
     help="Count a record that other versions of libraries made as stale.",
 )
+as_recorded_option = click.option(
+    "--as-recorded",
+    is_flag=True,
+    help="Show records that only their code makes stale: the page says that today's code has not "
+    "been seen to give these numbers.",
+)

@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING
 
 import click
 
-from bench.cli.options import only_option, profile_option, store_option, suites_argument
+from bench.cli.options import (
+    as_recorded_option,
+    only_option,
+    profile_option,
+    store_option,
+    suites_argument,
+)
 
 if TYPE_CHECKING:
     from bench.cli.session import Session
@@ -20,6 +26,7 @@ Example:
   bench report bss fast/optimizers
   bench report bss/table2 --only method=l2,l2+bss
   bench report bss/table2 --profile smoke --to /tmp/leaderboards
+  bench report bss/table2 --as-recorded --to /tmp/as-published
 """
 
 
@@ -35,8 +42,14 @@ Example:
     show_default="leaderboards; with --only: excerpts",
     help="Folder of leaderboards.",
 )
+@as_recorded_option
 def command(
-    suites: tuple[str, ...], only: tuple[str, ...], profile: str, store: Path, folder: Path | None
+    suites: tuple[str, ...],
+    only: tuple[str, ...],
+    profile: str,
+    store: Path,
+    folder: Path | None,
+    as_recorded: bool,
 ) -> None:
     """Rebuild suites' tables from the records, as leaderboards.
 
@@ -54,10 +67,12 @@ def command(
     from bench.cli.pages import EXCERPTS, LEADERBOARDS, write
     from bench.cli.printing import tell_left_out
 
+    if as_recorded and folder is None:
+        raise click.UsageError("--as-recorded goes with --to: no such page is the suite's own")
     # Records are many small objects without cycles: looking for some takes a fifth of the time.
     gc.disable()
     click.get_current_context().call_on_close(gc.enable)
-    joint = open_joint(suites, profile, store, only=only)
+    joint = open_joint(suites, profile, store, only=only, as_recorded=as_recorded)
     tell_left_out(joint)
     folder = folder or (LEADERBOARDS if joint.excerpt is None else EXCERPTS)
     for session in joint.sessions:

@@ -6,7 +6,7 @@ import gc
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,12 +27,19 @@ STATES = ("done", "running", "stale", "failed", "interrupted", "missing")
 
 @dataclass(frozen=True)
 class Session:
-    """A plan beside what the store holds of it."""
+    """A plan beside what the store holds of it.
+
+    Attributes
+    ----------
+    as_recorded
+        Whether records that are stale by their code alone were taken for today's.
+    """
 
     plan: Plan
     store: Store
     expected: Expectations
     states: Mapping[str, CellState]
+    as_recorded: bool = False
 
     @property
     def name(self) -> str:
@@ -87,8 +94,17 @@ def open_session(suite: str, profile: str, store: Path, *, same_versions: bool =
     return session_of(plan, store, same_versions=same_versions)
 
 
-def session_of(plan: Plan, store: Path, *, same_versions: bool = False) -> Session:
-    """Look up the state of each of a plan's cells; as :func:`open_session`."""
+def session_of(
+    plan: Plan, store: Path, *, same_versions: bool = False, as_recorded: bool = False
+) -> Session:
+    """Look up the state of each of a plan's cells; as :func:`open_session`.
+
+    Parameters
+    ----------
+    as_recorded
+        Whether to take records that are stale by their code alone for today's: to show them, and
+        for nothing else.
+    """
     from bench.data.folder_digest import dataset_digest
     from bench.records.expect import expectations, versions_here
     from bench.records.store import Store
@@ -104,7 +120,19 @@ def session_of(plan: Plan, store: Path, *, same_versions: bool = False) -> Sessi
     )
     with no_collection():
         states = opened.states(cells, expected)
-    return Session(plan, opened, expected, states)
+    session = Session(plan, opened, expected, states)
+    return _as_recorded(session) if as_recorded else session
+
+
+def _as_recorded(session: Session) -> Session:
+    """Return a session for which earlier code, where nothing else is otherwise, is today's."""
+    from bench.cli.carry import assumed
+    from bench.records.store import Store
+
+    store = Store(session.store.root, assumed=assumed(session))
+    with no_collection():
+        states = store.states(session.plan.unique().values(), session.expected)
+    return replace(session, store=store, states=states, as_recorded=True)
 
 
 @contextmanager
@@ -148,7 +176,7 @@ def further_session(session: Session) -> Session | None:
 
 def _longer(session: Session, rule: SettlingRule) -> Session:
     plan = load_plan(session.plan.file, session.plan.profile, seeds=rule.looks[-1])
-    return session_of(plan, session.store.root)
+    return session_of(plan, session.store.root, as_recorded=session.as_recorded)
 
 
 def state_table(session: Session, *, limit: int = 60) -> str:

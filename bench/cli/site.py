@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from bench.cli.options import store_option, suites_option
+from bench.cli.options import as_recorded_option, store_option, suites_option
 
 if TYPE_CHECKING:
     from bench.report.site.build import Which
@@ -68,6 +68,7 @@ _PAGES_OF = {"papers": "paper", "suites": "suite file", "cells": "cell", "curves
     show_default=True,
     help="0: any that is free.  [--serve]",
 )
+@as_recorded_option
 def command(
     suites: tuple[str, ...],
     profiles: tuple[str, ...],
@@ -76,6 +77,7 @@ def command(
     cells: Which,
     served: bool,
     port: int,
+    as_recorded: bool,
 ) -> None:
     """Build a static site from the records: an index, a page a paper, a page a cell.
 
@@ -89,7 +91,7 @@ def command(
     from bench.report.site.build import build_site
 
     stamp = store_stamp(store) if served else 0
-    tracks = _tracks(suites, profiles, store)
+    tracks = _tracks(suites, profiles, store, as_recorded)
     built = build_site(tracks, Store(store), folder, cells=cells, on_cells=_with_progress)
     counts = ", ".join(
         f"{built.files[kind]:,} {noun}{'' if built.files[kind] == 1 else 's'}"
@@ -102,10 +104,13 @@ def command(
     if served:
         of_profiles = [word for profile in profiles for word in ("--profile", profile)]
         where = ["--store", str(store), "--to", str(folder), "--cells", cells]
+        where += ["--as-recorded"] if as_recorded else []
         serve(folder, store, port, [*of_profiles, *where, "--", *suites], stamp)
 
 
-def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list[Track]:
+def _tracks(
+    suites: Sequence[str], profiles: Sequence[str], store: Path, as_recorded: bool
+) -> list[Track]:
     from bench.cli.printing import again
     from bench.cli.session import further_of, session_of
     from bench.errors import SpecError, StoreError, did_you_mean
@@ -130,7 +135,7 @@ def _tracks(suites: Sequence[str], profiles: Sequence[str], store: Path) -> list
             )
         for file in files:
             if profile in known[file]:
-                session = session_of(load_plan(file, profile), store)
+                session = session_of(load_plan(file, profile), store, as_recorded=as_recorded)
                 track = Track(
                     session.plan,
                     session.states,

@@ -142,6 +142,7 @@ def carried(states: Mapping[str, State]) -> str:
     done = sum(state.state == "done" for state in states.values())
     # Of several edits the last one led to today's code.
     by = [s.carried_by[-1] for s in states.values() if s.state == "done" and s.carried_by]
+    by = [attestation for attestation in by if attestation.executed]
     if not by:
         return ""
     distinct: list[Attestation] = []
@@ -150,6 +151,25 @@ def carried(states: Mapping[str, State]) -> str:
         f"{len(by):,} of these {plural(done, 'cell')} were made by earlier code. Of such cells, "
         "some drawn at random were executed again by later code, and all were equal bit for "
         f"bit: {'; '.join(map(_attested, distinct))}."
+    )
+
+
+def as_recorded(states: Mapping[str, State]) -> str:
+    """Return how many done cells are shown by earlier code for which nothing speaks; or nothing.
+
+    Parameters
+    ----------
+    states
+        Cell id to its state.
+    """
+    done = [state for state in states.values() if state.state == "done"]
+    assumed = sum(bool(s.carried_by) and not s.carried_by[-1].executed for s in done)
+    if not assumed:
+        return ""
+    return (
+        f"**By earlier code**: {assumed:,} of these {plural(len(done), 'cell')} are shown as "
+        "earlier code recorded them, since that was asked for (`--as-recorded`). Today's code has "
+        "not been seen to give these numbers."
     )
 
 

@@ -127,7 +127,13 @@ def summary(board: Board) -> str:
 
 
 def stale_text(board: Board) -> str:
-    """Return why cells are stale; empty where none is."""
+    """Return why cells are stale, and which are shown as if they were not; empty where none is."""
+    further = board.further.states if board.further is not None else {}
+    shown = origin.as_recorded({**further, **board.results.states})
+    return " ".join(part for part in (_stale(board), shown) if part)
+
+
+def _stale(board: Board) -> str:
     reasons = Counter(
         reason
         for cell_id in {p.cell.id for p in board.plan.cells}

@@ -404,3 +404,30 @@ def test_the_command_carries_verifies_and_says_it_on_the_page(
     assert "of 13 cells of earlier code executed again: all equal" in result.output
     assert states() == {"done": 13}
     assert "nothing to carry" in bench("verify", SUITE, "--rerun", 3, "--carry").output
+
+
+def test_as_recorded_shows_what_only_code_makes_stale_and_says_so(aged: Path, bench: Run) -> None:
+    some = session().plan.shown[0].cell.id
+    change(next(STORE.rglob(f"{some}/0001.json")), data={"dataset": "other"})
+    before = sorted((path, path.read_bytes()) for path in STORE.rglob("*") if path.is_file())
+    assert bench("report", SUITE, "--as-recorded").exit_code == 2
+    shown = bench("report", SUITE, "--as-recorded", "--to", "shown")
+    assert "not every cell is done: 1 stale" in shown.output
+    told = "12 of these 12 cells are shown as earlier code recorded them"
+    page = Path("shown/laid/table.offline.md").read_text()
+    assert told in page
+    assert "Today's code has not been seen to give these numbers." in page
+    assert bench("site", SUITE, "--as-recorded", "--to", "shown-site").exit_code == 0
+    assert told in Path("shown-site/papers/laid.offline.html").read_text()
+    # It is for looking: to everything else they are as stale as before.
+    assert states() == {"stale": 13}
+    after = sorted((path, path.read_bytes()) for path in STORE.rglob("*") if path.is_file())
+    assert [path for path, _ in after] == [path for path, _ in before]
+    assert not list(STORE.glob("carried/*"))
+
+
+def test_as_recorded_says_nothing_of_records_by_todays_code(laid: Path, bench: Run) -> None:
+    bench("report", SUITE, "--to", "plain")
+    bench("report", SUITE, "--as-recorded", "--to", "shown")
+    page = Path("laid/table.offline.md")
+    assert (Path("shown") / page).read_bytes() == (Path("plain") / page).read_bytes()
