@@ -140,6 +140,17 @@ class Packing:
             return False
         return len(together) <= min(self.most(model, each) for each in set(together))
 
+    def share(self, model: str, kind: str) -> float:
+        """Return the share of a device's memory that a cell of a kind may take beside others.
+
+        Nobody can then take what another counts on, and the memory that a cell finds does not
+        depend on who is beside it. All of it where the kind's peak is not known.
+        """
+        peak, memory = self.peak(model, kind), self._memory.get(model)
+        if peak is None or not memory:
+            return 1.0
+        return min(1.0, peak * (1 + self._headroom) / memory)
+
     def _settle(self, model: str, kind: str) -> None:
         """Remember that one cell more has brought nothing, as soon as it is seen."""
         tried = 2

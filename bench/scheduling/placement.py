@@ -120,6 +120,12 @@ class Placement:
         self._tenancy.begin(cell_id, device.name)
         self.backoff.begun(cell_id, fetched_by(self._cells[cell_id]))
 
+    def memory_share(self, cell_id: str, device: Device, *, alone: bool) -> float:
+        """Return the share of a device's memory that a cell may take; all where none shares it."""
+        if alone or not device.packed:
+            return 1.0
+        return self.slots.packing.share(device.packed_as, self._kind(cell_id))
+
     def undo(self, cell_id: str, device: Device) -> None:
         """A cell could not be started: its slot is free again."""
         self._tenancy.undo(cell_id)

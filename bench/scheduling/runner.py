@@ -197,6 +197,7 @@ class Runner(Decisions):
             resources=self.resources.get(cell_id, Resources()),
             code=self.ledger.code(cell_id),
             alone=alone_on is not None,
+            memory_share=self.placement.memory_share(cell_id, device, alone=alone_on is not None),
             save_every=self.options.save_every,
         )
         self.running[cell_id] = device

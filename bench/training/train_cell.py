@@ -9,6 +9,7 @@ from functools import partial
 import torch
 from torch import nn
 
+from bench.data.ahead import ahead
 from bench.data.streams import Stream
 from bench.errors import WeightsError
 from bench.models.checkpoint import State
@@ -227,7 +228,9 @@ class _Training:
             self._loss,
             self._recipe,
             {
-                name: data.training_batches(self._recipe, self._device, trainings)
+                name: ahead(
+                    data.training_batches(self._recipe, self._device, trainings), self._device
+                )
                 for name, data in self._tasks.items()
             },
             self.book,

@@ -158,6 +158,29 @@ def test_records_of_the_same_model_teach_a_later_run(store: Store) -> None:
     assert [count for _, count in other.most[:2]] == [1, 1]
 
 
+def test_who_may_have_neighbours_is_kept_to_what_its_kind_takes(store: Store) -> None:
+    engine = Imitation(gpus())
+    execute(cells(5), store, engine)
+    # The first one has all, and shows what it takes: 20 GiB, and a tenth more, of 100.
+    first, *later = (job.memory_share for job, _ in engine.started)
+    assert first == 1.0
+    assert later == pytest.approx([0.22] * 4)
+    fixed = Imitation(gpus(packed=False))
+    execute(cells(7), store, fixed)
+    assert {job.memory_share for job, _ in fixed.started} == {1.0}
+
+
+def test_a_cell_that_its_share_does_not_do_for_has_all_the_next_time(store: Store) -> None:
+    execute(cells(1), store, Imitation(gpus()))
+
+    def act(job: Job, device: Device, beside: int) -> Outcome:
+        return Outcome("done") if job.memory_share == 1.0 else failing("out-of-memory")
+
+    engine = Imitation(gpus(), act)
+    assert execute(cells(2), store, engine)[0].done == 1
+    assert [round(job.memory_share, 2) for job, _ in engine.started] == [0.22, 1.0]
+
+
 def test_on_the_cpu_nothing_is_recorded_of_it(store: Store) -> None:
     plan = cells(2)
     execute(plan, store, Imitation([Device("cpu", "", 2)]))
