@@ -109,7 +109,7 @@ def command(
 
 
 def _tracks(
-    suites: Sequence[str], profiles: Sequence[str], store: Path, as_recorded: bool
+    suites: Sequence[str], profiles: Sequence[str], store: Path, as_recorded: bool = False
 ) -> list[Track]:
     from bench.cli.printing import again
     from bench.cli.session import further_of, session_of
